@@ -1,0 +1,48 @@
+# make train: the main job, from nothing. make test: everything that must pass.
+PYTHON ?= python3
+VENV := .venv
+ifeq ($(OS),Windows_NT)
+  BIN := $(VENV)/Scripts
+else
+  BIN := $(VENV)/bin
+endif
+# Two OpenMP pools on two busy cores slow each other 10 to 100 times.
+TEST_ENVIRONMENT := OMP_NUM_THREADS=1
+
+.PHONY: train test lint types format bench docs clean
+.DEFAULT_GOAL := train
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[torch,tensorboard]'
+	touch $@
+
+$(VENV)/.developed: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt basedpyright hypothesis pytest ruff
+	touch $@
+
+train: $(VENV)/.installed
+	$(BIN)/resnets train --resume $(ARGS)
+
+test: lint types
+	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.developed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.developed
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+format: $(VENV)/.developed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.installed
+	$(BIN)/python benchmarks/training_step.py $(ARGS)
+
+docs: $(VENV)/.installed
+	$(BIN)/python docs/make.py
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache

@@ -1,0 +1,5 @@
+"""``python -m resnets`` is the command ``resnets``."""
+
+from resnets.cli import main
+
+main()

@@ -1,0 +1,146 @@
+"""The seam between the frameworks and everything else.
+
+A backend is a module with the functions of ``Backend``; its models are plain native modules.
+``load`` imports one by name.
+"""
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from resnets.architecture import Architecture
+from resnets.data.augmentation import Draws
+from resnets.data.images import Images, Pixels
+from resnets.errors import MissingDependency, UnknownName
+from resnets.recipe import Recipe
+from resnets.weights import Preprocessing, Weights
+
+NAMES = ("torch",)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step trains on: images as they are stored, and what is to be done to them."""
+
+    images: Images
+    draws: Draws
+
+
+Evaluator = Callable[[Pixels], npt.NDArray[np.float32]]
+"""Logits [n, classes] in fp32 for images as they are stored."""
+
+
+class Measured(Protocol):
+    """The outcome of a step. Reading it may wait for the device."""
+
+    @property
+    def loss(self) -> float:
+        """Mean loss of the batch, of what was optimised."""
+        ...
+
+
+class Session(Protocol):
+    """A model in training on a device."""
+
+    @property
+    def device(self) -> str:
+        """What it trains on, in words."""
+        ...
+
+    @property
+    def threads(self) -> int:
+        """Processor threads it computes with; another number rounds sums differently."""
+        ...
+
+    @property
+    def lag(self) -> int:
+        """How many steps may be under way before a loss is read."""
+        ...
+
+    def train_step(self, batch: Batch, rate: float) -> Measured:
+        """Take one step of the optimiser."""
+        ...
+
+    def eval_step(self, pixels: Pixels) -> npt.NDArray[np.float32]:
+        """Compute logits [n, classes] in fp32, of the averaged weights where there are any."""
+        ...
+
+    def weights(self) -> Weights:
+        """Copy the weights that ``eval_step`` uses."""
+        ...
+
+    def state(self) -> Weights:
+        """Copy all that training needs to go on: weights, averages, optimiser buffers."""
+        ...
+
+    def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take over what ``state`` gave, also where another framework gave it.
+
+        Raises:
+            WeightsError: if it does not fit.
+        """
+        ...
+
+
+class Backend(Protocol):
+    """What a backend's module offers."""
+
+    def build(
+        self, architecture: Architecture, *, weights: Weights | None = None, seed: int = 0
+    ) -> Any:
+        """Make the native module."""
+        ...
+
+    def dump(self, model: Any) -> Weights:
+        """Copy the canonical weights out of the module."""
+        ...
+
+    def load(self, model: Any, weights: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Copy canonical weights into the module; a missing or extra name is an error."""
+        ...
+
+    def features(
+        self, model: Any, images: npt.NDArray[Any], wanted: Sequence[str] = ("logits",)
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Compute intermediate results for prepared images [n, channels, height, width]."""
+        ...
+
+    def session(
+        self, model: Any, recipe: Recipe, preprocessing: Preprocessing, device: str = "auto"
+    ) -> Session:
+        """Put the module on a device, ready to train and to evaluate."""
+        ...
+
+    def evaluator(
+        self, model: Any, preprocessing: Preprocessing, device: str = "auto"
+    ) -> Evaluator:
+        """Put the module on a device, ready to evaluate."""
+        ...
+
+    def precision(self, recipe: Recipe, device: str = "auto") -> str:
+        """Resolve the recipe's precision on a device: ``fp32`` or ``bf16``."""
+        ...
+
+
+def load(name: str) -> Backend:
+    """Import the backend called ``name``.
+
+    Raises:
+        UnknownName: if there is none of that name.
+        MissingDependency: if its framework cannot be imported; says how to install it.
+    """
+    if name not in NAMES:
+        raise UnknownName(f"no backend is called {name!r} (there are {', '.join(NAMES)})")
+    try:
+        return cast("Backend", importlib.import_module(f"resnets.backends.{name}"))
+    except ImportError as error:
+        if importlib.util.find_spec(name) is None:
+            message = f'{name} is not installed: pip install "resnets[{name}]"'
+        else:
+            message = f"{name} is installed but cannot be imported: {error}"
+        raise MissingDependency(message) from error

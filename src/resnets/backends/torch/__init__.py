@@ -1,0 +1,93 @@
+"""The PyTorch backend: five functions around a plain ``torch.nn.Module``."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from resnets.architecture import Architecture
+from resnets.backends.torch.devices import available_devices, precision
+from resnets.backends.torch.modules import ResNet
+from resnets.backends.torch.session import TorchSession, evaluator
+from resnets.initial import initial_weights
+from resnets.weights import Weights, check
+
+__all__ = [
+    "ResNet",
+    "available_devices",
+    "build",
+    "dump",
+    "evaluator",
+    "features",
+    "load",
+    "precision",
+    "session",
+]
+
+
+def build(architecture: Architecture, *, weights: Weights | None = None, seed: int = 0) -> ResNet:
+    """Make the network with the given canonical weights, or with initial ones drawn by ``seed``.
+
+    Raises:
+        WeightsError: if the weights do not fit.
+    """
+    if weights is None:
+        weights = initial_weights(architecture, seed=seed)
+    with torch.device("meta"):  # torch's own initialisation would be drawn only to be replaced
+        model = ResNet(architecture)
+    model.to_empty(device="cpu")
+    for name, buffer in model.named_buffers():
+        if name.endswith("num_batches_tracked"):
+            buffer.zero_()
+    load(model, weights)
+    return model
+
+
+def dump(model: torch.nn.Module) -> Weights:
+    """Copy the canonical weights out of ``model``, in its own precision."""
+    return {
+        name: value.detach().cpu().contiguous().numpy().copy()
+        for name, value in model.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+
+
+def load(model: ResNet, weights: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Copy canonical weights into ``model``.
+
+    Raises:
+        WeightsError: listing the missing, unknown and misshapen tensors.
+    """
+    check(model.architecture, weights)
+    state = model.state_dict()
+    with torch.no_grad():
+        for name, array in weights.items():
+            state[name].copy_(torch.from_numpy(np.ascontiguousarray(array)))
+
+
+def features(
+    model: ResNet, images: npt.NDArray[Any], wanted: Sequence[str] = ("logits",)
+) -> dict[str, npt.NDArray[Any]]:
+    """Compute intermediate results for prepared images [n, channels, height, width].
+
+    ``wanted`` names them: stem, stage1, stage2 and so on, pooled, logits. The model is used in
+    the mode it is in.
+    """
+    parameter = next(model.parameters())
+    x = torch.from_numpy(np.ascontiguousarray(images)).to(parameter)
+    with torch.inference_mode():
+        found = model.features(x)
+    unknown = [name for name in wanted if name not in found]
+    if unknown:
+        raise KeyError(f"no feature is called {', '.join(unknown)}; there are {', '.join(found)}")
+    return {name: _widened(found[name]).cpu().numpy() for name in wanted}
+
+
+def _widened(value: torch.Tensor) -> torch.Tensor:
+    """NumPy knows no bf16: give fp32 instead."""
+    return value.float() if value.dtype == torch.bfloat16 else value
+
+
+session = TorchSession

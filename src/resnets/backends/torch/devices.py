@@ -1,0 +1,61 @@
+"""Which device torch computes on, and in what precision it is fast there."""
+
+import platform
+
+import torch
+
+from resnets.errors import ResnetsError
+from resnets.recipe import Recipe
+
+
+def available_devices() -> list[str]:
+    """List the devices torch finds here, the fastest kind first."""
+    found = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        found.append("mps")
+    return [*found, "cpu"]
+
+
+def device_called(name: str) -> torch.device:
+    """Give the device called ``name``; ``auto`` is the fastest found.
+
+    Raises:
+        ResnetsError: if there is no such device here.
+    """
+    found = available_devices()
+    if name == "auto":
+        return torch.device(found[0])
+    wanted = "cuda:0" if name == "cuda" else name
+    if wanted not in found:
+        raise ResnetsError(f"no device is called {name!r} here; torch finds {', '.join(found)}")
+    return torch.device(wanted)
+
+
+def precision(recipe: Recipe, device: str = "auto") -> str:
+    """Resolve the recipe's precision: ``auto`` is bf16 where the device computes in it."""
+    if recipe.precision != "auto":
+        return recipe.precision
+    return "bf16" if _computes_bf16(device_called(device)) else "fp32"
+
+
+def in_words(device: torch.device) -> str:
+    """Describe a device for people."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type == "mps":
+        return "Apple GPU (mps)"
+    threads = torch.get_num_threads()
+    return f"{platform.machine()} CPU, {threads} thread{'s' if threads != 1 else ''}"
+
+
+def _computes_bf16(device: torch.device) -> bool:
+    """Whether bf16 is faster than fp32; CPUs that only emulate it do not count."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type == "cpu":
+        asked = (
+            getattr(torch.cpu, f"_is_{name}_supported", None)
+            for name in ("avx512_bf16", "amx_tile")
+        )
+        return any(ask is not None and ask() for ask in asked)
+    return False

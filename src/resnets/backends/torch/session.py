@@ -1,0 +1,212 @@
+"""A torch model in training: one step, evaluation, and the state that resumes it."""
+
+import copy
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from resnets.backends import Batch, Evaluator
+from resnets.backends.torch.augmentation import Preparation
+from resnets.backends.torch.devices import device_called, in_words, precision
+from resnets.backends.torch.memory import keep_pages
+from resnets.backends.torch.modules import ResNet
+from resnets.data.augmentation import Mix
+from resnets.data.images import Pixels
+from resnets.errors import WeightsError
+from resnets.recipe import Recipe
+from resnets.weights import Preprocessing, Weights
+
+# The optimisers' buffers by torch's names and by ours, which are the same for every framework.
+BUFFERS = {"momentum_buffer": "momentum", "exp_avg": "mean", "exp_avg_sq": "square"}
+
+
+@dataclass(frozen=True)
+class MeasuredLoss:
+    """A step's mean loss, still on the device until it is read."""
+
+    value: Tensor
+
+    @property
+    def loss(self) -> float:
+        return self.value.item()
+
+
+def evaluator(model: ResNet, preprocessing: Preprocessing, device: str = "auto") -> Evaluator:
+    """Put the model on a device; give the function from stored images to logits."""
+    where = device_called(device)
+    model = model.to(where, memory_format=torch.channels_last)
+    prepare = Preparation.of(preprocessing.mean, preprocessing.std, where)
+    return lambda pixels: _logits(model, prepare(pixels))
+
+
+def _logits(model: ResNet, images: Tensor) -> npt.NDArray[np.float32]:
+    with torch.inference_mode():
+        return model.eval()(images).float().cpu().numpy()
+
+
+class TorchSession:
+    """The model on a device, with its optimiser and the average of its weights."""
+
+    def __init__(
+        self, model: ResNet, recipe: Recipe, preprocessing: Preprocessing, device: str = "auto"
+    ) -> None:
+        self.recipe = recipe
+        self.where = device_called(device)
+        if self.where.type == "cpu":
+            keep_pages()
+        self.model = model.to(self.where, memory_format=torch.channels_last)
+        self.bf16 = precision(recipe, device) == "bf16"
+        self.prepare = Preparation.of(preprocessing.mean, preprocessing.std, self.where)
+        self.loss = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
+        self.optimiser = _optimiser(self.model, recipe)
+        self.averaged = copy.deepcopy(self.model).eval() if recipe.average else None
+        self.steps = 0
+
+    @property
+    def device(self) -> str:
+        return in_words(self.where)
+
+    @property
+    def threads(self) -> int:
+        return torch.get_num_threads()
+
+    @property
+    def lag(self) -> int:
+        return 1 if self.where.type == "cpu" else 50
+
+    def train_step(self, batch: Batch, rate: float) -> MeasuredLoss:
+        """Take one step on a batch at a learning rate."""
+        self.model.train()
+        x = self.prepare(batch.images.pixels, batch.draws)
+        labels = torch.from_numpy(batch.images.labels).to(self.where)
+        with torch.autocast(self.where.type, torch.bfloat16, enabled=self.bf16):
+            logits = self.model(x)
+        loss = self._loss(logits.float(), labels, batch.draws.mix)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        if self.recipe.clip is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.optimiser.step()
+        self.steps += 1
+        if self.averaged is not None:
+            self._average(self.averaged)
+        return MeasuredLoss(loss.detach())
+
+    def eval_step(self, pixels: Pixels) -> npt.NDArray[np.float32]:
+        """Compute logits [n, classes] in fp32, of the averaged weights where there are any."""
+        return _logits(self._evaluated(), self.prepare(pixels))
+
+    def weights(self) -> Weights:
+        """Copy the weights that ``eval_step`` uses."""
+        return dict(_arrays(self._evaluated().state_dict()))
+
+    def state(self) -> Weights:
+        """Copy weights, averages and optimiser buffers, as ``weights/NAME`` and so on."""
+        result = {f"weights/{n}": a for n, a in _arrays(self.model.state_dict())}
+        if self.averaged is not None:
+            result |= {f"average/{n}": a for n, a in _arrays(self.averaged.state_dict())}
+        for name, parameter in self.model.named_parameters():
+            for torch_name, ours in BUFFERS.items():
+                buffer = self.optimiser.state[parameter].get(torch_name)
+                if buffer is not None:
+                    result[f"{ours}/{name}"] = _array(buffer)
+        result["steps"] = np.array(self.steps, np.int64)
+        return result
+
+    def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take over what ``state`` gave."""
+        taken = {"steps"}
+        self.steps = int(state["steps"])
+        for prefix, module in (("weights", self.model), ("average", self.averaged)):
+            if module is None:
+                continue
+            for name, value in module.state_dict().items():
+                if not name.endswith("num_batches_tracked"):
+                    with torch.no_grad():
+                        value.copy_(_tensor(state, f"{prefix}/{name}", value))
+                    taken.add(f"{prefix}/{name}")
+        for name, parameter in self.model.named_parameters():
+            buffers = self.optimiser.state[parameter]
+            for torch_name, ours in BUFFERS.items():
+                if f"{ours}/{name}" in state:
+                    value = _tensor(state, f"{ours}/{name}", parameter)
+                    buffers[torch_name] = torch.empty_like(parameter).copy_(value)
+                    taken.add(f"{ours}/{name}")
+            if "exp_avg" in buffers:
+                buffers["step"] = torch.tensor(float(self.steps))
+        unknown = sorted(set(state) - taken)
+        if unknown:
+            raise WeightsError(f"the saved state has what this run has not: {', '.join(unknown)}")
+
+    def _evaluated(self) -> ResNet:
+        return self.model if self.averaged is None else self.averaged
+
+    def _loss(self, logits: Tensor, labels: Tensor, mix: Mix | None) -> Tensor:
+        loss = self.loss(logits, labels)
+        if mix is None:
+            return loss
+        other = labels[torch.from_numpy(mix.partner).to(self.where)]
+        return mix.share * loss + (1 - mix.share) * self.loss(logits, other)
+
+    @torch.no_grad()
+    def _average(self, averaged: ResNet) -> None:
+        """Move the average towards the weights; fast at first, when it is mostly the start."""
+        assert self.recipe.average is not None
+        decay = min(self.recipe.average, (1 + self.steps) / (10 + self.steps))
+        old, new = (_floating(module.state_dict().values()) for module in (averaged, self.model))
+        torch._foreach_lerp_(old, new, 1 - decay)
+
+
+def _optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimiser; parameters of one dimension are norms' and biases."""
+    spared = [p for p in model.parameters() if p.dim() == 1 and not recipe.decay_all]
+    decayed = [p for p in model.parameters() if p.dim() > 1 or recipe.decay_all]
+    groups = [
+        {"params": decayed, "weight_decay": recipe.weight_decay},
+        {"params": spared, "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    fused = next(model.parameters()).device.type in ("cpu", "cuda")
+    if recipe.optimiser == "adamw":
+        betas = (0.9, 0.999) if recipe.betas is None else (recipe.betas[0], recipe.betas[1])
+        return torch.optim.AdamW(groups, lr=recipe.rate, betas=betas, fused=fused)
+    return torch.optim.SGD(
+        groups,
+        lr=recipe.rate,
+        momentum=recipe.momentum or 0.0,
+        nesterov=recipe.nesterov,
+        fused=fused,
+    )
+
+
+def _floating(tensors: Iterable[Tensor]) -> list[Tensor]:
+    return [t for t in tensors if t.is_floating_point()]
+
+
+def _arrays(state: Mapping[str, Tensor]) -> Iterable[tuple[str, npt.NDArray[Any]]]:
+    return (
+        (name, _array(value))
+        for name, value in state.items()
+        if not name.endswith("num_batches_tracked")
+    )
+
+
+def _array(value: Tensor) -> npt.NDArray[Any]:
+    return value.detach().to("cpu", copy=True).contiguous().numpy()
+
+
+def _tensor(state: Mapping[str, npt.NDArray[Any]], name: str, like: Tensor) -> Tensor:
+    if name not in state:
+        raise WeightsError(f"the saved state lacks {name}")
+    if state[name].shape != tuple(like.shape):
+        raise WeightsError(
+            f"the saved state's {name} has shape {state[name].shape}, not {tuple(like.shape)}"
+        )
+    return torch.from_numpy(np.ascontiguousarray(state[name]))

@@ -1,0 +1,132 @@
+"""Networks by name: data, not code.
+
+``resnet50`` is torchvision's and timm's (v1.5, the stride in the 3×3); ``resnet50_v1`` is the
+paper's Table 1 (the stride in the first 1×1). ``*_small`` are the same stages behind a stem for
+small images (3×3, stride 1, no pool). ``chapter_*`` are the dialect of *Dive into Deep
+Learning*: convolutions with biases and no norm on the shortcut's 1×1 convolution.
+"""
+
+import difflib
+import fnmatch
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from resnets.architecture import Architecture, Block, Stage, Stem
+from resnets.errors import UnknownName
+
+SMALL_STEM = Stem(kernel=3, stride=1, pool=False)
+
+# He et al. 2015, Table 1: blocks in conv2_x to conv5_x.
+DEPTHS = {
+    "resnet18": ("basic", (2, 2, 2, 2)),
+    "resnet34": ("basic", (3, 4, 6, 3)),
+    "resnet50": ("bottleneck", (3, 4, 6, 3)),
+    "resnet101": ("bottleneck", (3, 4, 23, 3)),
+    "resnet152": ("bottleneck", (3, 8, 36, 3)),
+}
+
+# Xie et al. 2016, Table 1 and section 5: depth, cardinality, width of a group in conv2_x.
+RESNEXTS = {
+    "resnext50_32x4d": ("resnet50", 32, 4),
+    "resnext101_32x4d": ("resnet101", 32, 4),
+    "resnext101_32x8d": ("resnet101", 32, 8),
+    "resnext101_64x4d": ("resnet101", 64, 4),
+}
+
+
+# Ours, for small grey images on a laptop: blocks a stage, widths of the stages.
+SLIM = {
+    "resnet8_slim": (1, (32, 64, 128)),
+    "resnet14_slim": (2, (32, 64, 128)),
+}
+
+
+def _imagenet(depths: tuple[int, ...], block: Block, widths: Iterable[int]) -> Architecture:
+    stages = tuple(
+        Stage(depth=depth, width=width, stride=1 if i == 0 else 2, block=block)
+        for i, (depth, width) in enumerate(zip(depths, widths, strict=True))
+    )
+    return Architecture(stages=stages)
+
+
+def _resnet(name: str) -> Architecture:
+    kind, depths = DEPTHS[name]
+    if kind == "basic":
+        return _imagenet(depths, Block(kind="basic"), (64, 128, 256, 512))
+    return _imagenet(depths, Block(kind="bottleneck"), (256, 512, 1024, 2048))
+
+
+def _strided_in_1x1(architecture: Architecture) -> Architecture:
+    stages = tuple(
+        replace(stage, block=replace(stage.block, stride_in="1x1")) for stage in architecture.stages
+    )
+    return replace(architecture, stages=stages)
+
+
+def _resnext(base: str, groups: int, group_width: int) -> Architecture:
+    plain = _resnet(base)
+    stages = tuple(
+        replace(stage, block=replace(stage.block, groups=groups, inner=groups * group_width * 2**i))
+        for i, stage in enumerate(plain.stages)
+    )
+    return replace(plain, stages=stages)
+
+
+def _small(architecture: Architecture) -> Architecture:
+    return replace(architecture, stem=SMALL_STEM)
+
+
+def _chapter() -> Architecture:
+    """Dive into Deep Learning 8.6: ``ResNet18``, for grey images of ten classes."""
+    block = Block(kind="basic", shortcut="bare_projection")
+    plain = _imagenet((2, 2, 2, 2), block, (64, 128, 256, 512))
+    return replace(plain, channels=1, classes=10, bias=True)
+
+
+def _slim(depth: int, widths: tuple[int, ...]) -> Architecture:
+    stages = tuple(
+        Stage(depth=depth, width=width, stride=1 if i == 0 else 2) for i, width in enumerate(widths)
+    )
+    stem = Stem(width=widths[0], kernel=3, stride=2, pool=False)
+    return Architecture(stem=stem, stages=stages, channels=1, classes=10)
+
+
+def _entries() -> dict[str, Callable[[], Architecture]]:
+    entries: dict[str, Callable[[], Architecture]] = {}
+    for name, (kind, _) in DEPTHS.items():
+        entries[name] = lambda name=name: _resnet(name)
+        if kind == "bottleneck":
+            entries[f"{name}_v1"] = lambda name=name: _strided_in_1x1(_resnet(name))
+        entries[f"{name}_small"] = lambda name=name: _small(_resnet(name))
+    for name, (base, groups, width) in RESNEXTS.items():
+        entries[name] = lambda b=base, g=groups, w=width: _resnext(b, g, w)
+    for name, (depth, widths) in SLIM.items():
+        entries[name] = lambda d=depth, w=widths: _slim(d, w)
+    entries["chapter_resnet18"] = _chapter
+    return entries
+
+
+_ENTRIES = _entries()
+
+
+def names(pattern: str = "*") -> list[str]:
+    """List the names that match a shell pattern such as ``resnext*``, in the catalog's order."""
+    return [name for name in _ENTRIES if fnmatch.fnmatchcase(name, pattern)]
+
+
+def get(name: str, *, channels: int | None = None, classes: int | None = None) -> Architecture:
+    """Give the network called ``name``, with other input channels or classes if stated.
+
+    Raises:
+        UnknownName: if the catalog has no such name; the message suggests the nearest.
+    """
+    if name not in _ENTRIES:
+        near = difflib.get_close_matches(name, _ENTRIES, n=3, cutoff=0.5)
+        hint = f"; near it: {', '.join(near)}" if near else ""
+        raise UnknownName(f"no network is called {name!r}{hint} (all: resnets models)")
+    found = replace(_ENTRIES[name](), name=name)
+    return replace(
+        found,
+        channels=found.channels if channels is None else channels,
+        classes=found.classes if classes is None else classes,
+    )

@@ -1,0 +1,251 @@
+"""The run folder: what a training run leaves, and how it goes on after an interruption.
+
+Every file but the two logs is replaced whole. The order of writing makes any instant safe to be
+killed at: logs first, then the best model, then the state. What the logs hold beyond the state
+is cut off when the run resumes, and the steps are taken again, bit for bit.
+
+| file | content |
+|---|---|
+| ``recipe.json`` | the resolved recipe; ``resnets train --recipe`` runs it again |
+| ``config.json``, ``model.safetensors`` | the network of the best epoch |
+| ``state.safetensors`` | the last state: weights, averages, optimiser buffers, progress |
+| ``metrics.jsonl`` | one line a logged step and an epoch; the same bytes on every run |
+| ``timings.jsonl`` | what differs between runs: seconds and images per second |
+| ``result.json`` | the test set's figures, once the run has ended |
+"""
+
+import json
+import math
+import os
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, cast
+
+import filelock
+
+from resnets.description import from_json, shortened, to_json
+from resnets.errors import RunError, WeightsError
+from resnets.files import explained, remove_leftovers, write_text
+from resnets.recipe import Recipe
+from resnets.training import Progress
+from resnets.weights import (
+    Config,
+    Network,
+    Weights,
+    config_text,
+    load_config,
+    load_weights,
+    save_weights,
+)
+
+STATE, MODEL, CONFIG, RECIPE = (
+    "state.safetensors",
+    "model.safetensors",
+    "config.json",
+    "recipe.json",
+)
+METRICS, TIMINGS, RESULT = "metrics.jsonl", "timings.jsonl", "result.json"
+LOCK = ".lock"
+
+
+@dataclass(frozen=True)
+class State:
+    """A saved state: the session's arrays, where training stands, and the threads it had."""
+
+    arrays: Weights
+    progress: Progress
+    threads: int
+
+
+class RunFolder:
+    """One run's folder, open for writing by this process alone."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextmanager
+    def opened(self, network: Network, recipe: Recipe, *, resume: bool) -> Generator[State | None]:
+        """Claim the folder for this run; give the saved state, or None to start at step 0.
+
+        Raises:
+            RunError: if the folder cannot be written, holds something else, a run that was not
+                to be resumed, a run of another recipe or network, or is in use.
+        """
+        with explained(f"cannot use {self.path} as a run folder", RunError):
+            self._refuse_strangers()
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = filelock.FileLock(self.path / LOCK)
+            try:
+                lock.acquire(timeout=0)
+            except filelock.Timeout as error:
+                raise RunError(f"{self.path} is in use by another process") from error
+        try:
+            with explained(f"cannot use {self.path} as a run folder", RunError):
+                remove_leftovers(self.path)
+                self._begin_or_match(network, recipe, resume=resume)
+                state = self._load_state()
+                self._cut_logs(state.progress if state else Progress())
+            yield state
+        finally:
+            lock.release()
+
+    def log(self, name: str, record: Mapping[str, Any], *, sync: bool = False) -> None:
+        """Append a line to a log."""
+        line = json.dumps(record, allow_nan=False) + "\n"
+        path = self.path / name
+        with explained(f"cannot write {path}", RunError), path.open("ab") as file:
+            file.write(line.encode())
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+
+    def records(self, name: str = METRICS) -> list[dict[str, Any]]:
+        """Read a log's lines."""
+        path = self.path / name
+        if not path.is_file():
+            return []
+        with explained(f"cannot read {path}", RunError):
+            return [record for _, record in _lines(path.read_bytes())]
+
+    def save_model(self, weights: Weights) -> None:
+        """Replace the best model."""
+        save_weights(weights, self.path / MODEL)
+
+    def save_state(self, state: State) -> None:
+        """Replace the last state."""
+        run = {"progress": asdict(state.progress), "threads": state.threads}
+        save_weights(state.arrays, self.path / STATE, {"run": json.dumps(run)})
+
+    def save_result(self, result: Mapping[str, Any]) -> None:
+        """Write the run's final figures."""
+        with explained(f"cannot write {self.path / RESULT}", RunError):
+            write_text(self.path / RESULT, json.dumps(result, indent=2) + "\n")
+
+    def result(self) -> dict[str, Any] | None:
+        """Read the final figures; None if the run has not ended."""
+        path = self.path / RESULT
+        return read_json(path) if path.is_file() else None
+
+    def _refuse_strangers(self) -> None:
+        if self.path.exists() and not self.path.is_dir():
+            raise RunError(f"{self.path} is a file; a run needs a folder")
+        if not self.path.is_dir() or (self.path / RECIPE).is_file():
+            return
+        others = [p.name for p in self.path.iterdir() if not p.name.startswith(".")]
+        if others:
+            shown = ", ".join(sorted(others)[:3])
+            raise RunError(f"{self.path} holds no run, but {shown}; choose another folder by --run")
+
+    def _begin_or_match(self, network: Network, recipe: Recipe, *, resume: bool) -> None:
+        if not (self.path / RECIPE).is_file():
+            write_text(self.path / RECIPE, json.dumps(to_json(recipe), indent=2) + "\n")
+            write_text(self.path / CONFIG, config_text(network))
+            return
+        if not resume:
+            raise RunError(
+                f"{self.path} holds a run already: --resume goes on with it, "
+                "--run FOLDER begins another"
+            )
+        differing = _differences(read_recipe(self.path), recipe)
+        if differing:
+            listed = "".join(f"\n  {line}" for line in differing)
+            raise RunError(f"{self.path} is a run of another recipe:{listed}")
+        if not (self.path / CONFIG).is_file():
+            write_text(self.path / CONFIG, config_text(network))
+        if load_config(self.path / CONFIG) != Config.of(network):
+            raise RunError(
+                f"{self.path} is a run of another network or other images: "
+                f"its {CONFIG} differs from what this run would write"
+            )
+
+    def _load_state(self) -> State | None:
+        path = self.path / STATE
+        if not path.is_file():
+            return None
+        arrays, metadata = load_weights(path)
+        try:
+            run = json.loads(metadata["run"])
+            progress = Progress(**run["progress"])
+            threads = int(run["threads"])
+        except (KeyError, ValueError, TypeError) as error:
+            raise WeightsError(f"{path}: not the state of a run ({error!r})") from error
+        return State(arrays, progress, threads)
+
+    def _cut_logs(self, progress: Progress) -> None:
+        """Remove the lines of what will be done again, and a line half written.
+
+        A state saved after an epoch's last step, but before its end, sees that end again.
+        """
+        ended = not progress.images
+        for name in (METRICS, TIMINGS):
+            path = self.path / name
+            if not path.is_file():
+                continue
+            content = path.read_bytes()
+            kept = [
+                line
+                for line, record in _lines(content)
+                if record["step"] < progress.step
+                or (record["step"] == progress.step and (ended or record["event"] != "epoch"))
+            ]
+            if b"".join(kept) != content:
+                write_text(path, b"".join(kept).decode())
+
+
+def _lines(content: bytes) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """Yield a log's whole lines, each with its record; stop at the first that is not whole."""
+    for line in content.splitlines(keepends=True):
+        try:
+            record = json.loads(line)
+        except ValueError:
+            return
+        if (
+            not line.endswith(b"\n")
+            or not isinstance(record, dict)
+            or not record.keys() >= {"step", "event"}
+        ):
+            return
+        yield line, record
+
+
+def read_recipe(folder: Path) -> Recipe:
+    """Read a run's recipe.
+
+    Raises:
+        RunError: if it is missing or not JSON.
+        InvalidDescription: if it is no recipe.
+    """
+    return from_json(Recipe, read_json(folder / RECIPE), str(folder / RECIPE))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a small JSON object.
+
+    Raises:
+        RunError: if it is missing or not JSON.
+    """
+    try:
+        with explained(f"cannot read {path}", RunError):
+            value = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path}: not JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise RunError(f"{path}: {shortened(value)} is not an object")
+    return cast("dict[str, Any]", value)
+
+
+def _differences(saved: Recipe, asked: Recipe) -> list[str]:
+    """Describe the settings in which two recipes differ; the name decides nothing."""
+    lines: list[str] = []
+    for field in fields(Recipe):
+        old, new = getattr(saved, field.name), getattr(asked, field.name)
+        if old != new and field.name != "name":
+            lines.append(f"{field.name}: {old} there, {new} asked for")
+    return lines
+
+
+def finite(value: float) -> float | None:
+    """A number for JSON, which has no infinity: None instead."""
+    return value if math.isfinite(value) else None

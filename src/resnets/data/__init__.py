@@ -1,0 +1,82 @@
+"""Sources of labelled images: Fashion-MNIST by name, a folder of images by path."""
+
+import dataclasses
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from resnets.data import fashion_mnist, folder
+from resnets.data.images import Dataset, Images, Pixels
+from resnets.errors import DataError
+
+NAMES = ("fashion_mnist",)
+
+
+def load(name: str, *, size: int, announce: Callable[[str], None] = lambda _: None) -> Dataset:
+    """Load a data set by name or by the path of its folder, at ``size`` pixels a side.
+
+    Raises:
+        DataError: if it cannot be had, or is not what it should be.
+    """
+    if name == "fashion_mnist":
+        return resized(fashion_mnist.load(announce=announce), size)
+    if not Path(name).exists():
+        raise DataError(
+            f"no data set is called {name!r} and no folder is there "
+            f"(data sets: {', '.join(NAMES)}; or a folder with one folder of images a class)"
+        )
+    return folder.load(Path(name), size=size, announce=announce)
+
+
+def resized(dataset: Dataset, size: int) -> Dataset:
+    """Resize all images to ``size`` pixels a side, bilinearly as Pillow and torchvision do."""
+    return dataclasses.replace(
+        dataset,
+        training=_resized(dataset.training, size),
+        test=lambda: _resized(dataset.test(), size),
+    )
+
+
+def _resized(images: Images, size: int) -> Images:
+    n, height, width, channels = images.pixels.shape
+    if (height, width) == (size, size):
+        return images
+    result = np.empty((n, size, size, channels), np.uint8)
+
+    def resize(number: int) -> None:
+        picture = Image.fromarray(images.pixels[number].squeeze())
+        small = picture.resize((size, size), Image.Resampling.BILINEAR)
+        result[number] = np.asarray(small).reshape(size, size, channels)
+
+    with ThreadPoolExecutor() as pool:  # Pillow resizes outside Python's lock
+        for _ in pool.map(resize, range(n), chunksize=256):
+            pass
+    return Images(result, images.labels)
+
+
+def mean_and_std(pixels: Pixels) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Give each channel's mean and deviation, of values scaled to 0 to 1; exact, from counts.
+
+    A channel of one value has deviation 0, which no one can divide by: 1 is given instead.
+    """
+    counts = _histograms(pixels)
+    values = np.arange(256) / 255
+    mean = (counts * values).sum(axis=1) / counts.sum(axis=1)
+    variance = (counts * (values - mean[:, None]) ** 2).sum(axis=1) / counts.sum(axis=1)
+    std = np.where(variance > 0, np.sqrt(variance), 1.0)
+    return tuple(mean.tolist()), tuple(std.tolist())
+
+
+def _histograms(pixels: Pixels) -> npt.NDArray[np.int64]:
+    """Count each value of each channel, [channels, 256]; in pieces, to use little memory."""
+    channels = pixels.shape[3]
+    counts = np.zeros((channels, 256), np.int64)
+    for start in range(0, len(pixels), 1024):
+        piece = pixels[start : start + 1024]
+        for c in range(channels):
+            counts[c] += np.bincount(piece[..., c].ravel(), minlength=256)
+    return counts

@@ -1,0 +1,154 @@
+"""From an image file, whatever its format, to the square of bytes that a network takes."""
+
+import io
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from resnets.errors import DataError
+
+_REFUSED = frozenset({"EPS", "BUFR", "GRIB", "HDF5", "MPEG", "WMF"})
+"""Formats that Pillow lists but hands to other programs, or recognises without reading."""
+
+_ORIENTATION = 0x0112
+"""EXIF's tag for how the camera was held: 1 is upright."""
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns an image of each EXIF orientation upright."""
+
+
+def open_image(
+    file: Path | bytes, *, size: int, channels: int, name: str | None = None
+) -> npt.NDArray[np.uint8]:
+    """One image as uint8 [size, size, channels], 0 to 255; channels 1 is grey and 3 is RGB.
+
+    Turned upright, transparency laid on white, the shorter side resized to ``size`` (bilinear,
+    antialiased), the middle cut out. Of an animation, the first image. ``file`` is a path or the
+    content itself, which ``name`` then calls by name in errors. Raises DataError for whatever
+    cannot be read as an image, and for one larger than Pillow's limit on pixels.
+    """
+    if size < 1 or channels not in (1, 3):
+        raise DataError(
+            f"an image is opened at a size of at least 1 with 1 channel (grey) or 3 (RGB), "
+            f"not at size {size} with {channels} channels"
+        )
+    where = name or (str(file) if isinstance(file, Path) else "image")
+    try:
+        with Image.open(_source(file), formats=_formats()) as image:
+            _refuse_bomb(image, where)
+            image.load()
+            flat = _flatten(image, "L" if channels == 1 else "RGB")
+            pixels = np.asarray(_square(_upright(flat, _orientation(image)), size))
+    except (DataError, MemoryError):
+        raise
+    except Exception as problem:
+        # Decoders meet damage with nearly any exception: OSError, SyntaxError, struct.error ...
+        raise DataError(f"{where}: not a readable image: {_reason(problem)}") from problem
+    return pixels.reshape(size, size, channels).copy()
+
+
+def looks_like_image(path: Path) -> bool:
+    """Whether the file has an image's suffix or, failing that, an image's first bytes."""
+    suffix = path.suffix.lower()
+    if Image.registered_extensions().get(suffix) in _formats():
+        return True
+    try:
+        with Image.open(path, formats=_formats()):
+            return True
+    except Exception:
+        return False
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """The formats that this Pillow reads by itself."""
+    Image.init()
+    return tuple(name for name in Image.ID if name not in _REFUSED)
+
+
+def _source(file: Path | bytes) -> Path | io.BytesIO:
+    return io.BytesIO(file) if isinstance(file, bytes) else file
+
+
+def _refuse_bomb(image: Image.Image, where: str) -> None:
+    """Raise DataError above Pillow's limit, at which Pillow itself would only warn."""
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and image.width * image.height > limit:
+        raise DataError(
+            f"{where}: {image.width}×{image.height} pixels; at most {limit} pixels are opened"
+        )
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF's orientation; damaged EXIF beside sound pixels counts as none."""
+    try:
+        found = image.getexif().get(_ORIENTATION, 1)
+    except Exception:
+        return 1
+    return found if isinstance(found, int) else 1
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    turn = _UPRIGHT.get(orientation)
+    return image if turn is None else image.transpose(turn)
+
+
+def _flatten(image: Image.Image, mode: str) -> Image.Image:
+    """The image in mode L or RGB, whatever it was: transparency on white, deep greys to 8 bits."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        image = _eight_bits(image)
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    if mode == "L" and image.mode not in ("1", "L"):
+        image = image.convert("RGB")  # CMYK and others know no direct way to grey
+    return image.convert(mode)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Deep grey values in 0 to 255.
+
+    Integers are 16 bits wide, as cameras and scanners write them. Floats are 0 to 1 if none is
+    above 1, else 0 to 255. Both are clipped.
+    """
+    values = np.nan_to_num(np.asarray(image).astype(np.float64))
+    if image.mode != "F":
+        values = values / 257
+    elif values.max(initial=0) <= 1:
+        values = values * 255
+    return Image.fromarray(np.rint(values.clip(0, 255)).astype(np.uint8))
+
+
+def _square(image: Image.Image, size: int) -> Image.Image:
+    """The shorter side resized to ``size`` and the middle cut out, in one step.
+
+    The box is where the cut lies in the original, so the result is that of resizing the whole and
+    cutting then, without the memory that the whole takes when the image is a long strip.
+    """
+    shorter = min(image.size)
+    scaled = [max(size, size * side // shorter) for side in image.size]
+    box: list[float] = []
+    for side, new in zip(image.size, scaled, strict=True):
+        start = round((new - size) / 2)
+        box += [start * side / new, min((start + size) * side / new, side)]
+    left, right, top, bottom = box
+    return image.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, right, bottom))
+
+
+def _reason(problem: Exception) -> str:
+    if isinstance(problem, Image.UnidentifiedImageError):
+        return "its format is not known"
+    if isinstance(problem, OSError) and problem.strerror:
+        return problem.strerror
+    return str(problem) or type(problem).__name__

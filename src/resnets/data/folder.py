@@ -1,0 +1,281 @@
+"""A user's folder of images: one folder a class, with or without a test set of its own."""
+
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from resnets.data import decoding
+from resnets.data.images import Dataset, Images, Pixels
+from resnets.data.progress import Announce, OpenBar, count_bar, silent
+from resnets.errors import DataError
+
+TRAINING_NAMES = ("train", "training")
+TEST_NAMES = ("test", "val", "valid", "validation")
+"""Names of the folder that holds the test set, the preferred first."""
+
+HELD_OUT = 0.2
+"""Share of each class that becomes the test set where the folder brings none."""
+
+_SEED = 0
+"""Of the choice of what is held out: fixed, so that two runs are tested on the same images."""
+
+_SHOWN = 3
+"""Names of skipped files that are shown."""
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """The image files of one part of the data set, in order, with their class numbers."""
+
+    root: Path
+    paths: list[Path]
+    labels: list[int]
+    ignored: int
+
+
+def load(
+    path: Path | str,
+    *,
+    size: int,
+    channels: int = 3,
+    announce: Announce = silent,
+    progress: OpenBar = count_bar,
+) -> Dataset:
+    """The images under ``path``: pixels uint8 [n, size, size, channels], labels int64 [n].
+
+    ``path`` holds a folder for each class, or a folder ``train`` (``training``) that does and,
+    if there is one, a ``test`` (``val``, ``valid``, ``validation``) with the same classes. Images
+    lie at any depth under their class; ``decoding.open_image`` says how each is opened. Without
+    a test folder a fifth of each class is held out, always the same.
+
+    ``announce`` is told what was held out, skipped or ignored; ``progress`` opens the bar.
+    Raises DataError where the folder is not such a one, or a class has no readable image.
+    """
+    root = Path(path).expanduser()
+    training_root, test_root = _roots(root, announce)
+    names = _class_names(training_root)
+    if test_root is not None:
+        _check_same_classes(training_root, names, test_root)
+    parts = [_list(part, names) for part in (training_root, test_root) if part is not None]
+    if ignored := sum(part.ignored for part in parts):
+        announce(f"{root}: ignored {ignored} files that are hidden or not images")
+    paths = [path for part in parts for path in part.paths]
+    labels = np.array([label for part in parts for label in part.labels], dtype=np.int64)
+    pixels, readable = _decode(paths, size, channels, announce, progress)
+    test = np.arange(len(paths)) >= len(parts[0].paths)
+    for part, rows in zip(parts, (~test, test), strict=False):
+        _check_every_class(part.root, names, labels[rows & readable])
+    if test_root is None:
+        test = _hold_out(labels, readable)
+        share = f"{test.sum()} of {readable.sum()} images"
+        announce(f"{root}: no test folder; {share} are held out as the test set, the same each run")
+    return _dataset(root, names, pixels, labels, [readable & ~test, readable & test])
+
+
+def _roots(root: Path, announce: Announce) -> tuple[Path, Path | None]:
+    """The folders that hold the class folders: of the training set, and of the test set if any.
+
+    A class may well be called train; then its folder holds images, and has neighbours.
+    """
+    folders = {folder.name.lower(): folder for folder in _subfolders(root)}
+    trains = [folders[name] for name in TRAINING_NAMES if name in folders]
+    tests = [folders[name] for name in TEST_NAMES if name in folders]
+    parted = bool(folders) and len(trains) + len(tests) == len(folders)
+    if not (parted or any(_subfolders(train) for train in trains)):
+        return root, None
+    if len(trains) != 1:
+        found = ", ".join(str(folder) for folder in trains or tests)
+        raise DataError(
+            f"{root}: expected one folder of training images (train or training), found {found}"
+        )
+    test = tests[0] if tests else None
+    others = sorted({*folders.values()} - {trains[0], test})
+    aside = f"; not used: {', '.join(other.name for other in others)}" if others else ""
+    announce(f"{root}: training on {trains[0].name}, testing on {test and test.name}{aside}")
+    return trains[0], test
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    """Its visible folders by name; DataError where it is none or may not be read."""
+    if not folder.exists():
+        raise DataError(f"{folder}: no such folder")
+    if not folder.is_dir():
+        raise DataError(f"{folder}: expected a folder of images, found a file")
+    try:
+        return sorted(entry for entry in folder.iterdir() if _visible(entry) and entry.is_dir())
+    except OSError as problem:
+        raise DataError(f"{folder}: cannot be read: {problem.strerror}") from problem
+
+
+def _visible(path: Path) -> bool:
+    # __MACOSX is what macOS leaves beside the content of every zip file.
+    return not path.name.startswith(".") and path.name != "__MACOSX"
+
+
+def _class_names(root: Path) -> tuple[str, ...]:
+    names = tuple(folder.name for folder in _subfolders(root))
+    if not names:
+        raise DataError(
+            f"{root}: expected a folder for each class, such as {root / 'cat'} and "
+            f"{root / 'dog'}; found no folders"
+        )
+    if len(names) == 1:
+        raise DataError(f"{root}: expected at least two classes, found one: {names[0]}")
+    return names
+
+
+def _check_same_classes(training_root: Path, names: Sequence[str], test_root: Path) -> None:
+    found = {folder.name for folder in _subfolders(test_root)}
+    only = [
+        f"only in {root}: {', '.join(sorted(rest))}"
+        for root, rest in (
+            (training_root, set(names) - found),
+            (test_root, found - set(names)),
+        )
+        if rest
+    ]
+    if only:
+        raise DataError(f"{test_root}: expected the classes of {training_root}; {'; '.join(only)}")
+
+
+def _list(root: Path, names: Sequence[str]) -> _Listed:
+    """The image files of every class, sorted by class and path."""
+    listed = _Listed(root, [], [], 0)
+    ignored = 0
+    for label, name in enumerate(names):
+        files = sorted(_files(root / name))
+        images = [file for file in files if _visible(file) and decoding.looks_like_image(file)]
+        ignored += len(files) - len(images)
+        listed.paths.extend(images)
+        listed.labels.extend([label] * len(images))
+    if not listed.paths:
+        raise DataError(f"{root}: found no images in the folders {', '.join(names)}")
+    return _Listed(root, listed.paths, listed.labels, ignored)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Every file at any depth; links are followed, a circle of them once round at most."""
+    entered: set[tuple[int, int]] = set()
+
+    def refuse(problem: OSError) -> None:
+        raise DataError(f"{problem.filename}: cannot be read: {problem.strerror}") from problem
+
+    for parent, folders, files in os.walk(folder, followlinks=True, onerror=refuse):
+        status = os.stat(parent)  # noqa: PTH116
+        if (status.st_dev, status.st_ino) in entered:
+            folders.clear()
+            continue
+        entered.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if _visible(Path(name)))
+        for name in files:
+            yield Path(parent, name)
+
+
+def _decode(
+    paths: Sequence[Path], size: int, channels: int, announce: Announce, progress: OpenBar
+) -> tuple[Pixels, npt.NDArray[np.bool_]]:
+    """All images, [n, size, size, channels], and which of the n could be read, [n]."""
+    pixels = _allocate((len(paths), size, size, channels))
+
+    def decode(row: int) -> str | None:
+        try:
+            pixels[row] = decoding.open_image(paths[row], size=size, channels=channels)
+        except DataError as problem:
+            return str(problem)
+        return None
+
+    problems: list[str | None] = []
+    with warnings.catch_warnings(), progress("reading images", len(paths)) as advance:
+        # Decoders warn of odd metadata, from any thread, in the middle of the bar.
+        warnings.simplefilter("ignore")
+        pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
+        try:
+            for problem in pool.map(decode, range(len(paths))):
+                problems.append(problem)
+                advance(1)
+        finally:
+            # After Ctrl-C, what has not begun need not begin.
+            pool.shutdown(cancel_futures=True)
+    if skipped := [problem for problem in problems if problem is not None]:
+        more = f"\n  and {len(skipped) - _SHOWN} more" if len(skipped) > _SHOWN else ""
+        lines = "".join(f"\n  {problem}" for problem in skipped[:_SHOWN])
+        announce(f"skipped {len(skipped)} unreadable images:{lines}{more}")
+    return pixels, np.array([problem is None for problem in problems])
+
+
+def _allocate(shape: tuple[int, int, int, int]) -> Pixels:
+    """Room for all images; DataError rather than a machine that swaps, or a killed process."""
+    needed = int(np.prod(shape, dtype=object))
+    try:
+        owned = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        owned = needed  # Windows does not say
+    if needed > owned:
+        raise DataError(
+            f"{shape[0]} images of {shape[1]}×{shape[2]} pixels take {needed / 1e9:.1f} GB of "
+            f"memory, and this machine has {owned / 1e9:.1f} GB: choose a smaller size"
+        )
+    return np.empty(shape, dtype=np.uint8)
+
+
+def _check_every_class(root: Path, names: Sequence[str], labels: npt.NDArray[np.int64]) -> None:
+    counts = np.bincount(labels, minlength=len(names))
+    if empty := [name for name, count in zip(names, counts, strict=True) if count == 0]:
+        raise DataError(f"{root}: no readable image of {', '.join(empty)}")
+
+
+def _hold_out(
+    labels: npt.NDArray[np.int64], readable: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:
+    """Which images become the test set, [n]: a share of each class, at least one of two or more."""
+    generator = np.random.default_rng(_SEED)
+    test = np.zeros(len(labels), dtype=np.bool_)
+    for label in range(int(labels.max()) + 1):
+        rows = np.flatnonzero(readable & (labels == label))
+        count = max(1, round(HELD_OUT * len(rows))) if len(rows) > 1 else 0
+        test[generator.permutation(rows)[:count]] = True
+    return test
+
+
+def _dataset(
+    root: Path,
+    names: tuple[str, ...],
+    pixels: Pixels,
+    labels: npt.NDArray[np.int64],
+    parts: list[npt.NDArray[np.bool_]],
+) -> Dataset:
+    """The two parts as two ends of one array: a copy of each would need the memory twice."""
+    rows = [np.flatnonzero(part) for part in parts]
+    rest = np.flatnonzero(~(parts[0] | parts[1]))
+    order = np.concatenate([*rows, rest])
+    _reorder(pixels, order)
+    first, last = len(rows[0]), len(rows[0]) + len(rows[1])
+    test = Images(pixels[first:last], labels[order[first:last]])
+    return Dataset(
+        name=root.resolve().name,
+        class_names=names,
+        training=Images(pixels[:first], labels[order[:first]]),
+        test=lambda: test,
+    )
+
+
+def _reorder(pixels: Pixels, order: npt.NDArray[np.int64]) -> None:
+    """``pixels[:] = pixels[order]`` for a permutation, with room for one image more, not for n."""
+    done = np.zeros(len(order), dtype=np.bool_)
+    for start in range(len(order)):
+        if done[start] or order[start] == start:
+            continue
+        carried = pixels[start].copy()
+        place = start
+        while (source := int(order[place])) != start:
+            pixels[place] = pixels[source]
+            done[place] = True
+            place = source
+        pixels[place] = carried
+        done[place] = True

@@ -1,0 +1,57 @@
+"""The errors that are the user's to mend.
+
+Each says what is wrong, where, and what would be right. The command line prints the message
+alone, without a traceback, and exits with status 1.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class ResnetsError(Exception):
+    """Base of every error below: catch this one to catch them all."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a description: where it is, and what would be right."""
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+
+class InvalidDescription(ResnetsError, ValueError):
+    """A description (architecture, recipe, configuration) that cannot be; lists every problem."""
+
+    def __init__(self, subject: str, problems: Sequence[Problem]) -> None:
+        self.subject = subject
+        self.problems = tuple(problems)
+        lines = "".join(f"\n  {problem}" for problem in self.problems)
+        super().__init__(f"{subject} is not valid:{lines}")
+
+
+class UnknownName(ResnetsError, LookupError):
+    """A name that no entry has; suggests the nearest."""
+
+
+class DataError(ResnetsError):
+    """Data that is missing, damaged or not what it claims to be."""
+
+
+class WeightsError(ResnetsError):
+    """Weights that do not fit the network, or a file that is not a weight file."""
+
+
+class RunError(ResnetsError):
+    """A run folder that cannot be used as asked."""
+
+
+class Diverged(RunError):
+    """The loss became infinite or not a number."""
+
+
+class MissingDependency(ResnetsError, ImportError):
+    """An optional package that was asked for and cannot be imported."""

@@ -1,0 +1,77 @@
+"""Metrics from logits, in NumPy, for every framework alike."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from resnets.backends import Evaluator
+from resnets.data.images import Images, Labels
+
+EVALUATION_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How well logits match labels.
+
+    Attributes:
+        loss: mean cross-entropy in nats.
+        confusion: images by true class (rows) and predicted class (columns).
+    """
+
+    loss: float
+    confusion: npt.NDArray[np.int64]
+
+    @property
+    def images(self) -> int:
+        """Number of images."""
+        return int(self.confusion.sum())
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the images whose largest logit is their label's."""
+        return float(np.trace(self.confusion) / self.confusion.sum())
+
+    @property
+    def recall(self) -> npt.NDArray[np.float64]:
+        """Share of each class's images that is found, [classes]; nan where there are none."""
+        return _shares(self.confusion.diagonal(), self.confusion.sum(axis=1))
+
+    @property
+    def precision(self) -> npt.NDArray[np.float64]:
+        """Share of each class's predictions that is right, [classes]; nan where none."""
+        return _shares(self.confusion.diagonal(), self.confusion.sum(axis=0))
+
+
+def evaluate(evaluator: Evaluator, images: Images) -> Evaluation:
+    """Compute logits for ``images``, batch by batch, and compare them with the labels."""
+    logits = np.concatenate(list(logits_of(evaluator, images)))
+    return from_logits(logits, images.labels)
+
+
+def logits_of(evaluator: Evaluator, images: Images) -> Iterator[npt.NDArray[np.float32]]:
+    """Yield logits batch by batch."""
+    for start in range(0, len(images), EVALUATION_BATCH):
+        yield evaluator(images.pixels[start : start + EVALUATION_BATCH])
+
+
+def from_logits(logits: npt.NDArray[np.floating], labels: Labels) -> Evaluation:
+    """Compare logits [n, classes] with labels [n]; sums in float64."""
+    classes = logits.shape[1]
+    own = log_softmax(logits)[np.arange(len(labels)), labels]
+    predicted = logits.argmax(axis=1)
+    counts = np.bincount(labels * classes + predicted, minlength=classes * classes)
+    return Evaluation(float(-own.mean()), counts.reshape(classes, classes))
+
+
+def log_softmax(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Logarithms of the probabilities, [n, classes]."""
+    shifted = logits.astype(np.float64)
+    shifted -= shifted.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
+def _shares(parts: npt.NDArray[np.int64], wholes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    return np.where(wholes > 0, parts / np.maximum(wholes, 1), np.nan)

@@ -1,0 +1,109 @@
+"""A flag of ``resnets train`` for every field of ``Recipe``, and the recipe they result in."""
+
+import dataclasses
+import json
+import tomllib
+import types
+import typing
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from resnets import recipes
+from resnets.description import to_json
+from resnets.errors import RunError
+from resnets.files import explained
+from resnets.recipe import Recipe
+
+
+class _NotGiven:
+    """The value of a flag that was not given; None is a value, such as no average."""
+
+    def __repr__(self) -> str:
+        return "not given"
+
+
+NOT_GIVEN = _NotGiven()
+
+
+def _documentation() -> dict[str, str]:
+    """What Recipe's docstring says of each field: the text is written once, there."""
+    text = (Recipe.__doc__ or "").split("Attributes:\n", 1)[-1]
+    found: dict[str, str] = {}
+    names: list[str] = []
+    for line in text.splitlines():
+        bare = line.strip()
+        if line.startswith(" " * 8) and not line.startswith(" " * 9) and ":" in bare:
+            heading, bare = bare.split(":", 1)
+            names = [name.strip() for name in heading.split(",")]
+        for name in names:
+            found[name] = f"{found.get(name, '')} {bare.strip()}".strip()
+    return {name: text.replace("`", "").rstrip(".") for name, text in found.items()}
+
+
+def _flags_class() -> type[Any]:
+    documented, kinds = _documentation(), typing.get_type_hints(Recipe)
+    fields: list[tuple[str, Any, Any]] = []
+    for field in dataclasses.fields(Recipe):
+        if field.name == "name":
+            continue
+        kind = kinds[field.name]
+        parameter = Parameter(
+            help=documented[field.name],
+            show_default=False,
+            consume_multiple=True,
+            negative_bool="no-",
+            negative_iterable=(),
+            negative_none="no-" if types.NoneType in typing.get_args(kind) else (),
+        )
+        default = dataclasses.field(default=NOT_GIVEN)
+        fields.append((field.name, Annotated[kind, parameter], default))
+    made = dataclasses.make_dataclass("RecipeFlags", fields, kw_only=True, frozen=True)
+    made.__module__ = __name__  # of a class made at run time, cyclopts takes it for a builtin
+    return made
+
+
+if typing.TYPE_CHECKING:
+
+    @dataclasses.dataclass(frozen=True)
+    class RecipeFlags:
+        """The flags as given."""
+else:
+    RecipeFlags = _flags_class()
+
+
+NO_FLAGS = RecipeFlags()
+
+
+def resolve(recipe: str, flags: "RecipeFlags") -> Recipe:
+    """Give the recipe of that name or file, changed by the flags that were given.
+
+    Raises:
+        UnknownName: if it is neither a name nor a file.
+        RunError: if the file cannot be read.
+        InvalidDescription: for unknown or contradictory settings, all at once.
+    """
+    changes = {
+        field.name: to_json(value)
+        for field in dataclasses.fields(flags)
+        if (value := getattr(flags, field.name)) is not NOT_GIVEN
+    }
+    path = Path(recipe)
+    start = _read_file(path) if path.suffix in (".json", ".toml") else recipes.named(recipe)
+    return start.changed(**changes) if changes else start
+
+
+def _read_file(path: Path) -> Recipe:
+    if not path.is_file():
+        raise RunError(f"{path}: no such file; a recipe is a name or a JSON or TOML file")
+    with explained(f"cannot read {path}", RunError):
+        content = path.read_bytes()
+    try:
+        text = content.decode()
+        value = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path}: not {path.suffix[1:].upper()} ({error})") from error
+    if not isinstance(value, dict):
+        raise RunError(f"{path}: a recipe is an object of settings")
+    return recipes.read(typing.cast("dict[str, Any]", value), str(path))

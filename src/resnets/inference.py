@@ -1,0 +1,188 @@
+"""Using a trained network: evaluate it on a data set, name what images show."""
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from resnets import backends, data
+from resnets.backends import Evaluator
+from resnets.checkpoint import RECIPE, read_recipe
+from resnets.data.decoding import open_image
+from resnets.errors import DataError, RunError
+from resnets.evaluation import Evaluation, evaluate, log_softmax
+from resnets.weights import Network, load
+
+PREDICTION_BATCH = 64
+LARGEST_INPUT = 256 * 2**20
+"""Bytes of an image taken from standard input."""
+
+
+@dataclass(frozen=True)
+class NamedEvaluation:
+    """An evaluation, with what was evaluated on what."""
+
+    network: str
+    data: str
+    class_names: tuple[str, ...]
+    evaluation: Evaluation
+
+    def to_json(self) -> dict[str, Any]:
+        """Give all figures as JSON values."""
+        found = self.evaluation
+        classes = [
+            {"name": name, "recall": _number(recall), "precision": _number(precision)}
+            for name, recall, precision in zip(
+                self.class_names, found.recall, found.precision, strict=True
+            )
+        ]
+        return {
+            "network": self.network,
+            "data": self.data,
+            "images": found.images,
+            "accuracy": found.accuracy,
+            "loss": found.loss,
+            "classes": classes,
+            "confusion": found.confusion.tolist(),
+        }
+
+
+def evaluate_folder(
+    folder: Path,
+    name: str | None,
+    framework: str,
+    device: str,
+    announce: Callable[[str], None],
+) -> NamedEvaluation:
+    """Evaluate the network in ``folder`` on the test images of the data set called ``name``.
+
+    Raises:
+        WeightsError, DataError, RunError: where the network or the data cannot be had, or the
+            data's classes are not the network's.
+    """
+    network = load(folder)
+    if name is None:
+        if not (folder / RECIPE).is_file():
+            raise RunError(f"{folder} is no run folder; say what to evaluate on by --data")
+        name = read_recipe(folder).data
+    dataset = data.load(name, size=network.preprocessing.size, announce=announce)
+    if dataset.class_names != network.class_names:
+        raise DataError(
+            f"{name} has the classes {_few(dataset.class_names)}; "
+            f"the network in {folder} knows {_few(network.class_names)}"
+        )
+    if dataset.channels != network.architecture.channels:
+        raise DataError(
+            f"{name} has {dataset.channels} channels; "
+            f"the network in {folder} takes {network.architecture.channels}"
+        )
+    found = evaluate(_evaluator(network, framework, device), dataset.test())
+    return NamedEvaluation(network.architecture.name, name, network.class_names, found)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What an image shows, or why it could not be read.
+
+    Attributes:
+        image: the file's path, or ``-`` for standard input.
+        classes: names and probabilities, the likeliest first.
+        error: what was wrong with the image; None if nothing.
+    """
+
+    image: str
+    classes: tuple[tuple[str, float], ...] = ()
+    error: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the prediction as JSON values."""
+        if self.error is not None:
+            return {"image": self.image, "error": self.error}
+        classes = [{"class": name, "probability": share} for name, share in self.classes]
+        return {"image": self.image, "classes": classes}
+
+
+def predict_images(
+    folder: Path, images: Sequence[str], top: int, framework: str, device: str
+) -> Iterator[Prediction]:
+    """Yield a prediction for each image file, in order; folders give all files within.
+
+    Raises:
+        WeightsError: if the network cannot be had; RunError: if ``top`` is below 1.
+        DataError: if a folder holds no files.
+    """
+    if top < 1:
+        raise RunError(f"--top {top}: at least one class is named")
+    network = load(folder)
+    logits = _evaluator(network, framework, device)
+    for sources in _batches(_files(images)):
+        read = [_pixels(source, network) for source in sources]
+        good = [pixels for pixels in read if isinstance(pixels, np.ndarray)]
+        shares = iter(np.exp(log_softmax(logits(np.stack(good)))) if good else ())
+        for source, pixels in zip(sources, read, strict=True):
+            if isinstance(pixels, str):
+                yield Prediction(source, error=pixels)
+                continue
+            found = next(shares)
+            best: list[int] = np.argsort(-found, kind="stable")[:top].tolist()
+            named = tuple((network.class_names[i], float(found[i])) for i in best)
+            yield Prediction(source, named)
+
+
+def _evaluator(network: Network, framework: str, device: str) -> Evaluator:
+    backend = backends.load(framework)
+    model = backend.build(network.architecture, weights=network.weights)
+    return backend.evaluator(model, network.preprocessing, device)
+
+
+def _pixels(source: str, network: Network) -> "np.ndarray[Any, Any] | str":
+    """Read an image as the network wants it; where that fails, say why instead."""
+    size, channels = network.preprocessing.size, network.architecture.channels
+    try:
+        if source == "-":
+            content = sys.stdin.buffer.read(LARGEST_INPUT + 1)
+            if len(content) > LARGEST_INPUT:
+                return f"standard input: over {LARGEST_INPUT} bytes"
+            return open_image(content, size=size, channels=channels, name="standard input")
+        return open_image(Path(source), size=size, channels=channels)
+    except DataError as error:
+        return str(error)
+
+
+def _files(images: Sequence[str]) -> Iterator[str]:
+    for image in images:
+        if not Path(image).is_dir():
+            yield image
+            continue
+        inside = sorted(
+            Path(place) / file
+            for place, _, files in os.walk(image)
+            for file in files
+            if not file.startswith(".")
+        )
+        if not inside:
+            raise DataError(f"{image}: a folder without files")
+        yield from map(str, inside)
+
+
+def _batches(items: Iterable[str]) -> Iterator[list[str]]:
+    batch: list[str] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == PREDICTION_BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

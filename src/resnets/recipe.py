@@ -1,0 +1,234 @@
+"""How a network is trained: one flat, frozen value, and the learning rate of each step.
+
+Every field has the same name as a flag of ``resnets train``, a key of recipe.json and of a
+configuration file. The resolved recipe is saved with the run and runs it again.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from resnets.description import from_json, shortened
+from resnets.errors import InvalidDescription, Problem
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that decides the outcome of a training run, the machine aside.
+
+    Attributes:
+        name: of the recipe it started as.
+        network: a name of the catalog, or the path of an architecture's JSON file.
+        data: ``fashion_mnist``, or the path of a folder of images.
+        size: height and width the images are resized to, in pixels.
+        validation: share of the training images held out to choose the best epoch; 0 trains on
+            all of them and keeps the last epoch.
+        epochs: passes over the training images.
+        batch: images in a step.
+        partial_batch: whether the images left over at the end of an epoch make a smaller step;
+            otherwise they wait for another epoch, when others are left over.
+        seed: of the held-out split, the initial weights, the order and the augmentation.
+        optimiser: ``sgd`` (torch's definition of momentum and Nesterov) or ``adamw``
+            (Loshchilov and Hutter 2017, arXiv:1711.05101).
+        rate: the highest learning rate.
+        momentum, nesterov: of sgd.
+        betas: of adamw.
+        weight_decay: of kernels and dense weights; norms and biases are spared.
+        decay_all: whether norms and biases decay as well.
+        schedule: ``constant``; ``step``: times ``drop`` at each milestone; ``linear`` and
+            ``cosine``: down to ``rate`` times ``final``; ``one_cycle``: up for the first 30% of
+            the steps and down again, both by a cosine (Smith and Topin 2017, arXiv:1708.07120).
+        warmup: share of all steps over which the rate first rises linearly from zero.
+        milestones: epochs at which the step schedule drops.
+        drop: factor of each drop.
+        final: share of the rate left at the end of linear, cosine and one_cycle.
+        label_smoothing: share of the target spread over all classes.
+        flip: whether half of the images are mirrored.
+        crop: pixels of black border from which the image is cut out at random.
+        erase: probability that a rectangle of the image is erased (Zhong et al. 2017,
+            arXiv:1708.04896).
+        mixup, cutmix: their alpha, or null for none; with both, each batch takes one of them
+            (Zhang et al. 2017, arXiv:1710.09412; Yun et al. 2019, arXiv:1905.04899).
+        average: decay of the exponential moving average of the weights, which is then what is
+            evaluated and kept; null for none.
+        clip: largest norm of the gradient; null for no clipping.
+        precision: ``fp32``, ``bf16``, or ``auto``: bf16 where the device computes in it.
+        patience: epochs without improvement after which training stops; null to train on.
+        initialisation: ``he`` or ``xavier``, as in ``initial_weights``.
+        zero_last_scale: whether residual branches start at zero.
+        normalise: whether pixels are shifted and scaled to mean 0 and deviation 1 of the
+            training images; otherwise they are only scaled to 0 to 1.
+    """
+
+    name: str = "custom"
+    network: str = "resnet18_small"
+    data: str = "fashion_mnist"
+    size: int = 28
+    validation: float = 0.05
+    epochs: int = 10
+    batch: int = 128
+    partial_batch: bool = False
+    seed: int = 0
+    optimiser: Literal["sgd", "adamw"] = "sgd"
+    rate: float = 0.1
+    momentum: float | None = None
+    nesterov: bool = False
+    betas: tuple[float, ...] | None = None
+    weight_decay: float = 0.0
+    decay_all: bool = False
+    schedule: Literal["constant", "step", "linear", "cosine", "one_cycle"] = "constant"
+    warmup: float = 0.0
+    milestones: tuple[float, ...] = ()
+    drop: float | None = None
+    final: float = 0.0
+    label_smoothing: float = 0.0
+    flip: bool = False
+    crop: int = 0
+    erase: float = 0.0
+    mixup: float | None = None
+    cutmix: float | None = None
+    average: float | None = None
+    clip: float | None = None
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    patience: int | None = None
+    initialisation: Literal["he", "xavier"] = "he"
+    zero_last_scale: bool = False
+    normalise: bool = True
+
+    def __post_init__(self) -> None:
+        problems = list(_problems(self))
+        if problems:
+            raise InvalidDescription("recipe", problems)
+
+    def changed(self, **changes: Any) -> "Recipe":
+        """Give the recipe with other values.
+
+        Settings that only the old optimiser or schedule had go with it.
+
+        Raises:
+            InvalidDescription: for unknown or contradictory settings, all at once.
+        """
+        kept = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        for choice, belongings in _BELONGINGS.items():
+            if changes.get(choice, kept[choice]) != kept[choice]:
+                for name in belongings:
+                    kept[name] = _DEFAULTS[name]
+        return from_json(Recipe, {**kept, **changes}, "recipe")
+
+
+_DEFAULTS = {f.name: f.default for f in dataclasses.fields(Recipe)}
+_BELONGINGS = {
+    "optimiser": ("momentum", "nesterov", "betas"),
+    "schedule": ("milestones", "drop", "final", "warmup"),
+}
+
+
+def steps_per_epoch(recipe: Recipe, images: int) -> int:
+    """Steps in one pass over ``images`` training images; at least one.
+
+    A partial batch of a single image makes no step: a norm needs two values.
+    """
+    whole, left = divmod(images, recipe.batch)
+    return max(1, whole + (recipe.partial_batch and left > 1))
+
+
+def rate_at(recipe: Recipe, step: int, steps: int, per_epoch: int) -> float:
+    """Give the learning rate of ``step`` (from 0) of ``steps`` in all, ``per_epoch`` an epoch."""
+    warm = recipe.warmup * steps
+    if step < warm:
+        return recipe.rate * (step + 1) / (math.floor(warm) + 1)
+    if recipe.schedule == "constant":
+        return recipe.rate
+    if recipe.schedule == "step":
+        passed = sum(step >= milestone * per_epoch for milestone in recipe.milestones)
+        return recipe.rate * (0.1 if recipe.drop is None else recipe.drop) ** passed
+    if recipe.schedule == "one_cycle":
+        return recipe.rate * _one_cycle(step / max(steps - 1, 1), recipe.final)
+    done = (step - warm) / max(steps - warm, 1)
+    left = 1 - done if recipe.schedule == "linear" else (1 + math.cos(math.pi * done)) / 2
+    return recipe.rate * (recipe.final + (1 - recipe.final) * left)
+
+
+def _one_cycle(done: float, final: float, rise: float = 0.3, start: float = 1 / 25) -> float:
+    """Share of the highest rate: from ``start`` up to 1 at ``rise``, then down to ``final``."""
+    if done < rise:
+        return start + (1 - start) * (1 - math.cos(math.pi * done / rise)) / 2
+    down = (done - rise) / (1 - rise)
+    return final + (1 - final) * (1 + math.cos(math.pi * down)) / 2
+
+
+_RANGES: dict[str, tuple[float, float]] = {
+    "size": (1, 4096),
+    "epochs": (1, 100_000),
+    "batch": (1, 2**20),
+    "seed": (0, 2**63 - 1),
+    "crop": (0, 512),
+    "patience": (1, 100_000),
+    "validation": (0, 0.9),
+    "rate": (0, 1e6),
+    "momentum": (0, 1),
+    "weight_decay": (0, 1e3),
+    "warmup": (0, 1),
+    "drop": (0, 1),
+    "final": (0, 1),
+    "label_smoothing": (0, 1),
+    "erase": (0, 1),
+    "mixup": (0, 100),
+    "cutmix": (0, 100),
+    "average": (0, 1),
+    "clip": (0, 1e12),
+}
+_OPEN_BELOW = ("rate", "mixup", "cutmix", "clip", "drop")
+_OPEN_ABOVE = ("momentum", "average", "label_smoothing", "warmup")
+
+
+def _problems(r: Recipe) -> Iterator[Problem]:
+    for name, (least, most) in _RANGES.items():
+        value = getattr(r, name)
+        if value is None:
+            continue
+        inside = (
+            isinstance(value, (int, float))
+            and least <= value <= most
+            and not (name in _OPEN_BELOW and value == least)
+            and not (name in _OPEN_ABOVE and value == most)
+        )
+        if not inside:
+            low = "above" if name in _OPEN_BELOW else "from"
+            high = "below" if name in _OPEN_ABOVE else "to"
+            message = f"{shortened(value)} is not {low} {least:g} {high} {most:g}"
+            yield Problem(name, message)
+    yield from _contradictions(r)
+
+
+def _contradictions(r: Recipe) -> Iterator[Problem]:
+    if r.optimiser == "adamw":
+        if r.momentum is not None:
+            yield Problem("momentum", "adamw has none; its memory is set by betas")
+        if r.nesterov:
+            yield Problem("nesterov", "adamw has none; use optimiser sgd")
+    if r.optimiser == "sgd":
+        if r.betas is not None:
+            yield Problem("betas", "sgd has none; use momentum, or optimiser adamw")
+        if r.nesterov and not r.momentum:
+            yield Problem("nesterov", "needs a momentum above 0")
+    if r.betas is not None and not (len(r.betas) == 2 and all(0 <= b < 1 for b in r.betas)):
+        yield Problem("betas", f"{list(r.betas)} is not two numbers from 0 to below 1")
+    if r.schedule == "step" and not r.milestones:
+        yield Problem("milestones", "none; the step schedule drops at each of them")
+    if r.schedule != "step" and r.milestones:
+        yield Problem("milestones", f"the {r.schedule} schedule has none; use schedule step")
+    if r.schedule != "step" and r.drop is not None:
+        yield Problem("drop", f"the {r.schedule} schedule has none; use schedule step")
+    if any(b <= a for a, b in zip((0.0, *r.milestones), r.milestones, strict=False)):
+        yield Problem("milestones", f"{list(r.milestones)} do not increase from above 0")
+    if r.schedule == "one_cycle" and r.warmup:
+        yield Problem("warmup", "one_cycle has a rise of its own; leave it 0")
+    if r.schedule in ("constant", "step") and r.final:
+        yield Problem("final", f"the {r.schedule} schedule ends where it is; leave it 0")
+    if r.milestones and r.milestones[-1] >= r.epochs:
+        yield Problem("milestones", f"{r.milestones[-1]:g} is not before the end, {r.epochs}")
+    if r.patience is not None and not r.validation:
+        yield Problem("patience", "needs a validation split; set validation above 0")

@@ -1,0 +1,73 @@
+"""Recipes by name: data, not code. A new recipe is an entry here."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from resnets.description import from_json, shortened
+from resnets.errors import InvalidDescription, Problem, UnknownName
+from resnets.recipe import Recipe
+
+NAMED: dict[str, Recipe] = {
+    # The default: minutes on a laptop.
+    "quick": Recipe(
+        name="quick",
+        network="resnet8_slim",
+        epochs=8,
+        batch=128,
+        rate=0.2,
+        momentum=0.9,
+        nesterov=True,
+        weight_decay=5e-4,
+        schedule="linear",
+        warmup=0.1,
+        flip=True,
+    ),
+    # Dive into Deep Learning 8.6.4, PyTorch tab: Trainer(max_epochs=10), FashionMNIST(128,
+    # resize=96), SGD(lr=0.01), init_cnn. The chapter validates on the test set after each epoch;
+    # here the test set is read once, at the end.
+    "chapter": Recipe(
+        name="chapter",
+        network="chapter_resnet18",
+        size=96,
+        validation=0.0,
+        epochs=10,
+        batch=128,
+        partial_batch=True,
+        rate=0.01,
+        precision="fp32",
+        initialisation="xavier",
+        normalise=False,
+    ),
+}
+
+
+def named(name: str) -> Recipe:
+    """Give a named recipe.
+
+    Raises:
+        UnknownName: if there is none of that name.
+    """
+    if name not in NAMED:
+        near = difflib.get_close_matches(name, NAMED, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise UnknownName(f"no recipe is called {name!r}{hint} (there are {', '.join(NAMED)})")
+    return NAMED[name]
+
+
+def read(value: Mapping[str, Any], subject: str = "recipe") -> Recipe:
+    """Read a recipe from JSON or TOML values.
+
+    A key ``recipe`` names the recipe that the others change.
+
+    Raises:
+        InvalidDescription: for unknown, mistyped or contradictory settings, all at once.
+        UnknownName: if ``recipe`` names none.
+    """
+    changes = dict(value)
+    start = changes.pop("recipe", None)
+    if start is None:
+        return from_json(Recipe, changes, subject)
+    if not isinstance(start, str):
+        raise InvalidDescription(subject, [Problem("recipe", f"{shortened(start)} is no name")])
+    return named(start).changed(**changes)

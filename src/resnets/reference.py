@@ -1,0 +1,141 @@
+"""The definition of the function, in NumPy: what every backend is tested against.
+
+It executes the trace of an architecture, one readable function an operation, in whatever
+precision the weights and images have (tests use float64). It is slow and meant to be.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
+
+from resnets.architecture import Architecture
+from resnets.layout import Layer, trace
+
+Array = npt.NDArray[np.floating]
+"""Images and feature maps are [n, channels, height, width] here."""
+
+
+@dataclass
+class Forward:
+    """The outcome of one forward pass.
+
+    Attributes:
+        outputs: every layer's output by the layer's name; ``outputs["fc"]`` are the logits.
+        statistics: in training mode, the running means and variances after this step.
+    """
+
+    outputs: dict[str, Array] = field(default_factory=dict[str, Array])
+    statistics: dict[str, Array] = field(default_factory=dict[str, Array])
+
+    @property
+    def logits(self) -> Array:
+        """[n, classes]."""
+        return self.outputs["fc"]
+
+
+def forward(
+    architecture: Architecture,
+    weights: Mapping[str, Array],
+    images: Array,
+    *,
+    training: bool = False,
+) -> Forward:
+    """Compute the network's outputs for ``images`` [n, channels, height, width].
+
+    In training mode norms use the statistics of the batch and the running ones are updated;
+    otherwise they use the running ones.
+    """
+    result = Forward()
+    steps = trace(architecture, (images.shape[2], images.shape[3]))
+    for layer in steps.layers:
+        inputs = [result.outputs[name] for name in layer.inputs]
+        own = [weights[tensor.name] for tensor in layer.tensors]
+        if layer.operation == "norm" and training:
+            output, statistics = batch_norm(inputs[0], own, architecture)
+            names = [tensor.name for tensor in layer.tensors if not tensor.learned]
+            result.statistics.update(zip(names, statistics, strict=True))
+        elif layer.operation == "norm":
+            output = norm(inputs[0], own, architecture.norm.epsilon)
+        elif layer.operation == "input":
+            output = images
+        else:
+            output = _apply(layer, inputs, own)
+        result.outputs[layer.name] = output
+    return result
+
+
+def _apply(layer: Layer, inputs: Sequence[Array], own: Sequence[Array]) -> Array:
+    match layer.operation:
+        case "convolution":
+            bias = own[1] if len(own) > 1 else None
+            return convolution(inputs[0], own[0], bias, layer.stride, layer.padding, layer.groups)
+        case "relu":
+            return np.maximum(inputs[0], 0)
+        case "max_pool":
+            return max_pool(inputs[0], layer.kernel, layer.stride, layer.padding)
+        case "pad_shortcut":
+            return pad_shortcut(inputs[0], layer.shape[0], layer.stride)
+        case "add":
+            return inputs[0] + inputs[1]
+        case "mean_pool":
+            return inputs[0].mean(axis=(2, 3))
+        case "dense":
+            return inputs[0] @ own[0].T + own[1]
+        case _:
+            raise AssertionError(layer.operation)
+
+
+def convolution(
+    x: Array, kernel: Array, bias: Array | None, stride: int, padding: int, groups: int
+) -> Array:
+    """Cross-correlate ``x`` with ``kernel`` [out, in / groups, k, k], zero padding on all sides."""
+    size = kernel.shape[2]
+    padded = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    windows = sliding_window_view(padded, (size, size), axis=(2, 3))[:, :, ::stride, ::stride]
+    parts = [
+        np.einsum("nchwij,ocij->nohw", part, weights, optimize=True)
+        for part, weights in zip(
+            np.split(windows, groups, axis=1), np.split(kernel, groups), strict=True
+        )
+    ]
+    y = np.concatenate(parts, axis=1)
+    return y if bias is None else y + bias[:, None, None]
+
+
+def norm(x: Array, own: Sequence[Array], epsilon: float) -> Array:
+    """Scale and shift by running statistics; ``own`` is scale, shift, mean, variance."""
+    scale, shift, mean, variance = (v[:, None, None] for v in own)
+    return (x - mean) / np.sqrt(variance + epsilon) * scale + shift
+
+
+def batch_norm(
+    x: Array, own: Sequence[Array], architecture: Architecture
+) -> tuple[Array, tuple[Array, Array]]:
+    """Normalise by the batch's biased variance; update the running one with the unbiased."""
+    scale, shift, running_mean, running_variance = own
+    count = x.size // x.shape[1]
+    mean, variance = x.mean(axis=(0, 2, 3)), x.var(axis=(0, 2, 3))
+    keep = architecture.norm.decay
+    unbiased = variance * (count / max(count - 1, 1))
+    statistics = (
+        keep * running_mean + (1 - keep) * mean,
+        keep * running_variance + (1 - keep) * unbiased,
+    )
+    return norm(x, (scale, shift, mean, variance), architecture.norm.epsilon), statistics
+
+
+def max_pool(x: Array, size: int, stride: int, padding: int) -> Array:
+    """Take the largest value of each window; the border is minus infinity, never zero."""
+    border = ((0, 0), (0, 0), (padding, padding), (padding, padding))
+    padded = np.pad(x, border, constant_values=-np.inf)
+    windows = sliding_window_view(padded, (size, size), axis=(2, 3))[:, :, ::stride, ::stride]
+    return windows.max(axis=(4, 5))
+
+
+def pad_shortcut(x: Array, width: int, stride: int) -> Array:
+    """Keep every ``stride``-th pixel and add channels of zeros behind (option A)."""
+    kept = x[:, :, ::stride, ::stride]
+    return np.pad(kept, ((0, 0), (0, width - kept.shape[1]), (0, 0), (0, 0)))

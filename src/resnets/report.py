@@ -1,0 +1,70 @@
+"""What a person reads at the end of a command: tables for the terminal."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from resnets.inference import NamedEvaluation, Prediction
+
+BAR = 20
+
+
+def run_report(result: Mapping[str, Any], folder: Path) -> RenderableType:
+    """A finished run's figures, its folder, and what to do next."""
+    table = Table.grid(padding=(0, 2))
+    table.add_row("test accuracy", Text(f"{result['test_accuracy']:.2%}", style="bold green"))
+    table.add_row("test loss", f"{result['test_loss']:.4f}")
+    table.add_row("test images", f"{result['test_images']:,}, read once")
+    if result["validation_accuracy"] is not None:
+        chosen = f"{result['validation_accuracy']:.2%}, epoch {result['best_epoch']}"
+        table.add_row("validation accuracy", f"{chosen} of {result['epochs']}, the best")
+    recall = {name: share for name, share in result["test_recall"].items() if share is not None}
+    if len(recall) > 1:
+        weakest = sorted(recall, key=recall.__getitem__)[:3]
+        listed = ", ".join(f"{name} {recall[name]:.0%}" for name in weakest)
+        table.add_row("hardest classes", listed)
+    table.add_row("run folder", str(folder))
+    curves = folder / "curves.png"
+    if curves.is_file():
+        table.add_row("curves", str(curves))
+    following = Table.grid(padding=(0, 2))
+    following.add_row(f"resnets predict {folder} IMAGE …", "name what images show")
+    following.add_row(f"resnets evaluate {folder}", "every class, and what is taken for what")
+    following.add_row(f"resnets show {folder}", "the network's layers and costs")
+    return Group("", table, "", "Next:", following)
+
+
+def evaluation_report(found: NamedEvaluation) -> RenderableType:
+    """Figures for all classes, and the commonest mistake of each."""
+    evaluation, names = found.evaluation, found.class_names
+    head = f"{found.network} on the test images of {found.data} ({evaluation.images:,})"
+    total = f"accuracy {evaluation.accuracy:.2%}, loss {evaluation.loss:.4f}"
+    table = Table(box=None, padding=(0, 2), header_style="bold")
+    for heading in ("class", "recall", "precision", "images"):
+        table.add_column(heading, justify="left" if heading == "class" else "right")
+    table.add_column("most often taken for")
+    for i, name in enumerate(names):
+        row = evaluation.confusion[i].copy()
+        images, row[i] = int(row.sum()), 0
+        taken = f"{names[row.argmax()]} ({row.max()})" if row.any() else ""
+        shares = (_percent(evaluation.recall[i]), _percent(evaluation.precision[i]))
+        table.add_row(name, *shares, f"{images:,}", taken)
+    return Group(head, Text(total, style="bold"), "", table)
+
+
+def prediction_lines(prediction: Prediction) -> str:
+    """One line for the image, one for each class named."""
+    width = max((len(name) for name, _ in prediction.classes), default=0)
+    lines = [prediction.image]
+    for name, share in prediction.classes:
+        bar = "█" * round(share * BAR)
+        lines.append(f"  {name:<{width}}  {share:6.1%}  {bar}".rstrip())
+    return "\n".join(lines)
+
+
+def _percent(share: float) -> str:
+    return "–" if share != share else f"{share:.1%}"

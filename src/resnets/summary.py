@@ -1,0 +1,250 @@
+"""What a network is made of and what it costs: tables for people, JSON for programs.
+
+Both come from the architecture alone; no framework is needed. Megabytes are 10⁶ bytes.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from resnets import catalog
+from resnets.architecture import Architecture, Stage
+from resnets.layout import Layer, Trace, trace
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from resnets.columns import Row, Rule
+
+SPOKEN = {"max_pool": "max-pool", "mean_pool": "mean-pool", "pad_shortcut": "pad shortcut"}
+"""Operations whose name in a table is not their name in JSON."""
+
+
+def show_json(trace: Trace) -> dict[str, Any]:
+    """Give every layer with its exact costs for one image.
+
+    ``activations`` count the values that a training step keeps for the backward pass. A layer's
+    are what it puts out, if that is kept, so that the layers add up to the network.
+    """
+    return {
+        "name": trace.architecture.name,
+        "input": list(trace.layers[0].shape),
+        "parameters": trace.parameters,
+        "multiply_adds": trace.multiply_adds,
+        "activations": trace.activations,
+        "layers": [_layer_json(layer, layer.name in trace.kept) for layer in trace.layers],
+        "architecture": trace.architecture.to_json(),
+    }
+
+
+def show_table(trace: Trace) -> "RenderableType":
+    """Draw every layer under its block and stage, and what they add up to; 100 columns wide.
+
+    On a narrower terminal the gaps close; then activations, output shapes and multiply-adds go.
+    """
+    from rich.console import Group
+    from rich.text import Text
+
+    from resnets.columns import Column, Table
+
+    columns = (
+        Column("layer"),
+        Column("operation"),
+        Column("output", spare=2),
+        Column("parameters", right=True),
+        Column("multiply-adds", right=True, spare=1),
+        Column("activations", right=True, spare=3),
+    )
+    a = trace.architecture
+    title = f"{a.name or 'network'} for {shape_text(trace.layers[0].shape)}, {a.classes} classes"
+    return Group(Text(title, "bold"), "", Table(columns, list(_lines(trace))), "", _footer(trace))
+
+
+def models_json(names: Sequence[str]) -> list[dict[str, Any]]:
+    """Give the costs of networks of the catalog, each at the size it is made for.
+
+    Raises:
+        UnknownName: if the catalog lacks one.
+    """
+    return [_model_json(name) for name in names]
+
+
+def models_table(names: Sequence[str]) -> "RenderableType":
+    """Draw what ``models_json`` gives, a line for each network.
+
+    Raises:
+        UnknownName: if the catalog lacks one.
+    """
+    from resnets.columns import Column, Row, Table
+
+    columns = (
+        Column("network"),
+        Column("input"),
+        Column("classes", right=True, spare=1),
+        Column("layers", right=True),
+        Column("blocks"),
+        Column("parameters", right=True),
+        Column("multiply-adds", right=True),
+    )
+    rows = [
+        Row(
+            (
+                model["name"],
+                shape_text(model["input"]),
+                str(model["classes"]),
+                str(model["layers"]),
+                " ".join(map(str, model["blocks"])),
+                f"{model['parameters']:,}",
+                f"{model['multiply_adds']:,}",
+            )
+        )
+        for model in models_json(names)
+    ]
+    return Table(columns, rows)
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """Write a shape as people do: ``64 × 56 × 56``."""
+    return " × ".join(map(str, shape))
+
+
+def natural_size(architecture: Architecture) -> int:
+    """Pixels a side of the images a network is made for.
+
+    224 behind a stem that shrinks them to a quarter; else Fashion-MNIST's 28 for grey images and
+    CIFAR's 32 for coloured ones.
+    """
+    if architecture.stem.stride * (2 if architecture.stem.pool else 1) >= 4:
+        return 224
+    return 28 if architecture.channels == 1 else 32
+
+
+def weighted_layers(trace: Trace) -> int:
+    """Count convolutions and dense layers on the main path: the 50 of ResNet-50."""
+    return sum(
+        layer.operation in ("convolution", "dense") and ".downsample" not in layer.name
+        for layer in trace.layers
+    )
+
+
+def _model_json(name: str) -> dict[str, Any]:
+    architecture = catalog.get(name)
+    found = trace(architecture, natural_size(architecture))
+    return {
+        "name": name,
+        "input": list(found.layers[0].shape),
+        "classes": architecture.classes,
+        "layers": weighted_layers(found),
+        "blocks": [stage.depth for stage in architecture.stages],
+        "parameters": found.parameters,
+        "multiply_adds": found.multiply_adds,
+        "activations": found.activations,
+    }
+
+
+def _layer_json(layer: Layer, kept: bool) -> dict[str, Any]:
+    return {
+        "name": layer.name,
+        "operation": layer.operation,
+        "inputs": list(layer.inputs),
+        "shape": list(layer.shape),
+        "kernel": layer.kernel,
+        "stride": layer.stride,
+        "padding": layer.padding,
+        "groups": layer.groups,
+        "parameters": layer.parameters,
+        "multiply_adds": layer.multiply_adds,
+        "activations": layer.activation if kept else 0,
+    }
+
+
+def _lines(trace: Trace) -> "Iterator[Row | Rule]":
+    """Yield the table's lines: a rule for each stage, a heading for each block, the layers."""
+    from resnets.columns import Row, Rule
+
+    stages = {f"layer{i + 1}": stage for i, stage in enumerate(trace.architecture.stages)}
+    for part, layers in groupby(trace.layers, lambda layer: _part(layer, stages)):
+        own = list(layers)
+        yield Rule(_part_text(part, stages.get(part), own))
+        for block, inside in groupby(own, lambda layer: _block(layer, stages)):
+            if block:
+                yield Row((block, "", "", "", "", ""), "bold")
+            for layer in inside:
+                yield _row(layer, layer.name.removeprefix(block), layer.name in trace.kept)
+    yield Rule()
+    total = _numbers(trace.parameters, trace.multiply_adds, trace.activations)
+    yield Row(("total", "", "", *total), "bold")
+
+
+def _part(layer: Layer, stages: dict[str, Stage]) -> str:
+    """Name the stage of a layer, or the stem or the head."""
+    stage = layer.name.partition(".")[0]
+    if stage in stages:
+        return stage
+    return "head" if layer.operation in ("mean_pool", "dense") else "stem"
+
+
+def _block(layer: Layer, stages: dict[str, Stage]) -> str:
+    """Name the block of a layer, ``layer2.0``; nothing for the stem and the head."""
+    stage, _, rest = layer.name.partition(".")
+    return f"{stage}.{rest.partition('.')[0]}" if stage in stages else ""
+
+
+def _part_text(part: str, stage: Stage | None, layers: list[Layer]) -> str:
+    if stage is None:
+        return part
+    blocks = f"{stage.depth} {stage.block.kind} block{'s' if stage.depth > 1 else ''}"
+    parameters = sum(layer.parameters for layer in layers)
+    return f"{part}: {blocks}, {parameters:,} parameters"
+
+
+def _row(layer: Layer, name: str, kept: bool) -> "Row":
+    from resnets.columns import Row
+
+    costs = _numbers(layer.parameters, layer.multiply_adds, layer.activation if kept else 0)
+    indented = f"  {name[1:]}" if name.startswith(".") else name
+    cells = (indented, _operation_text(layer), shape_text(layer.shape), *costs)
+    return Row(cells, "" if layer.multiply_adds else "dim")
+
+
+def _operation_text(layer: Layer) -> str:
+    """Say what a layer does: ``convolution 3×3 /2, 32 groups``."""
+    text = SPOKEN.get(layer.operation, layer.operation)
+    if layer.operation in ("convolution", "max_pool"):
+        text += f" {layer.kernel}×{layer.kernel}"
+    if layer.stride > 1:
+        text += f" /{layer.stride}"
+    return f"{text}, {layer.groups} groups" if layer.groups > 1 else text
+
+
+def _numbers(*numbers: int) -> tuple[str, ...]:
+    """Write numbers; nothing for none, so that the eye finds those that count."""
+    return tuple(f"{number:,}" if number else "" for number in numbers)
+
+
+def _footer(trace: Trace) -> "RenderableType":
+    """Say what the values weigh in bytes."""
+    from rich.console import Group
+    from rich.text import Text
+
+    stored = sum(tensor.size for layer in trace.layers for tensor in layer.tensors)
+    lines = (
+        ("weights, with running statistics", stored),
+        ("activations that a training step keeps for one image", trace.activations),
+    )
+    return Group(
+        *(
+            Text.assemble(
+                (f"{text}: ", "dim"),
+                f"{megabytes(4 * values)} at fp32",
+                (", ", "dim"),
+                f"{megabytes(2 * values)} at bf16",
+            )
+            for text, values in lines
+        )
+    )
+
+
+def megabytes(count: int) -> str:
+    """Write bytes as megabytes: ``102.4 MB``."""
+    return f"{count / 1e6:,.1f} MB"

@@ -1,0 +1,215 @@
+"""The training loop, once for all frameworks: a generator of events.
+
+Progress views, metrics, checkpoints and TensorBoard are consumers of its events. A batch is a
+pure function of the recipe's seed and the step, so going on after an interruption is
+``start=progress``.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from resnets.backends import Batch, Measured, Session
+from resnets.data.augmentation import chosen, draw
+from resnets.data.images import Images
+from resnets.errors import Diverged
+from resnets.evaluation import evaluate
+from resnets.recipe import Recipe, rate_at, steps_per_epoch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Where training stands, beside the session's state; numbers only, saved as JSON.
+
+    Attributes:
+        step: steps taken.
+        loss_sum, images: of the training images seen in the epoch under way.
+        best_epoch: from 1; 0 where none has ended.
+        best_accuracy, best_loss: of that epoch, on the validation images.
+        stopped: whether patience ended training early.
+    """
+
+    step: int = 0
+    loss_sum: float = 0.0
+    images: int = 0
+    best_epoch: int = 0
+    best_accuracy: float = 0.0
+    best_loss: float = math.inf
+    stopped: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A step was taken.
+
+    Attributes:
+        step: steps taken so far, from 1.
+        epoch: the one under way, from 1.
+        rate: its learning rate.
+        loss: the batch's mean loss, of what was optimised.
+        images: in the batch.
+        progress: where training stands, if the session's state belongs to it; None while later
+            steps are under way on the device.
+    """
+
+    step: int
+    epoch: int
+    rate: float
+    loss: float
+    images: int
+    progress: Progress | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """An epoch has ended.
+
+    Attributes:
+        epoch: from 1.
+        step: steps taken so far.
+        rate: learning rate of its last step.
+        training_loss: mean over its batches, of what was optimised.
+        validation_loss, validation_accuracy: after it; None without a validation split.
+        best: whether its weights are the best so far.
+        seconds: that its steps took in this process, without validation.
+        images_per_second: over those steps.
+        progress: where training stands; the session's state belongs to it.
+    """
+
+    epoch: int
+    step: int
+    rate: float
+    training_loss: float
+    validation_loss: float | None
+    validation_accuracy: float | None
+    best: bool
+    seconds: float
+    images_per_second: float
+    progress: Progress
+
+
+Event = Step | Epoch
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Images to train on, and the held-out ones; None where none are held out."""
+
+    training: Images
+    validation: Images | None
+
+
+def train(
+    session: Session, data: TrainingData, recipe: Recipe, start: Progress | None = None
+) -> Iterator[Event]:
+    """Train from where ``start`` stands to the recipe's end.
+
+    Raises:
+        Diverged: at the first loss that is infinite or not a number; naming the step.
+    """
+    progress = start or Progress()
+    per_epoch = steps_per_epoch(recipe, len(data.training))
+    while (epoch := _under_way(progress, per_epoch)) <= recipe.epochs and not progress.stopped:
+        began, seen = time.perf_counter(), progress.images
+        for event in _steps(session, data.training, recipe, progress, epoch * per_epoch):
+            progress = event.progress or progress
+            yield event
+        seconds = max(time.perf_counter() - began, 1e-9)
+        loss, speed = progress.loss_sum / progress.images, (progress.images - seen) / seconds
+        event = _epoch(session, data, recipe, progress, epoch, loss, seconds, speed)
+        progress = event.progress
+        yield event
+
+
+def _under_way(progress: Progress, per_epoch: int) -> int:
+    """Give the number of the epoch that has not ended.
+
+    After its last step an epoch still has to be validated: its images are not zero then.
+    """
+    if progress.images:
+        return math.ceil(progress.step / per_epoch)
+    return progress.step // per_epoch + 1
+
+
+def _steps(
+    session: Session, images: Images, recipe: Recipe, progress: Progress, until: int
+) -> Iterator[Step]:
+    """Take the steps up to ``until``; read losses when ``session.lag`` of them are under way."""
+    pending: list[tuple[Step, Measured]] = []
+    for step in range(progress.step, until):
+        begun, measured = _step(session, images, recipe, step)
+        pending.append((begun, measured))
+        if len(pending) < session.lag and step + 1 < until:
+            continue
+        for taken, value in pending:
+            loss = value.loss
+            if not math.isfinite(loss):
+                raise Diverged(f"the loss became {loss} at step {taken.step}, epoch {taken.epoch}")
+            progress = replace(
+                progress,
+                step=taken.step,
+                loss_sum=progress.loss_sum + loss * taken.images,
+                images=progress.images + taken.images,
+            )
+            settled = progress if taken.step == step + 1 else None
+            yield replace(taken, loss=loss, progress=settled)
+        pending.clear()
+
+
+def _step(session: Session, images: Images, recipe: Recipe, step: int) -> tuple[Step, Measured]:
+    per_epoch = steps_per_epoch(recipe, len(images))
+    rate = rate_at(recipe, step, recipe.epochs * per_epoch, per_epoch)
+    index = chosen(recipe, len(images), step)
+    size = (images.pixels.shape[1], images.pixels.shape[2])
+    batch = Batch(images[index], draw(recipe, step, len(index), size))
+    measured = session.train_step(batch, rate)
+    taken = Step(
+        step=step + 1,
+        epoch=step // per_epoch + 1,
+        rate=rate,
+        loss=math.nan,
+        images=len(index),
+        progress=None,
+    )
+    return taken, measured
+
+
+def _epoch(
+    session: Session,
+    data: TrainingData,
+    recipe: Recipe,
+    progress: Progress,
+    epoch: int,
+    loss: float,
+    seconds: float,
+    speed: float,
+) -> Epoch:
+    """Validate, and note whether this is the best epoch; without validation the last one is."""
+    found = evaluate(session.eval_step, data.validation) if data.validation is not None else None
+    if found is not None and not math.isfinite(found.loss):
+        raise Diverged(f"the validation loss became {found.loss} after epoch {epoch}")
+    best = found is None or (found.accuracy, -found.loss) > (
+        progress.best_accuracy,
+        -progress.best_loss,
+    )
+    progress = replace(progress, loss_sum=0.0, images=0)
+    if best:
+        progress = replace(progress, best_epoch=epoch)
+    if best and found is not None:
+        progress = replace(progress, best_accuracy=found.accuracy, best_loss=found.loss)
+    waited = epoch - progress.best_epoch
+    progress = replace(progress, stopped=recipe.patience is not None and waited >= recipe.patience)
+    per_epoch = steps_per_epoch(recipe, len(data.training))
+    return Epoch(
+        epoch=epoch,
+        step=progress.step,
+        rate=rate_at(recipe, progress.step - 1, recipe.epochs * per_epoch, per_epoch),
+        training_loss=loss,
+        validation_loss=None if found is None else found.loss,
+        validation_accuracy=None if found is None else found.accuracy,
+        best=best,
+        seconds=seconds,
+        images_per_second=speed,
+        progress=progress,
+    )

@@ -1,0 +1,86 @@
+"""Every framework's network is the same function: NumPy's, in float64, to 1e-5 in float32."""
+
+import numpy as np
+import pytest
+
+from backends.networks import double, images, lively_weights, relative
+from resnets import catalog, reference
+from resnets.architecture import Architecture
+from resnets.backends import Backend
+from resnets.errors import WeightsError
+from resnets.layout import trace
+
+
+# Names of the features, and of the layers of the trace that they are.
+def _features(architecture: Architecture) -> dict[str, str]:
+    found = {"stem": "maxpool" if architecture.stem.pool else "relu"}
+    for i, stage in enumerate(architecture.stages):
+        found[f"stage{i + 1}"] = f"layer{i + 1}.{stage.depth - 1}.relu"
+    return {**found, "pooled": "avgpool", "logits": "fc"}
+
+
+@pytest.mark.parametrize("size", [(16, 16), (17, 17), (9, 14), (1, 1), (33, 5)])
+def test_logits_and_features(backend: Backend, small: Architecture, size: tuple[int, int]) -> None:
+    weights, x = lively_weights(small), images(small, *size)
+    expected = reference.forward(small, double(weights), x.astype(np.float64))
+    model = backend.build(small, weights=weights).eval()
+    wanted = _features(small)
+    found = backend.features(model, x, list(wanted))
+    for feature, layer in wanted.items():
+        assert found[feature].dtype == np.float32
+        assert relative(found[feature], expected.outputs[layer]) < 1e-5, feature
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 5])
+def test_channels(backend: Backend, channels: int) -> None:
+    a = catalog.get("resnet8_slim", channels=channels, classes=3)
+    weights, x = lively_weights(a), images(a, 13, 12)
+    expected = reference.forward(a, double(weights), x.astype(np.float64)).logits
+    model = backend.build(a, weights=weights).eval()
+    assert relative(backend.features(model, x)["logits"], expected) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "name", ["resnet18", "resnet50", "resnet50_v1", "resnext50_32x4d", "chapter_resnet18"]
+)
+def test_full_size_networks(backend: Backend, name: str) -> None:
+    a = catalog.get(name)
+    weights, x = lively_weights(a), images(a, 65, 64, n=1)
+    expected = reference.forward(a, double(weights), x.astype(np.float64)).logits
+    model = backend.build(a, weights=weights).eval()
+    assert relative(backend.features(model, x)["logits"], expected) < 1e-5
+
+
+def test_weights_come_out_as_they_went_in(backend: Backend, small: Architecture) -> None:
+    weights = lively_weights(small)
+    found = backend.dump(backend.build(small, weights=weights))
+    assert list(found) == [t.name for layer in trace(small, 32).layers for t in layer.tensors]
+    for name, array in weights.items():
+        np.testing.assert_array_equal(found[name], array)
+
+
+@pytest.mark.parametrize("name", [n for n in catalog.names() if n.endswith("18") or "50" in n])
+def test_every_catalog_tensor_is_the_modules(backend: Backend, name: str) -> None:
+    a = catalog.get(name)
+    found = {n: array.shape for n, array in backend.dump(backend.build(a)).items()}
+    assert found == {t.name: t.shape for layer in trace(a, 32).layers for t in layer.tensors}
+
+
+def test_weights_that_do_not_fit_are_refused_by_name_and_shape(backend: Backend) -> None:
+    a = catalog.get("resnet8_slim")
+    weights = lively_weights(a)
+    weights["fc.weight"] = weights["fc.weight"][:7]
+    weights["extra.weight"] = weights.pop("layer1.0.bn1.bias")
+    with pytest.raises(WeightsError) as caught:
+        backend.build(a, weights=weights)
+    message = str(caught.value)
+    assert "fc.weight: shape (7, 128), this network has (10, 128)" in message
+    assert "layer1.0.bn1.bias: missing" in message
+    assert "extra.weight: unknown" in message
+
+
+def test_the_seed_decides_the_weights(backend: Backend) -> None:
+    a = catalog.get("resnet8_slim")
+    one, same, other = (backend.dump(backend.build(a, seed=s)) for s in (1, 1, 2))
+    assert all((one[name] == same[name]).all() for name in one)
+    assert (one["conv1.weight"] != other["conv1.weight"]).any()

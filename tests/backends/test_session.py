@@ -1,0 +1,209 @@
+"""Training sessions: what one step does, and that a restored one goes on bit for bit."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from backends.networks import lively_weights, relative
+from resnets import catalog, reference
+from resnets.backends import Backend, Batch, Session
+from resnets.data.augmentation import chosen, draw
+from resnets.data.images import Images
+from resnets.errors import ResnetsError, WeightsError
+from resnets.evaluation import evaluate, from_logits
+from resnets.initial import initial_weights
+from resnets.layout import tensors
+from resnets.recipe import Recipe
+from resnets.weights import Preprocessing, Weights
+
+NETWORK = catalog.get("resnet8_slim")
+PREPROCESSING = Preprocessing(size=28, mean=(0.3,), std=(0.35,))
+PLAIN = Recipe(batch=16, precision="fp32", rate=0.05)
+
+RECIPES = {
+    "plain": PLAIN,
+    "nesterov": PLAIN.changed(momentum=0.9, nesterov=True, weight_decay=1e-3, rate=0.01),
+    "adamw": PLAIN.changed(optimiser="adamw", rate=1e-3, weight_decay=0.1, betas=(0.8, 0.95)),
+    "averaged": PLAIN.changed(momentum=0.9, average=0.99, rate=0.02),
+    "bf16": PLAIN.changed(momentum=0.9, precision="bf16", rate=0.02),
+    "augmented": PLAIN.changed(
+        flip=True, crop=3, erase=0.5, mixup=0.4, cutmix=1.0, label_smoothing=0.1, clip=1.0
+    ),
+}
+
+
+def start(backend: Backend, recipe: Recipe, weights: Weights | None = None) -> Session:
+    model = backend.build(NETWORK, weights=weights or lively_weights(NETWORK))
+    return backend.session(model, recipe, PREPROCESSING, "cpu")
+
+
+def steps(
+    session: Session, recipe: Recipe, images: Images, numbers: range, rate: float | None = None
+) -> list[float]:
+    losses = []
+    for step in numbers:
+        index = chosen(recipe, len(images), step)
+        batch = Batch(images[index], draw(recipe, step, len(index), (28, 28)))
+        rate_here = recipe.rate / (1 + step) if rate is None else rate
+        losses.append(session.train_step(batch, rate_here).loss)
+    return losses
+
+
+def assert_same(one: Weights, other: Weights) -> None:
+    assert one.keys() == other.keys()
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
+def test_a_restored_session_goes_on_bit_for_bit(
+    backend: Backend, recipe: Recipe, fashion: Images
+) -> None:
+    whole = start(backend, recipe)
+    losses = steps(whole, recipe, fashion, range(6))
+    first = start(backend, recipe)
+    steps(first, recipe, fashion, range(3))
+    second = start(backend, recipe, lively_weights(NETWORK, seed=5))
+    second.restore(first.state())
+    assert steps(second, recipe, fashion, range(3, 6)) == losses[3:]
+    assert_same(whole.state(), second.state())
+    assert_same(whole.weights(), second.weights())
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
+def test_it_learns(backend: Backend, recipe: Recipe, fashion: Images) -> None:
+    # Without what hinders learning on purpose: fifty steps would not be enough.
+    recipe = recipe.changed(mixup=None, cutmix=None, erase=0.0, clip=None)
+    session = start(backend, recipe, initial_weights(NETWORK))
+    losses = steps(session, recipe, fashion, range(50), recipe.rate)
+    assert np.mean(losses[-10:]) < 0.85 * np.mean(losses[:5])
+    assert evaluate(session.eval_step, fashion).accuracy > 0.4  # of ten classes
+
+
+def test_a_step_of_plain_sgd_against_the_definition(backend: Backend, fashion: Images) -> None:
+    """The gradient, by differences of the NumPy loss in float64, of a few parameters."""
+    session = start(backend, PLAIN)
+    batch = fashion[chosen(PLAIN, len(fashion), 0)]
+    before = session.weights()
+    loss = session.train_step(Batch(batch, draw(PLAIN, 0, 16, (28, 28))), 1.0).loss
+    after = session.weights()
+    weights = {name: array.astype(np.float64) for name, array in before.items()}
+    x = (batch.pixels.transpose(0, 3, 1, 2) / 255 - 0.3) / 0.35
+
+    def loss_at(changed: dict[str, Any]) -> float:
+        logits = reference.forward(NETWORK, weights | changed, x, training=True).logits
+        return from_logits(logits, batch.labels).loss
+
+    assert loss == pytest.approx(loss_at({}), rel=1e-5)
+    for name in ("conv1.weight", "layer2.0.bn1.weight", "layer3.0.downsample.0.weight", "fc.bias"):
+        at = np.unravel_index(3, weights[name].shape)
+        shifted = [weights[name].copy() for _ in range(2)]
+        shifted[0][at] += 1e-5
+        shifted[1][at] -= 1e-5
+        gradient = (loss_at({name: shifted[0]}) - loss_at({name: shifted[1]})) / 2e-5
+        scale = float(np.abs(before[name] - after[name]).max())
+        assert before[name][at] - after[name][at] == pytest.approx(gradient, abs=1e-3 * scale)
+    expected = reference.forward(NETWORK, weights, x, training=True).statistics
+    for name, array in expected.items():
+        assert relative(after[name], array) < 2e-5, name
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+def test_weight_decay_spares_norms_and_biases(
+    backend: Backend, optimiser: str, fashion: Images
+) -> None:
+    rate, decay = 0.01, 0.3
+    ends = []
+    for recipe in (
+        PLAIN.changed(optimiser=optimiser),
+        PLAIN.changed(optimiser=optimiser, weight_decay=decay),
+    ):
+        session = start(backend, recipe)
+        steps(session, recipe, fashion, range(1), rate)
+        ends.append(session.weights())
+    before = lively_weights(NETWORK)
+    for tensor in tensors(NETWORK):
+        without, with_decay = (end[tensor.name] for end in ends)
+        if tensor.role in ("kernel", "dense"):
+            expected = without - rate * decay * before[tensor.name]
+            np.testing.assert_allclose(with_decay, expected, atol=2e-6)
+        else:
+            np.testing.assert_array_equal(with_decay, without)
+
+
+def test_momentum_is_torchs_when_the_rate_changes(backend: Backend, fashion: Images) -> None:
+    """v ← μv + g, w ← w - rate·v: the rate is not inside the velocity (DESIGN, fact 3)."""
+    recipe = PLAIN.changed(momentum=0.5)
+    session = start(backend, recipe)
+    seen = [session.weights()["fc.bias"]]
+    velocity = [np.zeros(10)]
+    for step, rate in enumerate((0.1, 0.1, 0.01)):
+        steps(session, recipe, fashion, range(step, step + 1), rate)
+        velocity.append(session.state()["momentum/fc.bias"])
+        seen.append(session.weights()["fc.bias"])
+        np.testing.assert_allclose(seen[-1], seen[-2] - rate * velocity[-1], atol=1e-7)
+    assert np.abs(velocity[3]).max() > 0
+
+
+def test_clipping_bounds_the_whole_gradient(backend: Backend, fashion: Images) -> None:
+    recipe = PLAIN.changed(clip=0.01)
+    session = start(backend, recipe)
+    before = session.weights()
+    steps(session, recipe, fashion, range(1), 1.0)
+    after = session.weights()
+    learned = [t.name for t in tensors(NETWORK) if t.learned]
+    length = np.sqrt(sum(((after[n] - before[n]).astype(np.float64) ** 2).sum() for n in learned))
+    assert length == pytest.approx(0.01, rel=1e-2)
+
+
+def test_the_average_is_what_is_evaluated(backend: Backend, fashion: Images) -> None:
+    recipe = PLAIN.changed(average=0.9)
+    session = start(backend, recipe)
+    average = lively_weights(NETWORK)["fc.weight"].astype(np.float64)
+    for step in range(4):
+        steps(session, recipe, fashion, range(step, step + 1), 0.1)
+        decay = min(0.9, (2 + step) / (11 + step))
+        average = decay * average + (1 - decay) * session.state()["weights/fc.weight"]
+    np.testing.assert_allclose(session.weights()["fc.weight"], average, rtol=1e-4, atol=1e-6)
+    model = backend.build(NETWORK, weights=session.weights())
+    logits = backend.evaluator(model, PREPROCESSING, "cpu")(fashion.pixels[:8])
+    np.testing.assert_array_equal(logits, session.eval_step(fashion.pixels[:8]))
+
+
+def test_smoothed_and_mixed_loss_against_the_definition(backend: Backend, fashion: Images) -> None:
+    recipe = PLAIN.changed(label_smoothing=0.2, cutmix=1.0)
+    batch = fashion[chosen(recipe, len(fashion), 0)]
+    draws = draw(recipe, 0, 16, (28, 28))
+    assert draws.mix is not None and draws.mix.box is not None
+    loss = start(backend, recipe).train_step(Batch(batch, draws), 0.0).loss
+    top, left, bottom, right = draws.mix.box
+    x = ((batch.pixels.transpose(0, 3, 1, 2) / 255) - 0.3) / 0.35
+    x[:, :, top:bottom, left:right] = x[draws.mix.partner][:, :, top:bottom, left:right]
+    weights = {n: a.astype(np.float64) for n, a in lively_weights(NETWORK).items()}
+    logits = reference.forward(NETWORK, weights, x, training=True).logits
+    logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    own = np.eye(10)[batch.labels]
+    target = draws.mix.share * own + (1 - draws.mix.share) * own[draws.mix.partner]
+    target = 0.8 * target + 0.2 / 10
+    assert loss == pytest.approx(-(target * logs).sum(axis=1).mean(), rel=1e-5)
+
+
+def test_a_state_of_another_network_or_optimiser_is_refused(
+    backend: Backend, fashion: Images
+) -> None:
+    averaged = start(backend, RECIPES["averaged"])
+    steps(averaged, RECIPES["averaged"], fashion, range(1))
+    state = averaged.state()
+    with pytest.raises(WeightsError, match="has what this run has not"):
+        start(backend, PLAIN).restore(state)
+    with pytest.raises(WeightsError, match=r"lacks weights/fc\.bias"):
+        start(backend, RECIPES["averaged"]).restore(
+            {name: array for name, array in state.items() if name != "weights/fc.bias"}
+        )
+
+
+def test_an_unknown_device_is_named(backend: Backend) -> None:
+    model = backend.build(NETWORK)
+    with pytest.raises(ResnetsError, match="abacus"):
+        backend.session(model, PLAIN, PREPROCESSING, "abacus")

@@ -1,0 +1,100 @@
+"""Architectures for tests: every kind of part, narrow; and any that hypothesis thinks of."""
+
+from hypothesis import strategies as st
+
+from resnets.architecture import Architecture, Block, Norm, Stage, Stem
+
+SMALL_STEM = Stem(width=8, kernel=3, stride=1, pool=False)
+
+
+def _network(name: str, block: Block, stem: Stem = SMALL_STEM, **others: object) -> Architecture:
+    stages = (
+        Stage(depth=2, width=8, stride=1, block=block),
+        Stage(depth=2, width=16, stride=2, block=block),
+    )
+    return Architecture(
+        **{"name": name, "channels": 3, "classes": 5, "stem": stem, "stages": stages, **others}
+    )
+
+
+SMALL_ARCHITECTURES = [
+    _network("basic", Block(kind="basic")),
+    _network("basic_narrow_inside", Block(kind="basic", inner=4)),
+    _network("basic_option_a", Block(kind="basic", shortcut="padding")),
+    _network("chapter", Block(kind="basic", shortcut="bare_projection"), bias=True, channels=1),
+    _network("bottleneck_v1", Block(kind="bottleneck", stride_in="1x1")),
+    _network("bottleneck_v1.5", Block(kind="bottleneck", stride_in="3x3")),
+    _network("bottleneck_option_a", Block(kind="bottleneck", shortcut="padding")),
+    _network("resnext", Block(kind="bottleneck", inner=8, groups=4)),
+    _network("depthwise", Block(kind="bottleneck", inner=8, groups=8)),
+    _network("imagenet_stem", Block(kind="basic"), Stem(width=8, kernel=7, stride=2, pool=True)),
+    _network("one_pixel_stem", Block(kind="basic"), Stem(width=8, kernel=1, stride=3, pool=True)),
+    _network("other_norm", Block(kind="basic"), norm=Norm(epsilon=1e-3, decay=0.6)),
+    Architecture(
+        name="stride_3_stages_3",
+        channels=4,
+        classes=1,
+        stem=SMALL_STEM,
+        stages=(
+            Stage(depth=1, width=8, stride=3),
+            Stage(depth=1, width=12, stride=1, block=Block(kind="bottleneck", inner=6, groups=2)),
+            Stage(depth=3, width=6, stride=2),
+        ),
+    ),
+]
+
+
+def _blocks(width: int, channels: int) -> st.SearchStrategy[Block]:
+    shortcuts = ["projection", "bare_projection"] + (["padding"] if width >= channels else [])
+    basic = st.builds(
+        Block,
+        kind=st.just("basic"),
+        inner=st.none() | st.integers(1, 8),
+        shortcut=st.sampled_from(shortcuts),
+    )
+    bottleneck = st.integers(1, 4).flatmap(
+        lambda groups: st.builds(
+            Block,
+            kind=st.just("bottleneck"),
+            inner=st.integers(1, 3).map(lambda n: n * groups),
+            groups=st.just(groups),
+            stride_in=st.sampled_from(["1x1", "3x3"]),
+            shortcut=st.sampled_from(shortcuts),
+        )
+    )
+    return basic | bottleneck
+
+
+@st.composite
+def architectures(draw: st.DrawFn) -> Architecture:
+    """Any valid network that is small enough to compute."""
+    stem = draw(
+        st.builds(
+            Stem,
+            width=st.integers(1, 8),
+            kernel=st.sampled_from([1, 3, 5, 7]),
+            stride=st.integers(1, 3),
+            pool=st.booleans(),
+        )
+    )
+    channels, stages = stem.width, []
+    for _ in range(draw(st.integers(1, 3))):
+        width = draw(st.integers(1, 12))
+        stages.append(
+            Stage(
+                depth=draw(st.integers(1, 3)),
+                width=width,
+                stride=draw(st.integers(1, 3)),
+                block=draw(_blocks(width, channels)),
+            )
+        )
+        channels = width
+    return Architecture(
+        name=draw(st.text(max_size=8)),
+        channels=draw(st.integers(1, 4)),
+        classes=draw(st.integers(1, 12)),
+        stem=stem,
+        stages=tuple(stages),
+        bias=draw(st.booleans()),
+        norm=Norm(epsilon=draw(st.floats(1e-6, 1e-2)), decay=draw(st.floats(0, 0.99))),
+    )

@@ -1,0 +1,51 @@
+"""The catalog's names, and the numbers that papers, torchvision and timm print for them."""
+
+import pytest
+
+from resnets import catalog
+from resnets.errors import UnknownName
+from resnets.layout import trace
+
+# Parameters and multiply-adds at 224 px and 1000 classes: torchvision's num_params and _ops.
+PUBLISHED = {
+    "resnet18": (11_689_512, 1_814_073_344),
+    "resnet34": (21_797_672, 3_663_761_408),
+    "resnet50": (25_557_032, 4_089_184_256),
+    "resnet50_v1": (25_557_032, 3_857_973_248),
+    "resnet101": (44_549_160, 7_801_405_440),
+    "resnet101_v1": (44_549_160, 7_570_194_432),
+    "resnet152": (60_192_808, 11_513_626_624),
+    "resnet152_v1": (60_192_808, 11_282_415_616),
+    "resnext50_32x4d": (25_028_904, 4_230_479_872),
+    "resnext101_32x8d": (88_791_336, 16_414_015_488),
+    "resnext101_64x4d": (83_455_272, 15_460_270_080),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_costs(name: str) -> None:
+    steps = trace(catalog.get(name), 224)
+    assert (steps.parameters, steps.multiply_adds) == PUBLISHED[name]
+
+
+def test_the_chapters_network_is_the_chapters() -> None:
+    assert trace(catalog.get("chapter_resnet18"), 96).parameters == 11_178_378
+    assert trace(catalog.get("resnet18", channels=1, classes=10), 96).parameters == 11_175_370
+
+
+def test_names_match_wildcards() -> None:
+    assert set(catalog.names("resnext*")) >= {"resnext50_32x4d", "resnext101_64x4d"}
+    assert catalog.names("nothing*") == []
+    assert len(catalog.names()) == len(set(catalog.names()))
+
+
+@pytest.mark.parametrize("name", catalog.names())
+def test_every_entry_is_a_network_of_its_name(name: str) -> None:
+    architecture = catalog.get(name, channels=2, classes=7)
+    assert (architecture.name, architecture.channels, architecture.classes) == (name, 2, 7)
+    assert trace(architecture, 32).layers[-1].shape == (7,)
+
+
+def test_an_unknown_name_suggests_the_nearest() -> None:
+    with pytest.raises(UnknownName, match="resnet50"):
+        catalog.get("resnet5O")

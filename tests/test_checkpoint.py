@@ -1,0 +1,182 @@
+"""The run folder: begun, matched, refused, cut back."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import filelock
+import numpy as np
+import pytest
+
+from resnets import catalog
+from resnets.checkpoint import LOCK, METRICS, RunFolder, State
+from resnets.errors import ResnetsError, RunError
+from resnets.initial import initial_weights
+from resnets.recipe import Recipe
+from resnets.training import Progress
+from resnets.weights import Network, Preprocessing
+
+RECIPE = Recipe(epochs=3)
+ARCHITECTURE = catalog.get("resnet8_slim")
+NETWORK = Network(
+    ARCHITECTURE,
+    initial_weights(ARCHITECTURE),
+    Preprocessing(size=28, mean=(0.3,), std=(0.3,)),
+    tuple("abcdefghij"),
+)
+
+
+def _open(
+    path: Path, recipe: Recipe = RECIPE, network: Network = NETWORK, resume: bool = True
+) -> Any:
+    return RunFolder(path).opened(network, recipe, resume=resume)
+
+
+def _state(step: int) -> State:
+    arrays = {"weights/a": np.arange(3, dtype=np.float32), "steps": np.array(step)}
+    return State(arrays, Progress(step=step, loss_sum=0.1 + 0.2, best_loss=float("inf")), 2)
+
+
+def test_a_state_comes_back_to_the_last_bit(tmp_path: Path) -> None:
+    with _open(tmp_path / "run") as state:
+        assert state is None
+        RunFolder(tmp_path / "run").save_state(_state(5))
+    with _open(tmp_path / "run") as state:
+        assert state is not None
+        assert (state.progress, state.threads) == (_state(5).progress, 2)
+        np.testing.assert_array_equal(state.arrays["weights/a"], _state(5).arrays["weights/a"])
+
+
+def test_a_run_is_not_begun_over_another(tmp_path: Path) -> None:
+    with _open(tmp_path, resume=False):
+        pass
+    with pytest.raises(RunError, match="--resume"), _open(tmp_path, resume=False):
+        pass
+
+
+def test_another_recipe_is_refused_setting_by_setting(tmp_path: Path) -> None:
+    with _open(tmp_path):
+        pass
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    with (
+        pytest.raises(RunError, match=r"rate: 0\.1 there, 0\.2 asked for"),
+        _open(tmp_path, RECIPE.changed(rate=0.2)),
+    ):
+        pass
+    with pytest.raises(RunError, match="another network"):
+        network = Network(
+            catalog.get("resnet18_small", channels=1, classes=10),
+            {},
+            NETWORK.preprocessing,
+            NETWORK.class_names,
+        )
+        with _open(tmp_path, network=network):
+            pass
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("text")
+    with pytest.raises(RunError, match=r"thesis\.tex"), _open(tmp_path):
+        pass
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+    with pytest.raises(RunError, match="is a file"), _open(tmp_path / "thesis.tex"):
+        pass
+
+
+def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
+    with (
+        filelock.FileLock(tmp_path / LOCK),
+        pytest.raises(RunError, match="in use"),
+        _open(tmp_path),
+    ):
+        pass
+
+
+def test_logs_are_cut_back_to_the_state(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    with _open(tmp_path):
+        for step in (2, 4, 6, 8):
+            folder.log(METRICS, {"event": "step", "step": step})
+        folder.save_state(_state(4))
+        with (tmp_path / METRICS).open("ab") as file:
+            file.write(b'{"step": 1')  # what a kill in the middle of a line leaves
+        (tmp_path / ".model.safetensors.x.part").write_bytes(b"half")
+    with _open(tmp_path):
+        assert [record["step"] for record in folder.records()] == [2, 4]
+        assert not list(tmp_path.glob("*.part"))
+
+
+def test_an_epochs_end_is_cut_where_the_state_has_not_seen_it(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    for images, kept in ((0, ["step", "epoch"]), (24, ["step"])):
+        with _open(tmp_path):
+            folder.log(METRICS, {"event": "step", "step": 4})
+            folder.log(METRICS, {"event": "epoch", "step": 4})
+            folder.save_state(State({}, Progress(step=4, images=images), 1))
+        with _open(tmp_path):
+            assert [record["event"] for record in folder.records()] == kept
+        (tmp_path / METRICS).unlink()
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"\x08\0\0\0\0\0\0\0{}      ", b"\xff" * 64])
+def test_a_damaged_state_is_named(tmp_path: Path, content: bytes) -> None:
+    with _open(tmp_path):
+        pass
+    (tmp_path / "state.safetensors").write_bytes(content)
+    with pytest.raises(ResnetsError, match=r"state\.safetensors"), _open(tmp_path):
+        pass
+    assert (tmp_path / "state.safetensors").read_bytes() == content
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"epocs": 3}'])
+def test_a_damaged_recipe_is_named(tmp_path: Path, content: str) -> None:
+    with _open(tmp_path):
+        pass
+    (tmp_path / "recipe.json").write_text(content)
+    with pytest.raises(ResnetsError, match=r"recipe\.json"), _open(tmp_path):
+        pass
+
+
+def test_writing_where_one_may_not(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cannot use"), _open(tmp_path / "file" / "run"):
+        pass
+
+
+def test_a_full_disk_keeps_the_old_state(tmp_path: Path) -> None:
+    """A process with a limit on file sizes: the kernel's own refusal, in the middle of a file."""
+    with _open(tmp_path):
+        RunFolder(tmp_path).save_state(_state(1))
+    before = (tmp_path / "state.safetensors").read_bytes()
+    program = f"""
+import resource, signal
+import numpy as np
+from pathlib import Path
+from resnets.checkpoint import RunFolder, State
+from resnets.training import Progress
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+state = State({{"a": np.zeros(100_000, np.float32)}}, Progress(step=2), 1)
+try:
+    RunFolder(Path({str(tmp_path)!r})).save_state(state)
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=os.environ, check=True
+    )
+    assert done.stdout.startswith("WeightsError cannot write")
+    assert (tmp_path / "state.safetensors").read_bytes() == before
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_records_are_json_without_infinities(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.log(METRICS, {"step": 1, "loss": 0.1})
+    assert json.loads((tmp_path / METRICS).read_text()) == {"step": 1, "loss": 0.1}
+    with pytest.raises(ValueError, match="Out of range float"):
+        folder.log(METRICS, {"step": 2, "loss": float("nan")})

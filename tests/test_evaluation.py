@@ -1,0 +1,24 @@
+"""Figures from logits."""
+
+import numpy as np
+import pytest
+
+from resnets.evaluation import from_logits, log_softmax
+
+
+def test_figures_by_hand() -> None:
+    logits = np.array([[2.0, 0, 0], [0, 1.0, 0], [0, 3.0, 0], [1.0, 0, 0]], np.float32)
+    found = from_logits(logits, np.array([0, 1, 0, 0]))
+    assert found.accuracy == 0.75
+    assert found.images == 4
+    assert found.confusion.tolist() == [[2, 1, 0], [0, 1, 0], [0, 0, 0]]
+    assert found.recall[:2].tolist() == pytest.approx([2 / 3, 1])
+    assert np.isnan(found.recall[2])
+    assert found.precision[:2].tolist() == pytest.approx([1, 0.5])
+    rows = [np.log(np.exp(r).sum()) - r[y] for r, y in zip(logits, [0, 1, 0, 0], strict=True)]
+    assert found.loss == pytest.approx(np.mean(rows), rel=1e-6)
+
+
+def test_large_logits_do_not_overflow() -> None:
+    logs = log_softmax(np.array([[1e30, 0.0], [-1e30, 0.0]], np.float32))
+    assert logs[0, 0] == 0 and logs[1, 1] == 0

@@ -1,0 +1,153 @@
+"""Recipes: contradictions, changes, names, and the learning rate of a step."""
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resnets import recipes
+from resnets.description import from_json, to_json
+from resnets.errors import InvalidDescription, UnknownName
+from resnets.recipe import Recipe, rate_at, steps_per_epoch
+
+
+@pytest.mark.parametrize("name", recipes.NAMED)
+def test_named_recipes_survive_json(name: str) -> None:
+    recipe = recipes.named(name)
+    assert recipe.name == name
+    assert from_json(Recipe, json.loads(json.dumps(to_json(recipe))), "recipe") == recipe
+
+
+def test_the_chapters_recipe_is_the_chapters() -> None:
+    r = recipes.named("chapter")
+    assert (r.size, r.batch, r.epochs, r.optimiser, r.rate) == (96, 128, 10, "sgd", 0.01)
+    assert (r.momentum, r.weight_decay, r.schedule, r.warmup) == (None, 0.0, "constant", 0.0)
+    assert not (r.flip or r.crop or r.erase or r.mixup or r.cutmix or r.label_smoothing)
+    assert (r.network, r.initialisation, r.normalise, r.precision) == (
+        "chapter_resnet18",
+        "xavier",
+        False,
+        "fp32",
+    )
+    assert steps_per_epoch(r, 60_000) == 469
+
+
+@pytest.mark.parametrize(
+    ("settings", "paths"),
+    [
+        ({"epochs": 0, "batch": -1, "rate": 0.0}, {"epochs", "batch", "rate"}),
+        ({"optimiser": "adamw", "momentum": 0.9, "nesterov": True}, {"momentum", "nesterov"}),
+        ({"betas": (0.9, 0.99)}, {"betas"}),
+        ({"optimiser": "adamw", "betas": (0.9,)}, {"betas"}),
+        ({"nesterov": True}, {"nesterov"}),
+        ({"schedule": "step"}, {"milestones"}),
+        ({"schedule": "step", "milestones": (4.0, 2.0)}, {"milestones"}),
+        ({"milestones": (1.0,), "drop": 0.5}, {"milestones", "drop"}),
+        ({"schedule": "step", "milestones": (4.0, 10.0)}, {"milestones"}),
+        ({"schedule": "one_cycle", "warmup": 0.1}, {"warmup"}),
+        ({"final": 0.1}, {"final"}),
+        ({"warmup": 1.0}, {"warmup"}),
+        ({"patience": 3, "validation": 0.0}, {"patience"}),
+        (
+            {"momentum": 1.0, "average": 1.0, "label_smoothing": 1.0},
+            {"momentum", "average", "label_smoothing"},
+        ),
+        ({"rate": math.nan, "weight_decay": math.inf}, {"rate", "weight_decay"}),
+        ({"mixup": 0.0, "clip": 0.0}, {"mixup", "clip"}),
+    ],
+)
+def test_refused(settings: dict[str, Any], paths: set[str]) -> None:
+    with pytest.raises(InvalidDescription) as caught:
+        Recipe(**settings)
+    assert {problem.path for problem in caught.value.problems} == paths
+
+
+def test_unknown_and_mistyped_settings_are_named() -> None:
+    with pytest.raises(InvalidDescription) as caught:
+        recipes.read({"epocs": 3, "batch": 1.5, "flip": "yes", "optimiser": "lamb"})
+    message = str(caught.value)
+    assert "epocs: unknown (did you mean epochs?)" in message
+    assert "batch: 1.5 is not a whole number" in message
+    assert "flip: 'yes' is not true or false" in message
+    assert "optimiser: 'lamb' is not one of sgd, adamw" in message
+
+
+def test_a_recipe_that_starts_from_a_named_one() -> None:
+    assert recipes.read({"recipe": "chapter", "epochs": 3}) == recipes.named("chapter").changed(
+        epochs=3
+    )
+    with pytest.raises(UnknownName, match="chapter"):
+        recipes.read({"recipe": "chaptre"})
+
+
+def test_another_optimiser_leaves_the_settings_of_the_old_one_behind() -> None:
+    sgd = Recipe(momentum=0.9, nesterov=True)
+    adamw = sgd.changed(optimiser="adamw", betas=[0.9, 0.95])
+    assert (adamw.momentum, adamw.nesterov, adamw.betas) == (None, False, (0.9, 0.95))
+    with pytest.raises(InvalidDescription, match="momentum"):
+        sgd.changed(optimiser="adamw", momentum=0.9)
+
+
+def _rates(recipe: Recipe, per_epoch: int = 10) -> list[float]:
+    steps = recipe.epochs * per_epoch
+    return [rate_at(recipe, step, steps, per_epoch) for step in range(steps)]
+
+
+def test_constant() -> None:
+    assert set(_rates(Recipe(rate=0.3, epochs=2))) == {0.3}
+
+
+def test_step() -> None:
+    rates = _rates(Recipe(rate=1.0, epochs=4, schedule="step", milestones=(1.0, 2.5), drop=0.5))
+    assert rates == [1.0] * 10 + [0.5] * 15 + [0.25] * 15
+
+
+def test_linear_with_warmup_and_a_floor() -> None:
+    rates = _rates(Recipe(rate=1.0, epochs=4, schedule="linear", warmup=0.25, final=0.1))
+    assert rates[0] == pytest.approx(1 / 11)
+    assert rates[9] == pytest.approx(10 / 11)
+    assert rates[10] == 1.0
+    assert rates[25] == pytest.approx(0.1 + 0.9 * 0.5)
+    assert 0.1 < rates[-1] < 0.14
+
+
+def test_cosine() -> None:
+    rates = _rates(Recipe(rate=2.0, epochs=10, schedule="cosine"))
+    assert rates[0] == 2.0
+    assert rates[50] == pytest.approx(1.0)
+    assert rates[25] == pytest.approx(1 + math.cos(math.pi / 4))
+
+
+def test_one_cycle() -> None:
+    rates = _rates(Recipe(rate=1.0, epochs=10, schedule="one_cycle", final=0.01))
+    assert rates[0] == pytest.approx(0.04)
+    assert max(rates) == pytest.approx(1.0, abs=1e-3)
+    assert rates.index(max(rates)) in (29, 30)
+    assert rates[-1] == pytest.approx(0.01)
+
+
+@given(
+    st.sampled_from(["constant", "linear", "cosine", "one_cycle"]),
+    st.integers(1, 30),
+    st.integers(1, 50),
+    st.floats(0, 0.9),
+)
+def test_rates_are_positive_and_never_above_the_highest(
+    schedule: Any, epochs: int, per_epoch: int, warmup: float
+) -> None:
+    warm = 0.0 if schedule == "one_cycle" else warmup
+    recipe = Recipe(schedule=schedule, epochs=epochs, warmup=warm, rate=0.5)
+    rates = _rates(recipe, per_epoch)
+    assert all(0 <= rate <= 0.5 + 1e-12 for rate in rates)
+    assert sum(rate > 0 for rate in rates) >= len(rates) - 1
+
+
+@pytest.mark.parametrize(
+    ("images", "partial", "steps"),
+    [(100, False, 6), (100, True, 7), (97, True, 6), (96, True, 6), (3, False, 1), (3, True, 1)],
+)
+def test_steps_per_epoch(images: int, partial: bool, steps: int) -> None:
+    assert steps_per_epoch(Recipe(batch=16, partial_batch=partial), images) == steps

@@ -1,0 +1,136 @@
+"""The loop, with a session that only counts."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+
+from resnets.backends import Batch
+from resnets.data.images import Images, Pixels
+from resnets.errors import Diverged
+from resnets.recipe import Recipe
+from resnets.training import Epoch, Event, Progress, Step, TrainingData, train
+
+
+@dataclass
+class Loss:
+    loss: float
+
+
+@dataclass
+class Counting:
+    """A session whose loss is a function of the batch, and whose accuracy is scripted."""
+
+    right: list[float]
+    bad_step: int | None = None
+    lag: int = 1
+    device: str = "counter"
+    threads: int = 1
+    taken: list[tuple[int, float]] = field(default_factory=list)
+    evaluated: int = 0
+
+    def train_step(self, batch: Batch, rate: float) -> Loss:
+        self.taken.append((len(batch.images), rate))
+        if len(self.taken) == self.bad_step:
+            return Loss(math.nan)
+        return Loss(float(batch.images.pixels.mean()) / 10)
+
+    def eval_step(self, pixels: Pixels) -> Any:
+        share = self.right[min(self.evaluated, len(self.right) - 1)]
+        self.evaluated += 1
+        labels = pixels[:, 0, 0, 0].astype(int)
+        logits = np.zeros((len(pixels), 2), np.float32)
+        correct = np.arange(len(pixels)) < share * len(pixels)
+        logits[np.arange(len(pixels)), np.where(correct, labels, 1 - labels)] = 2
+        return logits
+
+    def weights(self) -> dict[str, Any]:
+        return {}
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        pass
+
+
+def _images(n: int) -> Images:
+    labels = np.arange(n) % 2
+    pixels = np.broadcast_to(labels[:, None, None, None], (n, 2, 2, 1)).astype(np.uint8)
+    return Images(pixels, labels)
+
+
+DATA = TrainingData(_images(20), _images(10))
+RECIPE = Recipe(batch=4, epochs=3, rate=0.5, schedule="linear")
+
+
+def _events(
+    session: Counting, recipe: Recipe = RECIPE, start: Progress | None = None
+) -> list[Event]:
+    return list(train(session, DATA, recipe, start))
+
+
+def test_steps_and_epochs_in_order() -> None:
+    session = Counting([0.6, 0.9, 0.7])
+    events = _events(session)
+    kinds = "".join("s" if isinstance(e, Step) else "E" for e in events)
+    assert kinds == "sssssE" * 3
+    epochs = [e for e in events if isinstance(e, Epoch)]
+    assert [e.best for e in epochs] == [True, True, False]
+    assert [e.validation_accuracy for e in epochs] == [0.6, 0.9, 0.7]
+    assert epochs[-1].progress.best_epoch == 2
+    assert [rate for _, rate in session.taken] == pytest.approx(
+        [0.5 * (1 - s / 15) for s in range(15)]
+    )
+    steps = [e for e in events if isinstance(e, Step)]
+    assert epochs[0].training_loss == pytest.approx(np.mean([s.loss for s in steps[:5]]))
+
+
+def test_resuming_anywhere_gives_the_same_events() -> None:
+    whole = _events(Counting([0.6, 0.9, 0.7]))
+    for number, event in enumerate(whole[:-1]):
+        assert event.progress is not None
+        done = sum(isinstance(e, Epoch) for e in whole[: number + 1])
+        rest = _events(Counting([0.6, 0.9, 0.7][done:]), start=event.progress)
+        assert [_essence(e) for e in rest] == [_essence(e) for e in whole[number + 1 :]]
+
+
+def _essence(event: Event) -> Any:
+    if isinstance(event, Step):
+        return event
+    return (event.epoch, event.step, event.rate, event.training_loss, event.best, event.progress)
+
+
+def test_a_lagging_device_gives_the_same_losses_and_settles_less_often() -> None:
+    prompt, late = (_events(Counting([0.5], lag=lag)) for lag in (1, 3))
+    steps = [[e for e in events if isinstance(e, Step)] for events in (prompt, late)]
+    assert [s.loss for s in steps[0]] == [s.loss for s in steps[1]]
+    assert [s.progress is not None for s in steps[1]][:5] == [False, False, True, False, True]
+    assert _essence(prompt[-1]) == _essence(late[-1])
+
+
+@pytest.mark.parametrize("lag", [1, 4])
+def test_a_loss_that_is_no_number_stops_and_names_the_step(lag: int) -> None:
+    session = Counting([0.5], bad_step=7, lag=lag)
+    seen: list[Event] = []
+    with pytest.raises(Diverged, match="nan at step 7, epoch 2"):
+        seen.extend(train(session, DATA, RECIPE))
+
+
+def test_patience_ends_training_early() -> None:
+    recipe = RECIPE.changed(epochs=10, patience=2, schedule="constant")
+    events = _events(Counting([0.5, 0.8, 0.7, 0.8, 0.9]), recipe)
+    epochs = [e for e in events if isinstance(e, Epoch)]
+    assert [e.epoch for e in epochs] == [1, 2, 3, 4]
+    assert epochs[-1].progress.stopped
+    assert _events(Counting([0.5]), recipe, epochs[-1].progress) == []
+
+
+def test_without_validation_the_last_epoch_is_the_best() -> None:
+    events = list(train(Counting([]), TrainingData(DATA.training, None), RECIPE))
+    epochs = [e for e in events if isinstance(e, Epoch)]
+    assert [e.best for e in epochs] == [True, True, True]
+    assert epochs[-1].validation_accuracy is None
