@@ -388,3 +388,12 @@ def test_views_import_no_framework():
     code = "import sys, resnets.progress, resnets.live; print('torch' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "False\n"
+
+
+def test_a_resumed_run_shows_the_epochs_of_earlier_processes():
+    past = (epoch(1, accuracy=0.625), epoch(2, accuracy=0.5, best=False))
+    screen = Screen(terminal=True)
+    resumed = Live(screen.console(), Clock())
+    with resumed:
+        resumed.start(plan(history=past))
+    assert "62.50%" in screen.text and "50.00%" in screen.text

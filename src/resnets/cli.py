@@ -6,6 +6,7 @@ commands: ``--help`` must not wait for NumPy, nor ``show`` for torch.
 """
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -88,7 +89,9 @@ def train(
         try:
             result = job.run(task, view)
         except job.Interrupted as stopped:
-            again = " ".join(["resnets", *_without_resume(sys.argv[1:]), "--resume"])
+            from resnets.report import program_name
+
+            again = f"{program_name()} {shlex.join(_without_resume(sys.argv[1:]))} --resume"
             print(f"{stopped}. To go on:\n  {again}", file=sys.stderr)
             raise SystemExit(130) from None
     if json:

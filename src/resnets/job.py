@@ -85,7 +85,8 @@ def run(job: Job, view: View) -> dict[str, Any]:
                     f"{session.threads}: it will not be bit for bit the uninterrupted run"
                 )
         progress = state.progress if state else Progress()
-        view.start(_plan(job, recipe, network, training, session.device, progress))
+        history = _history(folder, progress)
+        view.start(_plan(job, recipe, network, training, session.device, progress, history))
         _Run(job, recipe, folder, session, view).follow(training, progress)
         result = _finish(job, backend, folder, dataset, recipe)
         _draw(folder, network, view)
@@ -288,6 +289,7 @@ def _plan(
     training: TrainingData,
     device: str,
     progress: Progress,
+    history: tuple[Epoch, ...],
 ) -> Plan:
     steps = trace(network.architecture, recipe.size)
     return Plan(
@@ -304,6 +306,22 @@ def _plan(
         steps_per_epoch=steps_per_epoch(recipe, len(training.training)),
         done_steps=progress.step,
         folder=str(job.folder),
+        history=history,
+    )
+
+
+def _history(folder: RunFolder, progress: Progress) -> tuple[Epoch, ...]:
+    """Give the epochs that the run folder's logs hold."""
+    timings = {record["epoch"]: record for record in folder.records(TIMINGS)}
+    return tuple(
+        Epoch(
+            **{name: value for name, value in record.items() if name != "event"},
+            seconds=timings.get(record["epoch"], {}).get("seconds", 0.0),
+            images_per_second=timings.get(record["epoch"], {}).get("images_per_second", 0.0),
+            progress=progress,
+        )
+        for record in folder.records(METRICS)
+        if record["event"] == "epoch"
     )
 
 

@@ -85,7 +85,7 @@ class Frame:
 
     def __init__(self, pace: Pace) -> None:
         self.pace = pace
-        self.epochs: list[Epoch] = []
+        self.epochs = list(pace.plan.history)
         self.ended = False
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:

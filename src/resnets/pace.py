@@ -23,6 +23,7 @@ class Plan:
         epochs, steps_per_epoch: until the end of the recipe.
         done_steps: where this process starts; above 0 where it resumes.
         folder: of the run.
+        history: epochs that earlier processes of the same run have ended.
     """
 
     title: str
@@ -38,6 +39,7 @@ class Plan:
     steps_per_epoch: int
     done_steps: int
     folder: str
+    history: tuple[Epoch, ...] = ()
 
     @property
     def steps(self) -> int:

@@ -1,5 +1,7 @@
 """What a person reads at the end of a command: tables for the terminal."""
 
+import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,11 +33,29 @@ def run_report(result: Mapping[str, Any], folder: Path) -> RenderableType:
     curves = folder / "curves.png"
     if curves.is_file():
         table.add_row("curves", str(curves))
-    following = Table.grid(padding=(0, 2))
-    following.add_row(f"resnets predict {folder} IMAGE …", "name what images show")
-    following.add_row(f"resnets evaluate {folder}", "every class, and what is taken for what")
-    following.add_row(f"resnets show {folder}", "the network's layers and costs")
-    return Group("", table, "", "Next:", following)
+    program = program_name()
+    following = (
+        ("name what images show", f"predict {folder} IMAGE …"),
+        ("every class, and what is taken for what", f"evaluate {folder}"),
+        ("the network's layers and costs", f"show {folder}"),
+    )
+    lines = (f"  {program} {command}   # {purpose}" for purpose, command in following)
+    return Group("", table, "", "Next:", *map(_unwrapped, lines))
+
+
+def program_name() -> str:
+    """What a person types to run this program again: its path, if its name alone does not do."""
+    started = Path(sys.argv[0])
+    if started.name == "__main__.py":
+        return "python -m resnets"
+    found = shutil.which(started.name)
+    same = found is not None and Path(found).resolve() == started.resolve()
+    return started.name if same else str(started)
+
+
+def _unwrapped(line: str) -> Text:
+    """A line to be copied: as long as it is."""
+    return Text(line, no_wrap=True, overflow="ignore")
 
 
 def evaluation_report(found: NamedEvaluation) -> RenderableType:

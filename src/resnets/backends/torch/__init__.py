@@ -10,7 +10,7 @@ import torch
 from resnets.architecture import Architecture
 from resnets.backends.torch.devices import available_devices, precision
 from resnets.backends.torch.modules import ResNet
-from resnets.backends.torch.session import TorchSession, evaluator
+from resnets.backends.torch.training_session import TorchSession, evaluator
 from resnets.initial import initial_weights
 from resnets.weights import Weights, check
 

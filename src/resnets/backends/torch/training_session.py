@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from resnets.backends import Batch, Evaluator
 from resnets.backends.torch.augmentation import Preparation
+from resnets.backends.torch.convolution import PatchGradients
 from resnets.backends.torch.devices import device_called, in_words, precision
 from resnets.backends.torch.memory import keep_pages
 from resnets.backends.torch.modules import ResNet
@@ -84,7 +86,10 @@ class TorchSession:
         self.model.train()
         x = self.prepare(batch.images.pixels, batch.draws)
         labels = torch.from_numpy(batch.images.labels).to(self.where)
-        with torch.autocast(self.where.type, torch.bfloat16, enabled=self.bf16):
+        with (
+            self._fast_convolutions(),
+            torch.autocast(self.where.type, torch.bfloat16, enabled=self.bf16),
+        ):
             logits = self.model(x)
         loss = self._loss(logits.float(), labels, batch.draws.mix)
         self.optimiser.zero_grad(set_to_none=True)
@@ -144,6 +149,10 @@ class TorchSession:
         unknown = sorted(set(state) - taken)
         if unknown:
             raise WeightsError(f"the saved state has what this run has not: {', '.join(unknown)}")
+
+    def _fast_convolutions(self) -> AbstractContextManager[Any]:
+        on_cpu_in_bf16 = self.bf16 and self.where.type == "cpu"
+        return PatchGradients() if on_cpu_in_bf16 else nullcontext()
 
     def _evaluated(self) -> ResNet:
         return self.model if self.averaged is None else self.averaged

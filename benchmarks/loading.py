@@ -1,0 +1,85 @@
+"""How much of a training step goes into choosing, drawing, gathering and augmenting the batch.
+
+python benchmarks/loading.py
+"""
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from resnets import backends, catalog, recipes
+from resnets.backends import Batch
+from resnets.backends.torch.augmentation import Preparation
+from resnets.data.augmentation import chosen, draw
+from resnets.data.images import Images
+from resnets.recipe import Recipe
+from resnets.weights import Preprocessing
+from training_step import write
+
+EVERYTHING = {"flip": True, "crop": 4, "erase": 0.5, "mixup": 0.2, "cutmix": 1.0}
+CASES: dict[str, tuple[Recipe, int]] = {
+    "quick": (recipes.named("quick"), 1),
+    "quick, all augmentation": (recipes.named("quick").changed(**EVERYTHING), 1),
+    "chapter": (recipes.named("chapter").changed(precision="auto"), 1),
+    "resnet18 at 96, colour, all augmentation": (
+        recipes.named("quick").changed(network="resnet18", size=96, **EVERYTHING),
+        3,
+    ),
+}
+
+
+def seconds(action: Callable[[int], Any], count: int) -> float:
+    """Median seconds of ``action``, called with a step's number."""
+    taken: list[float] = []
+    for step in range(count + 3):
+        began = time.perf_counter()
+        action(step)
+        taken.append(time.perf_counter() - began)
+    return statistics.median(taken[3:])
+
+
+def share(recipe: Recipe, channels: int, count: int = 15) -> dict[str, float]:
+    """Seconds of a whole step and of its loading."""
+    rng = np.random.default_rng(0)
+    size = (recipe.size, recipe.size)
+    pixels = rng.integers(0, 256, (20 * recipe.batch, *size, channels), dtype=np.uint8)
+    images = Images(pixels, rng.integers(0, 10, len(pixels)))
+    preprocessing = Preprocessing(size=recipe.size, mean=(0.3,) * channels, std=(0.3,) * channels)
+    backend = backends.load("torch")
+    model = backend.build(catalog.get(recipe.network, channels=channels, classes=10))
+    session: Any = backend.session(model, recipe, preprocessing, "cpu")
+    prepare: Preparation = session.prepare
+
+    def batch(step: int) -> Batch:
+        index = chosen(recipe, len(images), step)
+        return Batch(images[index], draw(recipe, step, len(index), size))
+
+    def load(step: int) -> None:
+        made = batch(step)
+        prepare(made.images.pixels, made.draws)
+
+    whole = seconds(lambda step: session.train_step(batch(step), 0.01).loss, count)
+    loading = seconds(load, count)
+    return {"step": whole, "loading": loading, "share": loading / whole}
+
+
+def main() -> None:
+    """Measure every case, print the table, write the figures."""
+    figures: dict[str, dict[str, float]] = {}
+    print(f"{'':42} {'step':>10} {'loading':>10} {'share':>7}")
+    for name, (recipe, channels) in CASES.items():
+        row = figures[name] = share(recipe, channels)
+        print(
+            f"{name:42} {1e3 * row['step']:7.1f} ms {1e3 * row['loading']:7.2f} ms"
+            f" {row['share']:7.1%}"
+        )
+        sys.stdout.flush()
+    write("loading", {"figures": figures})
+
+
+if __name__ == "__main__":
+    main()
