@@ -85,8 +85,8 @@ def run(job: Job, view: View) -> dict[str, Any]:
                     f"{session.threads}: it will not be bit for bit the uninterrupted run"
                 )
         progress = state.progress if state else Progress()
-        history = _history(folder, progress)
-        view.start(_plan(job, recipe, network, training, session.device, progress, history))
+        past = history(folder, progress)
+        view.start(plan(job, recipe, network, training, session.device, progress, past))
         _Run(job, recipe, folder, session, view).follow(training, progress)
         result = _finish(job, backend, folder, dataset, recipe)
         _draw(folder, network, view)
@@ -282,15 +282,16 @@ def _draw(folder: RunFolder, network: Network, view: View) -> None:
         view.note(f"no curves drawn: {error}")
 
 
-def _plan(
+def plan(
     job: Job,
     recipe: Recipe,
     network: Network,
     training: TrainingData,
     device: str,
     progress: Progress,
-    history: tuple[Epoch, ...],
+    past: tuple[Epoch, ...],
 ) -> Plan:
+    """Say what is about to be trained."""
     steps = trace(network.architecture, recipe.size)
     return Plan(
         title=f"{network.architecture.name} on {recipe.data}, recipe {recipe.name}",
@@ -306,11 +307,11 @@ def _plan(
         steps_per_epoch=steps_per_epoch(recipe, len(training.training)),
         done_steps=progress.step,
         folder=str(job.folder),
-        history=history,
+        history=past,
     )
 
 
-def _history(folder: RunFolder, progress: Progress) -> tuple[Epoch, ...]:
+def history(folder: RunFolder, progress: Progress) -> tuple[Epoch, ...]:
     """Give the epochs that the run folder's logs hold."""
     timings = {record["epoch"]: record for record in folder.records(TIMINGS)}
     return tuple(

@@ -1,6 +1,7 @@
 """Which device torch computes on, and in what precision it is fast there."""
 
 import platform
+from pathlib import Path
 
 import torch
 
@@ -53,9 +54,16 @@ def _computes_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type == "cpu":
-        asked = (
-            getattr(torch.cpu, f"_is_{name}_supported", None)
-            for name in ("avx512_bf16", "amx_tile")
-        )
-        return any(ask is not None and ask() for ask in asked)
+        return any(_processor_has(feature) for feature in ("avx512_bf16", "amx_tile"))
     return False
+
+
+def _processor_has(feature: str) -> bool:
+    """Ask torch, or Linux where an older torch cannot tell."""
+    ask = getattr(torch.cpu, f"_is_{feature}_supported", None)
+    if ask is not None:
+        return bool(ask())
+    try:
+        return feature in Path("/proc/cpuinfo").read_text().split()
+    except OSError:
+        return False
