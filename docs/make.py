@@ -9,12 +9,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from resnets import backends, curves, job
-from resnets.checkpoint import METRICS, RunFolder, read_recipe
+from resnets import backends, curves, records
+from resnets.checkpoint import METRICS, TIMINGS, RunFolder, read_recipe
 from resnets.data import load
 from resnets.layout import trace
 from resnets.live import Frame
 from resnets.pace import Pace, Plan
+from resnets.preparation import prepare
 from resnets.recipe import steps_per_epoch
 from resnets.training import Progress
 from resnets.weights import Config, load_config
@@ -26,7 +27,8 @@ WIDTH = 76
 def plan_of(folder: Path) -> Plan:
     """What the run's live view was given, as it stood at the end."""
     recipe, config = read_recipe(folder), load_config(folder / "config.json")
-    past = job.history(RunFolder(folder), Progress())
+    logs = RunFolder(folder)
+    past = records.epochs(logs.records(METRICS), logs.records(TIMINGS), Progress())
     steps = trace(config.architecture, recipe.size)
     training, held = _images(folder, config)
     backend = backends.load("torch")
@@ -56,7 +58,7 @@ def _images(folder: Path, config: Config) -> tuple[int, int]:
     """How many images the run trained on, and how many it held out."""
     recipe = read_recipe(folder)
     dataset = load(recipe.data, size=recipe.size)
-    _, data = job.prepare(config.architecture, recipe, dataset)
+    _, data = prepare(config.architecture, recipe, dataset)
     return len(data.training), len(data.validation) if data.validation else 0
 
 

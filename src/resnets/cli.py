@@ -269,7 +269,7 @@ def _described(network: str, channels: int | None, classes: int | None) -> tuple
     """Give a network's architecture and the input size it is made for."""
     from dataclasses import replace
 
-    from resnets.job import architecture_called
+    from resnets.preparation import architecture_called
     from resnets.summary import natural_size
     from resnets.weights import load_config
 

@@ -12,22 +12,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from resnets import backends, catalog, curves, data
-from resnets.architecture import Architecture
+from resnets import backends, curves, data, records
 from resnets.checkpoint import METRICS, TIMINGS, RunFolder, State, finite
-from resnets.data.augmentation import split
 from resnets.data.images import Dataset
-from resnets.errors import DataError, Diverged, MissingDependency, RunError
+from resnets.errors import Diverged, MissingDependency, RunError
 from resnets.evaluation import evaluate
 from resnets.files import explained
-from resnets.initial import initial_weights
 from resnets.layout import trace
+from resnets.preparation import architecture_called, prepare
 from resnets.progress import Plan, View
 from resnets.recipe import Recipe, steps_per_epoch
 from resnets.tensorboard import TensorBoard
 from resnets.tensorboard import available as tensorboard_available
 from resnets.training import Epoch, Event, Progress, Step, TrainingData, train
-from resnets.weights import Network, Preprocessing, load
+from resnets.weights import Network, load
 
 LOGGED_STEPS = 20
 """Steps of an epoch whose loss is logged."""
@@ -85,77 +83,11 @@ def run(job: Job, view: View) -> dict[str, Any]:
                     f"{session.threads}: it will not be bit for bit the uninterrupted run"
                 )
         progress = state.progress if state else Progress()
-        past = history(folder, progress)
+        past = records.epochs(folder.records(METRICS), folder.records(TIMINGS), progress)
         view.start(plan(job, recipe, network, training, session.device, progress, past))
         _Run(job, recipe, folder, session, view).follow(training, progress)
-        result = _finish(job, backend, folder, dataset, recipe)
         _draw(folder, network, view)
-    return result
-
-
-def prepare(
-    described: Architecture, recipe: Recipe, dataset: Dataset
-) -> tuple[Network, TrainingData]:
-    """Fit a network to the data, draw its initial weights, hold images out.
-
-    Raises:
-        DataError: where there are too few images.
-    """
-    architecture = replace(
-        described,
-        channels=dataset.channels,
-        classes=len(dataset.class_names),
-    )
-    kept, held = split(dataset.training.labels, recipe.validation, recipe.seed)
-    if len(kept) < 2:
-        raise DataError(f"{len(kept)} images to train on; there must be two at least")
-    training = dataset.training[kept] if len(held) else dataset.training
-    validation = dataset.training[held] if len(held) else None
-    _refuse_lone_values(architecture, recipe, len(kept))
-    channels = dataset.channels
-    mean, std = (0.0,) * channels, (1.0,) * channels
-    if recipe.normalise:
-        mean, std = data.mean_and_std(training.pixels)
-    preprocessing = Preprocessing(size=recipe.size, mean=mean, std=std)
-    weights = initial_weights(
-        architecture,
-        seed=recipe.seed,
-        scheme=recipe.initialisation,
-        zero_last_scale=recipe.zero_last_scale,
-    )
-    network = Network(architecture, weights, preprocessing, dataset.class_names)
-    return network, TrainingData(training, validation)
-
-
-def architecture_called(network: str) -> Architecture:
-    """Give the catalog's network of that name, or the one that a JSON file describes.
-
-    Raises:
-        UnknownName, InvalidDescription: if it is neither; RunError: if the file cannot be read.
-    """
-    path = Path(network)
-    if path.suffix != ".json":
-        return catalog.get(network)
-    if not path.is_file():
-        raise RunError(f"{path}: no such file; a network is a name (resnets models) or a JSON file")
-    with explained(f"cannot read {path}", RunError):
-        text = path.read_text(encoding="utf-8", errors="replace")
-    described = Architecture.from_text(text)
-    return described if described.name else replace(described, name=path.stem)
-
-
-def _refuse_lone_values(architecture: Architecture, recipe: Recipe, images: int) -> None:
-    """A batch norm in training needs two values a channel: two images, or more than one pixel."""
-    pixels = min(
-        layer.shape[1] * layer.shape[2]
-        for layer in trace(architecture, recipe.size).layers
-        if layer.operation == "norm"
-    )
-    if min(recipe.batch, images) * pixels < 2:
-        raise RunError(
-            f"batch 1 at size {recipe.size} leaves the norms of {architecture.name} a single "
-            "value to normalise; use a batch of 2 or larger images"
-        )
+        return _finish(job, backend, folder, dataset, recipe)
 
 
 @dataclass
@@ -209,40 +141,10 @@ class _Run:
     def _log(self, event: Event) -> None:
         if isinstance(event, Step):
             if event.step % self.every == 0:
-                self.folder.log(METRICS, _step_record(event))
+                self.folder.log(METRICS, records.of_step(event))
             return
-        self.folder.log(METRICS, _epoch_record(event), sync=True)
-        timing = {
-            "event": "epoch",
-            "epoch": event.epoch,
-            "step": event.step,
-            "seconds": event.seconds,
-            "images_per_second": event.images_per_second,
-        }
-        self.folder.log(TIMINGS, timing)
-
-
-def _step_record(event: Step) -> dict[str, Any]:
-    return {
-        "event": "step",
-        "step": event.step,
-        "epoch": event.epoch,
-        "rate": event.rate,
-        "loss": event.loss,
-    }
-
-
-def _epoch_record(event: Epoch) -> dict[str, Any]:
-    return {
-        "event": "epoch",
-        "epoch": event.epoch,
-        "step": event.step,
-        "rate": event.rate,
-        "training_loss": event.training_loss,
-        "validation_loss": event.validation_loss,
-        "validation_accuracy": event.validation_accuracy,
-        "best": event.best,
-    }
+        self.folder.log(METRICS, records.of_epoch(event), sync=True)
+        self.folder.log(TIMINGS, records.timing(event))
 
 
 def _finish(
@@ -275,9 +177,9 @@ def _finish(
 
 
 def _draw(folder: RunFolder, network: Network, view: View) -> None:
-    title = f"{network.architecture.name}"
     try:
-        curves.draw(folder.records(), folder.path, title)
+        with explained(f"cannot draw the curves in {folder.path}", RunError):
+            curves.draw(folder.records(), folder.path, network.architecture.name)
     except MissingDependency as error:
         view.note(f"no curves drawn: {error}")
 
@@ -308,21 +210,6 @@ def plan(
         done_steps=progress.step,
         folder=str(job.folder),
         history=past,
-    )
-
-
-def history(folder: RunFolder, progress: Progress) -> tuple[Epoch, ...]:
-    """Give the epochs that the run folder's logs hold."""
-    timings = {record["epoch"]: record for record in folder.records(TIMINGS)}
-    return tuple(
-        Epoch(
-            **{name: value for name, value in record.items() if name != "event"},
-            seconds=timings.get(record["epoch"], {}).get("seconds", 0.0),
-            images_per_second=timings.get(record["epoch"], {}).get("images_per_second", 0.0),
-            progress=progress,
-        )
-        for record in folder.records(METRICS)
-        if record["event"] == "epoch"
     )
 
 

@@ -1,0 +1,81 @@
+"""What a run starts from: the network fitted to the data, its initial weights, the split."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from resnets import catalog, data
+from resnets.architecture import Architecture
+from resnets.data.augmentation import split
+from resnets.data.images import Dataset
+from resnets.errors import DataError, RunError
+from resnets.files import explained
+from resnets.initial import initial_weights
+from resnets.layout import trace
+from resnets.recipe import Recipe
+from resnets.training import TrainingData
+from resnets.weights import Network, Preprocessing
+
+
+def prepare(
+    described: Architecture, recipe: Recipe, dataset: Dataset
+) -> tuple[Network, TrainingData]:
+    """Fit a network to the data, draw its initial weights, hold images out.
+
+    Raises:
+        DataError: where there are too few images.
+    """
+    architecture = replace(
+        described,
+        channels=dataset.channels,
+        classes=len(dataset.class_names),
+    )
+    kept, held = split(dataset.training.labels, recipe.validation, recipe.seed)
+    if len(kept) < 2:
+        raise DataError(f"{len(kept)} images to train on; there must be two at least")
+    training = dataset.training[kept] if len(held) else dataset.training
+    validation = dataset.training[held] if len(held) else None
+    _refuse_lone_values(architecture, recipe, len(kept))
+    channels = dataset.channels
+    mean, std = (0.0,) * channels, (1.0,) * channels
+    if recipe.normalise:
+        mean, std = data.mean_and_std(training.pixels)
+    preprocessing = Preprocessing(size=recipe.size, mean=mean, std=std)
+    weights = initial_weights(
+        architecture,
+        seed=recipe.seed,
+        scheme=recipe.initialisation,
+        zero_last_scale=recipe.zero_last_scale,
+    )
+    network = Network(architecture, weights, preprocessing, dataset.class_names)
+    return network, TrainingData(training, validation)
+
+
+def architecture_called(network: str) -> Architecture:
+    """Give the catalog's network of that name, or the one that a JSON file describes.
+
+    Raises:
+        UnknownName, InvalidDescription: if it is neither; RunError: if the file cannot be read.
+    """
+    path = Path(network)
+    if path.suffix != ".json":
+        return catalog.get(network)
+    if not path.is_file():
+        raise RunError(f"{path}: no such file; a network is a name (resnets models) or a JSON file")
+    with explained(f"cannot read {path}", RunError):
+        text = path.read_text(encoding="utf-8", errors="replace")
+    described = Architecture.from_text(text)
+    return described if described.name else replace(described, name=path.stem)
+
+
+def _refuse_lone_values(architecture: Architecture, recipe: Recipe, images: int) -> None:
+    """A batch norm in training needs two values a channel: two images, or more than one pixel."""
+    pixels = min(
+        layer.shape[1] * layer.shape[2]
+        for layer in trace(architecture, recipe.size).layers
+        if layer.operation == "norm"
+    )
+    if min(recipe.batch, images) * pixels < 2:
+        raise RunError(
+            f"batch 1 at size {recipe.size} leaves the norms of {architecture.name} a single "
+            "value to normalise; use a batch of 2 or larger images"
+        )

@@ -1,0 +1,47 @@
+"""Events as lines of a run's logs, and back."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import Any
+
+from resnets.training import Epoch, Progress, Step
+
+_TIMINGS = ("seconds", "images_per_second")
+"""What differs between two repetitions of a run; it has a log of its own."""
+
+
+def of_step(event: Step) -> dict[str, Any]:
+    """Give the line of metrics.jsonl for a step."""
+    named = {name: getattr(event, name) for name in ("step", "epoch", "rate", "loss")}
+    return {"event": "step", **named}
+
+
+def of_epoch(event: Epoch) -> dict[str, Any]:
+    """Give the line of metrics.jsonl for an epoch's end: the same in every repetition."""
+    left_out = (*_TIMINGS, "progress")
+    names = (f.name for f in fields(Epoch) if f.name not in left_out)
+    return {"event": "epoch", **{name: getattr(event, name) for name in names}}
+
+
+def timing(event: Epoch) -> dict[str, Any]:
+    """Give the line of timings.jsonl for an epoch's end."""
+    named = {name: getattr(event, name) for name in ("epoch", "step", *_TIMINGS)}
+    return {"event": "epoch", **named}
+
+
+def epochs(
+    metrics: Iterable[Mapping[str, Any]],
+    timings: Iterable[Mapping[str, Any]],
+    progress: Progress,
+) -> tuple[Epoch, ...]:
+    """Give back the epochs of both logs; where a kill came between the two, the time is 0."""
+    timed = {line["epoch"]: line for line in timings}
+    return tuple(
+        Epoch(
+            **{name: value for name, value in line.items() if name != "event"},
+            **{name: timed.get(line["epoch"], {}).get(name, 0.0) for name in _TIMINGS},
+            progress=progress,
+        )
+        for line in metrics
+        if line["event"] == "epoch"
+    )
