@@ -97,9 +97,10 @@ def train(
     if json:
         _print_json(result)
     else:
-        from resnets.report import run_report
+        from resnets.report import next_steps, run_report
 
         _print(run_report(result, folder))
+        print(next_steps(folder))
 
 
 @app.command

@@ -16,7 +16,7 @@ BAR = 20
 
 
 def run_report(result: Mapping[str, Any], folder: Path) -> RenderableType:
-    """A finished run's figures, its folder, and what to do next."""
+    """A finished run's figures and its folder."""
     table = Table.grid(padding=(0, 2))
     table.add_row("test accuracy", Text(f"{result['test_accuracy']:.2%}", style="bold green"))
     table.add_row("test loss", f"{result['test_loss']:.4f}")
@@ -33,14 +33,18 @@ def run_report(result: Mapping[str, Any], folder: Path) -> RenderableType:
     curves = folder / "curves.png"
     if curves.is_file():
         table.add_row("curves", str(curves))
-    program = program_name()
-    following = (
+    return Group("", table)
+
+
+def next_steps(folder: Path) -> str:
+    """What to do with a finished run: commands to copy, so never wrapped or cut."""
+    commands = (
         ("name what images show", f"predict {folder} IMAGE …"),
         ("every class, and what is taken for what", f"evaluate {folder}"),
         ("the network's layers and costs", f"show {folder}"),
     )
-    lines = (f"  {program} {command}   # {purpose}" for purpose, command in following)
-    return Group("", table, "", "Next:", *map(_unwrapped, lines))
+    lines = (f"  {program_name()} {command}   # {purpose}" for purpose, command in commands)
+    return "\n".join(["", "Next:", *lines])
 
 
 def program_name() -> str:
@@ -51,11 +55,6 @@ def program_name() -> str:
     found = shutil.which(started.name)
     same = found is not None and Path(found).resolve() == started.resolve()
     return started.name if same else str(started)
-
-
-def _unwrapped(line: str) -> Text:
-    """A line to be copied: as long as it is."""
-    return Text(line, no_wrap=True, overflow="ignore")
 
 
 def evaluation_report(found: NamedEvaluation) -> RenderableType:
