@@ -13,7 +13,7 @@ import pytest
 
 from resnets import catalog
 from resnets.checkpoint import LOCK, METRICS, RunFolder, State
-from resnets.errors import ResnetsError, RunError
+from resnets.errors import Diverged, ResnetsError, RunError
 from resnets.initial import initial_weights
 from resnets.recipe import Recipe
 from resnets.training import Progress
@@ -48,6 +48,13 @@ def test_a_state_comes_back_to_the_last_bit(tmp_path: Path) -> None:
         assert state is not None
         assert (state.progress, state.threads) == (_state(5).progress, 2)
         np.testing.assert_array_equal(state.arrays["weights/a"], _state(5).arrays["weights/a"])
+
+
+def test_a_state_that_is_not_finite_is_refused_by_name() -> None:
+    arrays = {"weights/a": np.ones(2), "momentum/b": np.array([1.0, np.inf])}
+    with pytest.raises(Diverged, match="momentum/b is no longer finite after step 7"):
+        State(arrays, Progress(step=7), 1).require_finite()
+    _state(1).require_finite()
 
 
 def test_a_run_is_not_begun_over_another(tmp_path: Path) -> None:

@@ -144,25 +144,15 @@ def test_a_finished_run_prints_its_figures_again(finished: Path, picture_folder:
     assert (finished / "result.json").stat().st_mtime_ns == before
 
 
-def test_a_rate_that_diverges_says_where_and_keeps_what_was(
-    picture_folder: Path, tmp_path: Path
+@pytest.mark.parametrize("settings", [["--momentum", 0.99], ["--save-every", 0]])
+def test_a_run_that_diverges_says_where_and_keeps_what_was_good(
+    settings: list[Any], picture_folder: Path, tmp_path: Path
 ) -> None:
-    done = train(
-        picture_folder,
-        tmp_path,
-        "--epochs",
-        4,
-        "--rate",
-        1e6,
-        "--momentum",
-        0.99,
-        "--run",
-        "run",
-        "--precision",
-        "fp32",
-    )
+    run = ["--run", "run", "--precision", "fp32", "--rate", 1e6, "--epochs", 4]
+    done = train(picture_folder, tmp_path, *run, *settings)
     assert done.returncode == 1
     assert "the loss became" in done.stderr and "at step" in done.stderr
+    assert "a lower rate" in done.stderr.lower()
     assert "Traceback" not in done.stderr
     for path in (tmp_path / "run").glob("*.safetensors"):
         assert all(np.isfinite(array).all() for array in load_weights(path)[0].values())

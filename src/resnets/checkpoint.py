@@ -24,9 +24,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import filelock
+import numpy as np
 
 from resnets.description import from_json, shortened, to_json
-from resnets.errors import RunError, WeightsError
+from resnets.errors import Diverged, RunError, WeightsError
 from resnets.files import explained, remove_leftovers, write_text
 from resnets.recipe import Recipe
 from resnets.training import Progress
@@ -57,6 +58,16 @@ class State:
     arrays: Weights
     progress: Progress
     threads: int
+
+    def require_finite(self) -> None:
+        """A loss can be finite and the step it leads to not; such a state must not be kept.
+
+        Raises:
+            Diverged: naming the first array that is not finite.
+        """
+        for name, array in self.arrays.items():
+            if not np.isfinite(array).all():
+                raise Diverged(f"{name} is no longer finite after step {self.progress.step}")
 
 
 class RunFolder:

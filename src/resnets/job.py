@@ -134,9 +134,11 @@ class _Run:
 
     def _save(self, event: Event) -> None:
         assert event.progress is not None
+        state = State(self.session.state(), event.progress, self.session.threads)
+        state.require_finite()
         if isinstance(event, Epoch) and event.best:
             self.folder.save_model(self.session.weights())
-        self.folder.save_state(State(self.session.state(), event.progress, self.session.threads))
+        self.folder.save_state(state)
 
     def _log(self, event: Event) -> None:
         if isinstance(event, Step):
