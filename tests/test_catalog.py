@@ -28,6 +28,40 @@ def test_published_costs(name: str) -> None:
     assert (steps.parameters, steps.multiply_adds) == PUBLISHED[name]
 
 
+@pytest.mark.parametrize(
+    ("name", "parameters", "billions"),
+    [("wide_resnet50_2", 68_883_240, 11.398), ("wide_resnet101_2", 126_886_696, 22.753)],
+)
+def test_wide_networks(name: str, parameters: int, billions: float) -> None:
+    """torchvision's num_params, and its _ops as it rounds them."""
+    steps = trace(catalog.get(name), 224)
+    assert steps.parameters == parameters
+    assert round(steps.multiply_adds / 1e9, 3) == billions
+
+
+# He et al. 2015, Table 6, in millions: 0.27, 0.46, 0.66, 0.85, 1.7, 19.4; to the last parameter.
+CIFAR = {20: 269_722, 32: 464_154, 44: 658_586, 56: 853_018, 110: 1_727_962, 1202: 19_421_274}
+
+
+@pytest.mark.parametrize("layers", CIFAR)
+def test_cifar_networks(layers: int) -> None:
+    plain = catalog.get(f"cifar_resnet{layers}")
+    assert trace(plain, 32).parameters == CIFAR[layers]
+    # Option B adds two 1×1 convolutions and their norms.
+    projected = catalog.get(f"cifar_resnet{layers}_projection")
+    added = 16 * 32 + 2 * 32 + 32 * 64 + 2 * 64
+    assert trace(projected, 32).parameters == CIFAR[layers] + added
+    assert trace(plain, 32).multiply_adds == trace(projected, 32).multiply_adds - 2 * 16 * 32 * 256
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"), [("cifar_resnext29_8x64d", 34.4), ("cifar_resnext29_16x64d", 68.1)]
+)
+def test_cifar_resnexts(name: str, millions: float) -> None:
+    """Xie et al. 2016, Table 7, which cuts digits off rather than rounding."""
+    assert int(trace(catalog.get(name), 32).parameters / 1e5) == int(millions * 10)
+
+
 def test_the_chapters_network_is_the_chapters() -> None:
     assert trace(catalog.get("chapter_resnet18"), 96).parameters == 11_178_378
     assert trace(catalog.get("resnet18", channels=1, classes=10), 96).parameters == 11_175_370

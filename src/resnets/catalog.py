@@ -2,14 +2,16 @@
 
 ``resnet50`` is torchvision's and timm's (v1.5, the stride in the 3×3); ``resnet50_v1`` is the
 paper's Table 1 (the stride in the first 1×1). ``*_small`` are the same stages behind a stem for
-small images (3×3, stride 1, no pool). ``chapter_*`` are the dialect of *Dive into Deep
-Learning*: convolutions with biases and no norm on the shortcut's 1×1 convolution.
+small images (3×3, stride 1, no pool). ``cifar_*`` are the papers' networks for CIFAR, with
+option A's padded shortcuts; ``*_projection`` with option B's. ``chapter_*`` are the dialect of
+*Dive into Deep Learning*: convolutions with biases and no norm on the shortcut's 1×1 convolution.
 """
 
 import difflib
 import fnmatch
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Literal
 
 from resnets.architecture import Architecture, Block, Stage, Stem
 from resnets.errors import UnknownName
@@ -33,6 +35,22 @@ RESNEXTS = {
     "resnext101_64x4d": ("resnet101", 64, 4),
 }
 
+
+# Zagoruyko and Komodakis 2016 (arXiv:1605.07146), as torchvision and timm have it: inner
+# channels of the first stage; the stages' widths stay those of ResNet.
+WIDE = {
+    "wide_resnet50_2": ("resnet50", 128),
+    "wide_resnet101_2": ("resnet101", 128),
+}
+
+# He et al. 2015, section 4.2: 6n + 2 layers for CIFAR's 32×32.
+CIFAR_LAYERS = (20, 32, 44, 56, 110, 1202)
+
+# Xie et al. 2016, section 5.2: 29 layers for CIFAR; cardinality, a group's width in stage 1.
+CIFAR_RESNEXTS = {
+    "cifar_resnext29_8x64d": (8, 64),
+    "cifar_resnext29_16x64d": (16, 64),
+}
 
 # Ours, for small grey images on a laptop: blocks a stage, widths of the stages.
 SLIM = {
@@ -83,6 +101,28 @@ def _chapter() -> Architecture:
     return replace(plain, channels=1, classes=10, bias=True)
 
 
+def _cifar(layers: int, shortcut: Literal["padding", "projection"]) -> Architecture:
+    block = Block(kind="basic", shortcut=shortcut)
+    stages = tuple(
+        Stage(depth=(layers - 2) // 6, width=width, stride=1 if i == 0 else 2, block=block)
+        for i, width in enumerate((16, 32, 64))
+    )
+    return Architecture(stem=replace(SMALL_STEM, width=16), stages=stages, classes=10)
+
+
+def _cifar_resnext(groups: int, group_width: int) -> Architecture:
+    stages = tuple(
+        Stage(
+            depth=3,
+            width=256 * 2**i,
+            stride=1 if i == 0 else 2,
+            block=Block(kind="bottleneck", groups=groups, inner=groups * group_width * 2**i),
+        )
+        for i in range(3)
+    )
+    return Architecture(stem=SMALL_STEM, stages=stages, classes=10)
+
+
 def _slim(depth: int, widths: tuple[int, ...]) -> Architecture:
     stages = tuple(
         Stage(depth=depth, width=width, stride=1 if i == 0 else 2) for i, width in enumerate(widths)
@@ -100,6 +140,13 @@ def _entries() -> dict[str, Callable[[], Architecture]]:
         entries[f"{name}_small"] = lambda name=name: _small(_resnet(name))
     for name, (base, groups, width) in RESNEXTS.items():
         entries[name] = lambda b=base, g=groups, w=width: _resnext(b, g, w)
+    for name, (base, inner) in WIDE.items():
+        entries[name] = lambda b=base, w=inner: _resnext(b, 1, w)
+    for layers in CIFAR_LAYERS:
+        entries[f"cifar_resnet{layers}"] = lambda n=layers: _cifar(n, "padding")
+        entries[f"cifar_resnet{layers}_projection"] = lambda n=layers: _cifar(n, "projection")
+    for name, (groups, width) in CIFAR_RESNEXTS.items():
+        entries[name] = lambda g=groups, w=width: _cifar_resnext(g, w)
     for name, (depth, widths) in SLIM.items():
         entries[name] = lambda d=depth, w=widths: _slim(d, w)
     entries["chapter_resnet18"] = _chapter

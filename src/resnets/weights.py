@@ -29,6 +29,7 @@ LARGEST_CONFIG = 64 * 2**20
 TIMM_NAMES = frozenset(
     [
         *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
+        *("wide_resnet50_2", "wide_resnet101_2"),
         *("resnext50_32x4d", "resnext101_32x4d", "resnext101_32x8d", "resnext101_64x4d"),
     ]
 )
