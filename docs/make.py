@@ -12,11 +12,11 @@ from rich.console import Console
 from resnets import backends, curves, records
 from resnets.checkpoint import METRICS, TIMINGS, RunFolder, read_recipe
 from resnets.data import load
-from resnets.layout import trace
 from resnets.live import Frame
 from resnets.pace import Pace, Plan
 from resnets.preparation import prepare
 from resnets.recipe import steps_per_epoch
+from resnets.tracing import trace
 from resnets.training import Progress
 from resnets.weights import Config, load_config
 

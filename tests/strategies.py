@@ -30,6 +30,16 @@ SMALL_ARCHITECTURES = [
     _network("imagenet_stem", Block(kind="basic"), Stem(width=8, kernel=7, stride=2, pool=True)),
     _network("one_pixel_stem", Block(kind="basic"), Stem(width=8, kernel=1, stride=3, pool=True)),
     _network("other_norm", Block(kind="basic"), norm=Norm(epsilon=1e-3, decay=0.6)),
+    _network("before_basic", Block(kind="basic"), preactivation=True),
+    _network("before_bottleneck", Block(kind="bottleneck"), preactivation=True),
+    _network("before_v1", Block(kind="bottleneck", stride_in="1x1"), preactivation=True),
+    _network("before_option_a", Block(kind="basic", shortcut="padding"), preactivation=True),
+    _network(
+        "before_groups",
+        Block(kind="bottleneck", inner=8, groups=2),
+        Stem(width=8, kernel=7, stride=2, pool=True),
+        preactivation=True,
+    ),
     Architecture(
         name="stride_3_stages_3",
         channels=4,
@@ -44,8 +54,9 @@ SMALL_ARCHITECTURES = [
 ]
 
 
-def _blocks(width: int, channels: int) -> st.SearchStrategy[Block]:
-    shortcuts = ["projection", "bare_projection"] + (["padding"] if width >= channels else [])
+def _blocks(width: int, channels: int, before: bool) -> st.SearchStrategy[Block]:
+    shortcuts = ["projection"] + (["padding"] if width >= channels else [])
+    shortcuts += [] if before else ["bare_projection"]
     basic = st.builds(
         Block,
         kind=st.just("basic"),
@@ -77,7 +88,7 @@ def architectures(draw: st.DrawFn) -> Architecture:
             pool=st.booleans(),
         )
     )
-    channels, stages = stem.width, []
+    channels, stages, before = stem.width, [], draw(st.booleans())
     for _ in range(draw(st.integers(1, 3))):
         width = draw(st.integers(1, 12))
         stages.append(
@@ -85,7 +96,7 @@ def architectures(draw: st.DrawFn) -> Architecture:
                 depth=draw(st.integers(1, 3)),
                 width=width,
                 stride=draw(st.integers(1, 3)),
-                block=draw(_blocks(width, channels)),
+                block=draw(_blocks(width, channels, before)),
             )
         )
         channels = width
@@ -95,6 +106,7 @@ def architectures(draw: st.DrawFn) -> Architecture:
         classes=draw(st.integers(1, 12)),
         stem=stem,
         stages=tuple(stages),
+        preactivation=before,
         bias=draw(st.booleans()),
         norm=Norm(epsilon=draw(st.floats(1e-6, 1e-2)), decay=draw(st.floats(0, 0.99))),
     )

@@ -4,7 +4,7 @@ import pytest
 
 from resnets import catalog
 from resnets.errors import UnknownName
-from resnets.layout import trace
+from resnets.tracing import trace
 
 # Parameters and multiply-adds at 224 px and 1000 classes: torchvision's num_params and _ops.
 PUBLISHED = {
@@ -60,6 +60,27 @@ def test_cifar_networks(layers: int) -> None:
 def test_cifar_resnexts(name: str, millions: float) -> None:
     """Xie et al. 2016, Table 7, which cuts digits off rather than rounding."""
     assert int(trace(catalog.get(name), 32).parameters / 1e5) == int(millions * 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "millions"),
+    [
+        # He et al. 2016, Tables 3 and 5 of the text; Zagoruyko and Komodakis 2016, Tables 4 and 5.
+        ("cifar_resnetv2_110", 32, 1.7),
+        ("cifar_resnetv2_164", 32, 1.7),
+        ("cifar_resnetv2_1001", 32, 10.3),
+        ("wrn_16_8", 32, 11.0),
+        ("wrn_28_10", 32, 36.5),
+        ("wrn_40_4", 32, 8.9),
+        # timm's published counts.
+        ("resnetv2_50", 224, 25.5),
+        ("resnetv2_101", 224, 44.5),
+        ("resnetv2_152", 224, 60.2),
+    ],
+)
+def test_preactivation_networks(name: str, size: int, millions: float) -> None:
+    found = trace(catalog.get(name), size).parameters / 1e6
+    assert found == pytest.approx(millions, abs=0.051)
 
 
 def test_the_chapters_network_is_the_chapters() -> None:

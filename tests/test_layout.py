@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from resnets import catalog
 from resnets.architecture import Architecture
 from resnets.errors import InvalidDescription
-from resnets.layout import tensors, trace
+from resnets.tracing import tensors, trace
 from strategies import architectures
 
 

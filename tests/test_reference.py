@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from resnets import reference
 from resnets.architecture import Architecture
 from resnets.initial import initial_weights
-from resnets.layout import trace
+from resnets.tracing import trace
 from strategies import architectures
 
 
@@ -56,12 +56,14 @@ def test_training_mode_uses_the_batch_and_updates_with_the_unbiased_variance(
     weights = {name: array.astype(np.float64) for name, array in initial_weights(small).items()}
     images = np.random.default_rng(1).normal(size=(3, small.channels, 9, 8))
     forward = reference.forward(small, weights, images, training=True)
-    x = forward.outputs["conv1"]
+    norm = next(layer for layer in trace(small, 9).layers if layer.operation == "norm")
+    x = forward.outputs[norm.inputs[0]]
     decay = small.norm.decay
-    mean, variance = forward.statistics["bn1.running_mean"], forward.statistics["bn1.running_var"]
+    mean = forward.statistics[f"{norm.name}.running_mean"]
+    variance = forward.statistics[f"{norm.name}.running_var"]
     np.testing.assert_allclose(mean, (1 - decay) * x.mean(axis=(0, 2, 3)))
     np.testing.assert_allclose(variance, decay + (1 - decay) * x.var(axis=(0, 2, 3), ddof=1))
-    normed = forward.outputs["bn1"]
+    normed = forward.outputs[norm.name]
     np.testing.assert_allclose(normed.mean(axis=(0, 2, 3)), 0, atol=1e-12)
 
 

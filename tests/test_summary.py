@@ -10,7 +10,6 @@ from resnets import catalog
 from resnets.architecture import Architecture, Block, Stage, Stem
 from resnets.columns import Column, Row, Table
 from resnets.errors import UnknownName
-from resnets.layout import trace
 from resnets.summary import (
     models_json,
     models_table,
@@ -19,6 +18,7 @@ from resnets.summary import (
     show_table,
     weighted_layers,
 )
+from resnets.tracing import trace
 
 
 def drawn(renderable: RenderableType, width: int = 100) -> list[str]:
@@ -42,7 +42,7 @@ def test_table_of_resnet18():
         "conv1 convolution 7×7 /2 64 × 112 × 112 9,408 118,013,952 802,816"
     )
     assert line(lines, "maxpool") == "maxpool max-pool 3×3 /2 64 × 56 × 56 200,704"
-    assert line(lines, "── layer1").startswith("── layer1: 2 basic blocks, 147,968 parameters ──")
+    assert line(lines, "── stage1").startswith("── stage1: 2 basic blocks, 147,968 parameters ──")
     assert line(lines, "fc") == "fc dense 1000 513,000 512,000"
     # 4 bytes for each of 11,689,512 parameters and 9,600 running statistics.
     assert line(lines, "weights").endswith("46.8 MB at fp32, 23.4 MB at bf16")
@@ -52,7 +52,7 @@ def test_table_of_resnet18():
 def test_layers_stand_under_their_block_and_stage():
     lines = [text.strip() for text in drawn(show_table(trace(catalog.get("resnet18"))))]
     block = lines.index("layer2.0")
-    assert lines[block - 1].startswith("── layer2: 2 basic blocks")
+    assert lines[block - 1].startswith("── stage2: 2 basic blocks")
     names = [text.split()[0] for text in lines[block + 1 : block + 10]]
     assert names == [
         *("conv1", "bn1", "relu1", "conv2", "bn2"),
@@ -123,7 +123,7 @@ def test_unnamed_network_of_padded_shortcuts_is_shown():
     lines = drawn(show_table(trace(small, (20, 30))))
     assert lines[0] == "network for 3 × 20 × 30, 1000 classes"
     assert line(lines, "downsample").startswith("downsample pad shortcut /2 16 × 10 × 15")
-    assert line(lines, "── layer1").startswith("── layer1: 1 basic block,")
+    assert line(lines, "── stage1").startswith("── stage1: 1 basic block,")
 
 
 def test_models_state_the_size_that_costs_are_for():
@@ -167,9 +167,9 @@ def test_columns_close_up_before_they_go():
 
 def test_tables_need_neither_a_framework_nor_richs_slow_parts():
     code = (
-        "import sys, resnets.summary as s; from resnets import catalog, layout;"
+        "import sys, resnets.summary as s; from resnets import catalog, tracing;"
         "from rich.console import Console;"
-        "Console().print(s.show_table(layout.trace(catalog.get('resnet18'))));"
+        "Console().print(s.show_table(tracing.trace(catalog.get('resnet18'))));"
         "print({'torch', 'numpy', 'rich.table', 'rich.progress'} & set(sys.modules))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -14,7 +14,7 @@ from resnets import catalog, weights
 from resnets.architecture import Architecture
 from resnets.errors import InvalidDescription, ResnetsError, WeightsError
 from resnets.initial import initial_weights, last_scales
-from resnets.layout import tensors, trace
+from resnets.tracing import tensors, trace
 from resnets.weights import Network, Preprocessing
 from strategies import architectures
 

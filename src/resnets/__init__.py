@@ -23,8 +23,9 @@ from resnets.errors import (
     UnknownName,
     WeightsError,
 )
-from resnets.layout import Layer, Tensor, Trace, tensors, trace
+from resnets.layout import Layer, Tensor, Trace
 from resnets.recipe import Recipe
+from resnets.tracing import tensors, trace
 
 if TYPE_CHECKING:
     from resnets.initial import initial_weights as initial_weights

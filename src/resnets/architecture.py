@@ -4,6 +4,7 @@ Everything else follows from it: names and shapes of the tensors, costs, picture
 definition of the function and the native modules of each framework.
 
 Sources: He et al. 2015, "Deep Residual Learning for Image Recognition" (arXiv:1512.03385);
+He et al. 2016, "Identity Mappings in Deep Residual Networks" (arXiv:1603.05027);
 Xie et al. 2016, "Aggregated Residual Transformations for Deep Neural Networks"
 (arXiv:1611.05431); *Dive into Deep Learning*, chapter 8.6.
 """
@@ -116,6 +117,9 @@ class Architecture:
         channels: of the input images, 1 for grey, 3 for colour.
         classes: logits put out.
         stem, stages: as above.
+        preactivation: whether norm and ReLU come before each convolution (He et al. 2016): no
+            norm in the stem, a sum left as it is, a last norm and ReLU before the pool. A
+            projection then takes the activated input and has no norm.
         bias: whether convolutions have biases (only the chapter's do).
         norm: of every norm.
 
@@ -128,6 +132,7 @@ class Architecture:
     classes: int = 1000
     stem: Stem = field(default_factory=Stem)
     stages: tuple[Stage, ...]
+    preactivation: bool = False
     bias: bool = False
     norm: Norm = field(default_factory=Norm)
 
@@ -174,6 +179,7 @@ def _problems(a: Architecture) -> Iterator[Problem]:
     yield from _whole(a.channels, "channels", 1, LARGEST_WIDTH)
     yield from _whole(a.classes, "classes", 1, 2**24)
     yield from _flag(a.bias, "bias")
+    yield from _flag(a.preactivation, "preactivation")
     yield from _stem_problems(a.stem)
     yield from _norm_problems(a.norm)
     if not isinstance(a.stages, tuple):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -184,6 +190,10 @@ def _problems(a: Architecture) -> Iterator[Problem]:
     channels = a.stem.width if isinstance(a.stem, Stem) else 1  # pyright: ignore[reportUnnecessaryIsInstance]
     for i, stage in enumerate(a.stages):
         yield from _stage_problems(stage, channels, f"stages[{i}]")
+        block = getattr(stage, "block", None)
+        if a.preactivation and getattr(block, "shortcut", None) == "bare_projection":
+            message = "projections have no norm before activation anyway; use projection"
+            yield Problem(f"stages[{i}].block.shortcut", message)
         channels = getattr(stage, "width", channels)
 
 

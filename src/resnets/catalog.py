@@ -36,7 +36,31 @@ RESNEXTS = {
 }
 
 
-# Zagoruyko and Komodakis 2016 (arXiv:1605.07146), as torchvision and timm have it: inner
+# He et al. 2016, Table 5 and section 4, the stride in the 3×3 as timm has it.
+PREACTIVATIONS = {
+    "resnetv2_18": ("basic", (2, 2, 2, 2)),
+    "resnetv2_34": ("basic", (3, 4, 6, 3)),
+    "resnetv2_50": ("bottleneck", (3, 4, 6, 3)),
+    "resnetv2_101": ("bottleneck", (3, 4, 23, 3)),
+    "resnetv2_152": ("bottleneck", (3, 8, 36, 3)),
+    "resnetv2_200": ("bottleneck", (3, 24, 36, 3)),
+}
+
+# He et al. 2016, Tables 1 to 3: kind of block, blocks in each of three stages.
+CIFAR_PREACTIVATIONS: dict[str, tuple[Literal["basic", "bottleneck"], int]] = {
+    "cifar_resnetv2_110": ("basic", 18),
+    "cifar_resnetv2_164": ("bottleneck", 18),
+    "cifar_resnetv2_1001": ("bottleneck", 111),
+}
+
+# Zagoruyko and Komodakis 2016 (arXiv:1605.07146), Table 1: blocks a stage, widening factor.
+WRNS = {
+    "wrn_16_8": (2, 8),
+    "wrn_28_10": (4, 10),
+    "wrn_40_4": (6, 4),
+}
+
+# Zagoruyko and Komodakis 2016, as torchvision and timm have it: inner
 # channels of the first stage; the stages' widths stay those of ResNet.
 WIDE = {
     "wide_resnet50_2": ("resnet50", 128),
@@ -67,8 +91,7 @@ def _imagenet(depths: tuple[int, ...], block: Block, widths: Iterable[int]) -> A
     return Architecture(stages=stages)
 
 
-def _resnet(name: str) -> Architecture:
-    kind, depths = DEPTHS[name]
+def _resnet(kind: str, depths: tuple[int, ...]) -> Architecture:
     if kind == "basic":
         return _imagenet(depths, Block(kind="basic"), (64, 128, 256, 512))
     return _imagenet(depths, Block(kind="bottleneck"), (256, 512, 1024, 2048))
@@ -82,7 +105,7 @@ def _strided_in_1x1(architecture: Architecture) -> Architecture:
 
 
 def _resnext(base: str, groups: int, group_width: int) -> Architecture:
-    plain = _resnet(base)
+    plain = _resnet(*DEPTHS[base])
     stages = tuple(
         replace(stage, block=replace(stage.block, groups=groups, inner=groups * group_width * 2**i))
         for i, stage in enumerate(plain.stages)
@@ -110,6 +133,28 @@ def _cifar(layers: int, shortcut: Literal["padding", "projection"]) -> Architect
     return Architecture(stem=replace(SMALL_STEM, width=16), stages=stages, classes=10)
 
 
+def _preactivated(architecture: Architecture) -> Architecture:
+    return replace(architecture, preactivation=True)
+
+
+def _cifar_preactivation(
+    kind: Literal["basic", "bottleneck"], depth: int, factor: int = 1
+) -> Architecture:
+    """Three stages of 16, 32 and 64 inner channels times ``factor``; four times that put out."""
+    expansion = 4 if kind == "bottleneck" else factor
+    stages = tuple(
+        Stage(
+            depth=depth,
+            width=width * expansion,
+            stride=1 if i == 0 else 2,
+            block=Block(kind=kind),
+        )
+        for i, width in enumerate((16, 32, 64))
+    )
+    stem = replace(SMALL_STEM, width=16)
+    return Architecture(stem=stem, stages=stages, classes=10, preactivation=True)
+
+
 def _cifar_resnext(groups: int, group_width: int) -> Architecture:
     stages = tuple(
         Stage(
@@ -133,11 +178,13 @@ def _slim(depth: int, widths: tuple[int, ...]) -> Architecture:
 
 def _entries() -> dict[str, Callable[[], Architecture]]:
     entries: dict[str, Callable[[], Architecture]] = {}
-    for name, (kind, _) in DEPTHS.items():
-        entries[name] = lambda name=name: _resnet(name)
+    for name, (kind, depths) in DEPTHS.items():
+        entries[name] = lambda k=kind, d=depths: _resnet(k, d)
         if kind == "bottleneck":
-            entries[f"{name}_v1"] = lambda name=name: _strided_in_1x1(_resnet(name))
-        entries[f"{name}_small"] = lambda name=name: _small(_resnet(name))
+            entries[f"{name}_v1"] = lambda k=kind, d=depths: _strided_in_1x1(_resnet(k, d))
+        entries[f"{name}_small"] = lambda k=kind, d=depths: _small(_resnet(k, d))
+    for name, (kind, depths) in PREACTIVATIONS.items():
+        entries[name] = lambda k=kind, d=depths: _preactivated(_resnet(k, d))
     for name, (base, groups, width) in RESNEXTS.items():
         entries[name] = lambda b=base, g=groups, w=width: _resnext(b, g, w)
     for name, (base, inner) in WIDE.items():
@@ -145,6 +192,10 @@ def _entries() -> dict[str, Callable[[], Architecture]]:
     for layers in CIFAR_LAYERS:
         entries[f"cifar_resnet{layers}"] = lambda n=layers: _cifar(n, "padding")
         entries[f"cifar_resnet{layers}_projection"] = lambda n=layers: _cifar(n, "projection")
+    for name, (kind, depth) in CIFAR_PREACTIVATIONS.items():
+        entries[name] = lambda k=kind, d=depth: _cifar_preactivation(k, d)
+    for name, (depth, factor) in WRNS.items():
+        entries[name] = lambda d=depth, f=factor: _cifar_preactivation("basic", d, f)
     for name, (groups, width) in CIFAR_RESNEXTS.items():
         entries[name] = lambda g=groups, w=width: _cifar_resnext(g, w)
     for name, (depth, widths) in SLIM.items():

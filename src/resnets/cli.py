@@ -209,7 +209,7 @@ def show(
         Print everything as JSON.
     """
     from resnets import summary
-    from resnets.layout import trace
+    from resnets.tracing import trace
 
     architecture, made_for = _described(network, channels, classes)
     steps = trace(architecture, made_for if size is None else size)

@@ -10,7 +10,8 @@ from typing import Literal
 import numpy as np
 
 from resnets.architecture import Architecture
-from resnets.layout import Tensor, Trace, trace
+from resnets.layout import Tensor, Trace
+from resnets.tracing import trace
 from resnets.weights import Weights
 
 Scheme = Literal["he", "xavier"]

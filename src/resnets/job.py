@@ -18,12 +18,12 @@ from resnets.data.images import Dataset
 from resnets.errors import Diverged, MissingDependency, RunError
 from resnets.evaluation import evaluate
 from resnets.files import explained
-from resnets.layout import trace
 from resnets.preparation import architecture_called, prepare
 from resnets.progress import Plan, View
 from resnets.recipe import Recipe, steps_per_epoch
 from resnets.tensorboard import TensorBoard
 from resnets.tensorboard import available as tensorboard_available
+from resnets.tracing import trace
 from resnets.training import Epoch, Event, Progress, Step, TrainingData, train
 from resnets.weights import Network, load
 

@@ -10,8 +10,8 @@ from resnets.data.images import Dataset
 from resnets.errors import DataError, RunError
 from resnets.files import explained
 from resnets.initial import initial_weights
-from resnets.layout import trace
 from resnets.recipe import Recipe
+from resnets.tracing import trace
 from resnets.training import TrainingData
 from resnets.weights import Network, Preprocessing
 

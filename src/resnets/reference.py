@@ -12,7 +12,8 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
 from resnets.architecture import Architecture
-from resnets.layout import Layer, trace
+from resnets.layout import Layer
+from resnets.tracing import trace
 
 Array = npt.NDArray[np.floating]
 """Images and feature maps are [n, channels, height, width] here."""
@@ -23,7 +24,7 @@ class Forward:
     """The outcome of one forward pass.
 
     Attributes:
-        outputs: every layer's output by the layer's name; ``outputs["fc"]`` are the logits.
+        outputs: every layer's output by the layer's name, in order.
         statistics: in training mode, the running means and variances after this step.
     """
 
@@ -33,7 +34,7 @@ class Forward:
     @property
     def logits(self) -> Array:
         """[n, classes]."""
-        return self.outputs["fc"]
+        return next(reversed(self.outputs.values()))
 
 
 def forward(
@@ -83,7 +84,7 @@ def _apply(layer: Layer, inputs: Sequence[Array], own: Sequence[Array]) -> Array
         case "mean_pool":
             return inputs[0].mean(axis=(2, 3))
         case "dense":
-            return inputs[0] @ own[0].T + own[1]
+            return inputs[0] @ own[0].reshape(len(own[0]), -1).T + own[1]
         case _:
             raise AssertionError(layer.operation)
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from resnets import catalog
 from resnets.architecture import Architecture, Stage
-from resnets.layout import Layer, Trace, trace
+from resnets.layout import Layer, Trace
+from resnets.tracing import trace
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -162,11 +163,11 @@ def _lines(trace: Trace) -> "Iterator[Row | Rule]":
     """Yield the table's lines: a rule for each stage, a heading for each block, the layers."""
     from resnets.columns import Row, Rule
 
-    stages = {f"layer{i + 1}": stage for i, stage in enumerate(trace.architecture.stages)}
-    for part, layers in groupby(trace.layers, lambda layer: _part(layer, stages)):
+    stages = {f"stage{i + 1}": stage for i, stage in enumerate(trace.architecture.stages)}
+    for part, layers in groupby(trace.layers, lambda layer: layer.part):
         own = list(layers)
         yield Rule(_part_text(part, stages.get(part), own))
-        for block, inside in groupby(own, lambda layer: _block(layer, stages)):
+        for block, inside in groupby(own, lambda layer: layer.block):
             if block:
                 yield Row((block, "", "", "", "", ""), "bold")
             for layer in inside:
@@ -174,20 +175,6 @@ def _lines(trace: Trace) -> "Iterator[Row | Rule]":
     yield Rule()
     total = _numbers(trace.parameters, trace.multiply_adds, trace.activations)
     yield Row(("total", "", "", *total), "bold")
-
-
-def _part(layer: Layer, stages: dict[str, Stage]) -> str:
-    """Name the stage of a layer, or the stem or the head."""
-    stage = layer.name.partition(".")[0]
-    if stage in stages:
-        return stage
-    return "head" if layer.operation in ("mean_pool", "dense") else "stem"
-
-
-def _block(layer: Layer, stages: dict[str, Stage]) -> str:
-    """Name the block of a layer, ``layer2.0``; nothing for the stem and the head."""
-    stage, _, rest = layer.name.partition(".")
-    return f"{stage}.{rest.partition('.')[0]}" if stage in stages else ""
 
 
 def _part_text(part: str, stage: Stage | None, layers: list[Layer]) -> str:

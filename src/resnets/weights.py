@@ -20,7 +20,7 @@ from resnets.architecture import Architecture
 from resnets.description import from_json, to_json
 from resnets.errors import InvalidDescription, Problem, WeightsError
 from resnets.files import explained, replacing, write_text
-from resnets.layout import tensors
+from resnets.tracing import tensors
 
 Weights = dict[str, npt.NDArray[Any]]
 """Arrays by canonical name."""
@@ -29,6 +29,7 @@ LARGEST_CONFIG = 64 * 2**20
 TIMM_NAMES = frozenset(
     [
         *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
+        *("resnetv2_18", "resnetv2_34", "resnetv2_50", "resnetv2_101", "resnetv2_152"),
         *("wide_resnet50_2", "wide_resnet101_2"),
         *("resnext50_32x4d", "resnext101_32x4d", "resnext101_32x8d", "resnext101_64x4d"),
     ]
@@ -168,8 +169,8 @@ def config(network: Network) -> dict[str, Any]:
             "std": list(p.std),
             "interpolation": "bilinear",
             "crop_pct": 1.0,
-            "first_conv": "conv1",
-            "classifier": "fc",
+            "first_conv": "stem.conv" if a.preactivation else "conv1",
+            "classifier": "head.fc" if a.preactivation else "fc",
             "label_names": list(network.class_names),
         }
         arguments = {"in_chans": a.channels} if a.channels != 3 else {}

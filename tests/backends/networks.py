@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from resnets.architecture import Architecture
 from resnets.initial import initial_weights
-from resnets.layout import tensors
+from resnets.tracing import tensors
 from resnets.weights import Weights
 
 

@@ -8,15 +8,7 @@ from resnets import catalog, reference
 from resnets.architecture import Architecture
 from resnets.backends import Backend
 from resnets.errors import WeightsError
-from resnets.layout import trace
-
-
-# Names of the features, and of the layers of the trace that they are.
-def _features(architecture: Architecture) -> dict[str, str]:
-    found = {"stem": "maxpool" if architecture.stem.pool else "relu"}
-    for i, stage in enumerate(architecture.stages):
-        found[f"stage{i + 1}"] = f"layer{i + 1}.{stage.depth - 1}.relu"
-    return {**found, "pooled": "avgpool", "logits": "fc"}
+from resnets.tracing import trace
 
 
 @pytest.mark.parametrize("size", [(16, 16), (17, 17), (9, 14), (1, 1), (33, 5)])
@@ -24,7 +16,7 @@ def test_logits_and_features(backend: Backend, small: Architecture, size: tuple[
     weights, x = lively_weights(small), images(small, *size)
     expected = reference.forward(small, double(weights), x.astype(np.float64))
     model = backend.build(small, weights=weights).eval()
-    wanted = _features(small)
+    wanted = trace(small, size).features
     found = backend.features(model, x, list(wanted))
     for feature, layer in wanted.items():
         assert found[feature].dtype == np.float32

@@ -13,8 +13,8 @@ from resnets.data.images import Images
 from resnets.errors import ResnetsError, WeightsError
 from resnets.evaluation import evaluate, from_logits
 from resnets.initial import initial_weights
-from resnets.layout import tensors
 from resnets.recipe import Recipe
+from resnets.tracing import tensors
 from resnets.weights import Preprocessing, Weights
 
 NETWORK = catalog.get("resnet8_slim")

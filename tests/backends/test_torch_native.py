@@ -12,7 +12,7 @@ from backends.networks import images, lively_weights
 from resnets import catalog
 from resnets.architecture import Architecture
 from resnets.backends import torch as backend
-from resnets.layout import trace
+from resnets.tracing import trace
 
 
 def _model_and_input(a: Architecture) -> tuple[torch.nn.Module, torch.Tensor]:

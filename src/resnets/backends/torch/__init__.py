@@ -9,13 +9,15 @@ import torch
 
 from resnets.architecture import Architecture
 from resnets.backends.torch.devices import available_devices, precision
-from resnets.backends.torch.modules import ResNet
+from resnets.backends.torch.resnet import ResNet
+from resnets.backends.torch.resnetv2 import ResNetV2
 from resnets.backends.torch.training_session import TorchSession, evaluator
 from resnets.initial import initial_weights
 from resnets.weights import Weights, check
 
 __all__ = [
     "ResNet",
+    "ResNetV2",
     "available_devices",
     "build",
     "dump",
@@ -27,7 +29,10 @@ __all__ = [
 ]
 
 
-def build(architecture: Architecture, *, weights: Weights | None = None, seed: int = 0) -> ResNet:
+Model = ResNet | ResNetV2
+
+
+def build(architecture: Architecture, *, weights: Weights | None = None, seed: int = 0) -> Model:
     """Make the network with the given canonical weights, or with initial ones drawn by ``seed``.
 
     Raises:
@@ -36,7 +41,7 @@ def build(architecture: Architecture, *, weights: Weights | None = None, seed: i
     if weights is None:
         weights = initial_weights(architecture, seed=seed)
     with torch.device("meta"):  # torch's own initialisation would be drawn only to be replaced
-        model = ResNet(architecture)
+        model = ResNetV2(architecture) if architecture.preactivation else ResNet(architecture)
     model.to_empty(device="cpu")
     for name, buffer in model.named_buffers():
         if name.endswith("num_batches_tracked"):
@@ -54,7 +59,7 @@ def dump(model: torch.nn.Module) -> Weights:
     }
 
 
-def load(model: ResNet, weights: Mapping[str, npt.NDArray[Any]]) -> None:
+def load(model: Model, weights: Mapping[str, npt.NDArray[Any]]) -> None:
     """Copy canonical weights into ``model``.
 
     Raises:
@@ -68,7 +73,7 @@ def load(model: ResNet, weights: Mapping[str, npt.NDArray[Any]]) -> None:
 
 
 def features(
-    model: ResNet, images: npt.NDArray[Any], wanted: Sequence[str] = ("logits",)
+    model: Model, images: npt.NDArray[Any], wanted: Sequence[str] = ("logits",)
 ) -> dict[str, npt.NDArray[Any]]:
     """Compute intermediate results for prepared images [n, channels, height, width].
 

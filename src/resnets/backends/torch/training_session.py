@@ -16,12 +16,15 @@ from resnets.backends.torch.augmentation import Preparation
 from resnets.backends.torch.convolution import PatchGradients
 from resnets.backends.torch.devices import device_called, in_words, precision
 from resnets.backends.torch.memory import keep_pages
-from resnets.backends.torch.modules import ResNet
+from resnets.backends.torch.resnet import ResNet
+from resnets.backends.torch.resnetv2 import ResNetV2
 from resnets.data.augmentation import Mix
 from resnets.data.images import Pixels
 from resnets.errors import WeightsError
 from resnets.recipe import Recipe
 from resnets.weights import Preprocessing, Weights
+
+Model = ResNet | ResNetV2
 
 # The optimisers' buffers by torch's names and by ours, which are the same for every framework.
 BUFFERS = {"momentum_buffer": "momentum", "exp_avg": "mean", "exp_avg_sq": "square"}
@@ -38,7 +41,7 @@ class MeasuredLoss:
         return self.value.item()
 
 
-def evaluator(model: ResNet, preprocessing: Preprocessing, device: str = "auto") -> Evaluator:
+def evaluator(model: Model, preprocessing: Preprocessing, device: str = "auto") -> Evaluator:
     """Put the model on a device; give the function from stored images to logits."""
     where = device_called(device)
     model = model.to(where, memory_format=torch.channels_last)
@@ -46,7 +49,7 @@ def evaluator(model: ResNet, preprocessing: Preprocessing, device: str = "auto")
     return lambda pixels: _logits(model, prepare(pixels))
 
 
-def _logits(model: ResNet, images: Tensor) -> npt.NDArray[np.float32]:
+def _logits(model: Model, images: Tensor) -> npt.NDArray[np.float32]:
     with torch.inference_mode():
         return model.eval()(images).float().cpu().numpy()
 
@@ -55,7 +58,7 @@ class TorchSession:
     """The model on a device, with its optimiser and the average of its weights."""
 
     def __init__(
-        self, model: ResNet, recipe: Recipe, preprocessing: Preprocessing, device: str = "auto"
+        self, model: Model, recipe: Recipe, preprocessing: Preprocessing, device: str = "auto"
     ) -> None:
         self.recipe = recipe
         self.where = device_called(device)
@@ -154,7 +157,7 @@ class TorchSession:
         on_cpu_in_bf16 = self.bf16 and self.where.type == "cpu"
         return PatchGradients() if on_cpu_in_bf16 else nullcontext()
 
-    def _evaluated(self) -> ResNet:
+    def _evaluated(self) -> Model:
         return self.model if self.averaged is None else self.averaged
 
     def _loss(self, logits: Tensor, labels: Tensor, mix: Mix | None) -> Tensor:
@@ -165,7 +168,7 @@ class TorchSession:
         return mix.share * loss + (1 - mix.share) * self.loss(logits, other)
 
     @torch.no_grad()
-    def _average(self, averaged: ResNet) -> None:
+    def _average(self, averaged: Model) -> None:
         """Move the average towards the weights; fast at first, when it is mostly the start."""
         assert self.recipe.average is not None
         decay = min(self.recipe.average, (1 + self.steps) / (10 + self.steps))

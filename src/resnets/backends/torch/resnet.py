@@ -1,4 +1,4 @@
-"""Residual networks as plain ``torch.nn.Module``: images [n, channels, height, width].
+"""ResNet and ResNeXt as plain ``torch.nn.Module``: images [n, channels, height, width].
 
 Names and shapes of the parameters are torchvision's, so ``state_dict()`` is the canonical
 weights, plus torch's own ``num_batches_tracked`` counters.
@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 
 from resnets.architecture import Architecture, Stage
-from resnets.layout import blocks
+from resnets.backends.torch.parts import convolution, norm, shortcut
+from resnets.tracing import blocks
 
 
 class ResNet(nn.Sequential):
@@ -43,8 +44,8 @@ _FEATURES = {"maxpool": "stem", "flatten": "pooled", "fc": "logits"}
 
 
 def _children(a: Architecture) -> Iterator[tuple[str, nn.Module]]:
-    yield "conv1", _convolution(a, a.channels, a.stem.width, a.stem.kernel, a.stem.stride)
-    yield "bn1", _norm(a, a.stem.width)
+    yield "conv1", convolution(a, a.channels, a.stem.width, a.stem.kernel, a.stem.stride)
+    yield "bn1", norm(a, a.stem.width)
     yield "relu", nn.ReLU(inplace=True)
     yield "maxpool", nn.MaxPool2d(3, stride=2, padding=1) if a.stem.pool else nn.Identity()
     channels = a.stem.width
@@ -64,12 +65,12 @@ class BasicBlock(nn.Module):
     def __init__(self, a: Architecture, stage: Stage, c_in: int, stride: int) -> None:
         super().__init__()
         width, inner = stage.width, stage.block.inner_width(stage.width)
-        self.conv1 = _convolution(a, c_in, inner, 3, stride)
-        self.bn1 = _norm(a, inner)
-        self.conv2 = _convolution(a, inner, width, 3)
-        self.bn2 = _norm(a, width)
+        self.conv1 = convolution(a, c_in, inner, 3, stride)
+        self.bn1 = norm(a, inner)
+        self.conv2 = convolution(a, inner, width, 3)
+        self.bn2 = norm(a, width)
         self.relu = nn.ReLU(inplace=True)
-        self.downsample = _shortcut(a, stage, c_in, stride)
+        self.downsample = shortcut(a, stage, c_in, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.relu(self.bn1(self.conv1(x)))
@@ -91,14 +92,14 @@ class Bottleneck(nn.Module):
         block, width = stage.block, stage.width
         inner = block.inner_width(width)
         first, second = (stride, 1) if block.stride_in == "1x1" else (1, stride)
-        self.conv1 = _convolution(a, c_in, inner, 1, first)
-        self.bn1 = _norm(a, inner)
-        self.conv2 = _convolution(a, inner, inner, 3, second, block.groups)
-        self.bn2 = _norm(a, inner)
-        self.conv3 = _convolution(a, inner, width, 1)
-        self.bn3 = _norm(a, width)
+        self.conv1 = convolution(a, c_in, inner, 1, first)
+        self.bn1 = norm(a, inner)
+        self.conv2 = convolution(a, inner, inner, 3, second, block.groups)
+        self.bn2 = norm(a, inner)
+        self.conv3 = convolution(a, inner, width, 1)
+        self.bn3 = norm(a, width)
         self.relu = nn.ReLU(inplace=True)
-        self.downsample = _shortcut(a, stage, c_in, stride)
+        self.downsample = shortcut(a, stage, c_in, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.relu(self.bn1(self.conv1(x)))
@@ -108,37 +109,3 @@ class Bottleneck(nn.Module):
             x = self.downsample(x)
         y += x
         return self.relu(y)
-
-
-class PaddingShortcut(nn.Module):
-    """Every stride-th pixel, and channels of zeros behind (He et al. 2015, option A)."""
-
-    def __init__(self, added: int, stride: int) -> None:
-        super().__init__()
-        self.added = added
-        self.stride = stride
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x[:, :, :: self.stride, :: self.stride]
-        return nn.functional.pad(x, [0, 0, 0, 0, 0, self.added])
-
-
-def _shortcut(a: Architecture, stage: Stage, c_in: int, stride: int) -> nn.Module | None:
-    if stride == 1 and c_in == stage.width:
-        return None
-    if stage.block.shortcut == "padding":
-        return PaddingShortcut(stage.width - c_in, stride)
-    projection = _convolution(a, c_in, stage.width, 1, stride)
-    if stage.block.shortcut == "bare_projection":
-        return nn.Sequential(projection)
-    return nn.Sequential(projection, _norm(a, stage.width))
-
-
-def _convolution(
-    a: Architecture, c_in: int, c_out: int, kernel: int, stride: int = 1, groups: int = 1
-) -> nn.Conv2d:
-    return nn.Conv2d(c_in, c_out, kernel, stride, padding=kernel // 2, groups=groups, bias=a.bias)
-
-
-def _norm(a: Architecture, channels: int) -> nn.BatchNorm2d:
-    return nn.BatchNorm2d(channels, eps=a.norm.epsilon, momentum=1 - a.norm.decay)
