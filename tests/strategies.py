@@ -30,6 +30,10 @@ SMALL_ARCHITECTURES = [
     _network("imagenet_stem", Block(kind="basic"), Stem(width=8, kernel=7, stride=2, pool=True)),
     _network("one_pixel_stem", Block(kind="basic"), Stem(width=8, kernel=1, stride=3, pool=True)),
     _network("other_norm", Block(kind="basic"), norm=Norm(epsilon=1e-3, decay=0.6)),
+    _network("deep_stem", Block(kind="basic"), Stem(width=8, kernel=3, stride=2, deep=True)),
+    _network("average_projection", Block(kind="basic", shortcut="average_projection")),
+    _network("excited_basic", Block(kind="basic", squeeze=3)),
+    _network("excited_resnext", Block(kind="bottleneck", inner=8, groups=2, squeeze=2)),
     _network("before_basic", Block(kind="basic"), preactivation=True),
     _network("before_bottleneck", Block(kind="bottleneck"), preactivation=True),
     _network("before_v1", Block(kind="bottleneck", stride_in="1x1"), preactivation=True),
@@ -56,12 +60,14 @@ SMALL_ARCHITECTURES = [
 
 def _blocks(width: int, channels: int, before: bool) -> st.SearchStrategy[Block]:
     shortcuts = ["projection"] + (["padding"] if width >= channels else [])
-    shortcuts += [] if before else ["bare_projection"]
+    shortcuts += [] if before else ["bare_projection", "average_projection"]
+    squeeze = st.none() if before else st.none() | st.integers(1, 4)
     basic = st.builds(
         Block,
         kind=st.just("basic"),
         inner=st.none() | st.integers(1, 8),
         shortcut=st.sampled_from(shortcuts),
+        squeeze=squeeze,
     )
     bottleneck = st.integers(1, 4).flatmap(
         lambda groups: st.builds(
@@ -71,6 +77,7 @@ def _blocks(width: int, channels: int, before: bool) -> st.SearchStrategy[Block]
             groups=st.just(groups),
             stride_in=st.sampled_from(["1x1", "3x3"]),
             shortcut=st.sampled_from(shortcuts),
+            squeeze=squeeze,
         )
     )
     return basic | bottleneck

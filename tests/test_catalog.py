@@ -83,6 +83,26 @@ def test_preactivation_networks(name: str, size: int, millions: float) -> None:
     assert found == pytest.approx(millions, abs=0.051)
 
 
+# timm's published counts of parameters, in millions.
+TIMM = {
+    "resnet18d": 11.7,
+    "resnet34d": 21.8,
+    "resnet50c": 25.6,
+    "resnet50d": 25.6,
+    "resnet101d": 44.6,
+    "resnet152d": 60.2,
+    "seresnet50": 28.1,
+    "seresnet152": 66.8,
+    "seresnext50_32x4d": 27.6,
+    "seresnext101_32x8d": 93.6,
+}
+
+
+@pytest.mark.parametrize("name", TIMM)
+def test_variants_against_timms_counts(name: str) -> None:
+    assert round(trace(catalog.get(name), 224).parameters / 1e6, 1) == TIMM[name]
+
+
 def test_the_chapters_network_is_the_chapters() -> None:
     assert trace(catalog.get("chapter_resnet18"), 96).parameters == 11_178_378
     assert trace(catalog.get("resnet18", channels=1, classes=10), 96).parameters == 11_175_370

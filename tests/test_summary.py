@@ -174,3 +174,11 @@ def test_tables_need_neither_a_framework_nor_richs_slow_parts():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.splitlines()[-1] == "set()"
+
+
+@pytest.mark.parametrize(
+    ("name", "layers"),
+    [("resnet50", 50), ("seresnet50", 50), ("resnet50d", 52), ("cifar_resnetv2_164", 164)],
+)
+def test_layers_are_counted_along_the_main_path(name: str, layers: int):
+    assert weighted_layers(trace(catalog.get(name), 32)) == layers

@@ -6,7 +6,9 @@ definition of the function and the native modules of each framework.
 Sources: He et al. 2015, "Deep Residual Learning for Image Recognition" (arXiv:1512.03385);
 He et al. 2016, "Identity Mappings in Deep Residual Networks" (arXiv:1603.05027);
 Xie et al. 2016, "Aggregated Residual Transformations for Deep Neural Networks"
-(arXiv:1611.05431); *Dive into Deep Learning*, chapter 8.6.
+(arXiv:1611.05431); Hu et al. 2017, "Squeeze-and-Excitation Networks" (arXiv:1709.01507);
+T. He et al. 2018, "Bag of Tricks for Image Classification with Convolutional Neural Networks"
+(arXiv:1812.01187); *Dive into Deep Learning*, chapter 8.6.
 """
 
 import json
@@ -51,12 +53,15 @@ class Stem:
         kernel: height and width of the convolution, odd, padded by kernel // 2.
         stride: of the convolution.
         pool: whether a 3×3 max-pool of stride 2 follows (ImageNet: yes, small images: no).
+        deep: whether three 3×3 convolutions of width / 2, width / 2 and width channels stand in
+            place of the one (ResNet-C, T. He et al. 2018, Figure 2b); the kernel must say 3.
     """
 
     width: int = 64
     kernel: int = 7
     stride: int = 2
     pool: bool = True
+    deep: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,14 +78,21 @@ class Block:
         shortcut: how the input reaches the sum where its shape changes: ``projection``, a
             strided 1×1 convolution with norm (option B); ``bare_projection``, the same
             without norm (the chapter's ``Residual``); ``padding``, subsampled and padded with
-            zero channels (option A). Where the shape does not change: the identity.
+            zero channels (option A); ``average_projection``, a strided 2×2 average pool and a
+            1×1 convolution with norm (ResNet-D, T. He et al. 2018, Figure 2c). Where the shape
+            does not change: the identity.
+        squeeze: channels to which squeeze-and-excitation squeezes the branch before it is
+            scaled and added (Hu et al. 2017, Figure 3); None for no scaling.
     """
 
     kind: Literal["basic", "bottleneck"] = "basic"
     inner: int | None = None
     groups: int = 1
     stride_in: Literal["1x1", "3x3"] = "3x3"
-    shortcut: Literal["projection", "bare_projection", "padding"] = "projection"
+    shortcut: Literal["projection", "bare_projection", "padding", "average_projection"] = (
+        "projection"
+    )
+    squeeze: int | None = None
 
     def inner_width(self, width: int) -> int:
         """Channels inside a block whose output has ``width`` channels."""
@@ -181,6 +193,8 @@ def _problems(a: Architecture) -> Iterator[Problem]:
     yield from _flag(a.bias, "bias")
     yield from _flag(a.preactivation, "preactivation")
     yield from _stem_problems(a.stem)
+    if a.preactivation is True and getattr(a.stem, "deep", False):
+        yield Problem("stem.deep", "a deep stem is not defined with preactivation")
     yield from _norm_problems(a.norm)
     if not isinstance(a.stages, tuple):  # pyright: ignore[reportUnnecessaryIsInstance]
         yield Problem("stages", f"{shortened(a.stages)} is not a tuple of Stage")
@@ -190,11 +204,19 @@ def _problems(a: Architecture) -> Iterator[Problem]:
     channels = a.stem.width if isinstance(a.stem, Stem) else 1  # pyright: ignore[reportUnnecessaryIsInstance]
     for i, stage in enumerate(a.stages):
         yield from _stage_problems(stage, channels, f"stages[{i}]")
-        block = getattr(stage, "block", None)
-        if a.preactivation and getattr(block, "shortcut", None) == "bare_projection":
-            message = "projections have no norm before activation anyway; use projection"
-            yield Problem(f"stages[{i}].block.shortcut", message)
+        if a.preactivation and isinstance(getattr(stage, "block", None), Block):
+            yield from _preactivation_problems(stage.block, f"stages[{i}].block")
         channels = getattr(stage, "width", channels)
+
+
+def _preactivation_problems(block: Block, path: str) -> Iterator[Problem]:
+    if block.shortcut == "bare_projection":
+        message = "projections have no norm before activation anyway; use projection"
+        yield Problem(f"{path}.shortcut", message)
+    if block.shortcut == "average_projection":
+        yield Problem(f"{path}.shortcut", "ResNet-D's is not defined with preactivation")
+    if block.squeeze is not None:
+        yield Problem(f"{path}.squeeze", "squeeze is not defined with preactivation")
 
 
 def _stem_problems(stem: Stem) -> Iterator[Problem]:
@@ -207,6 +229,11 @@ def _stem_problems(stem: Stem) -> Iterator[Problem]:
         yield Problem("stem.kernel", f"{stem.kernel} is even; the padding is kernel // 2")
     yield from _whole(stem.stride, "stem.stride", 1, 8)
     yield from _flag(stem.pool, "stem.pool")
+    yield from _flag(stem.deep, "stem.deep")
+    if stem.deep is True and stem.kernel != 3:
+        yield Problem("stem.kernel", f"{stem.kernel}; a deep stem's kernels are 3")
+    if stem.deep is True and _is_whole(stem.width) and stem.width % 2:
+        yield Problem("stem.width", f"{stem.width} is odd; a deep stem begins with half of it")
 
 
 def _norm_problems(norm: Norm) -> Iterator[Problem]:
@@ -237,7 +264,7 @@ def _block_problems(stage: Stage, channels: int, path: str) -> Iterator[Problem]
     choices = {
         "kind": ("basic", "bottleneck"),
         "stride_in": ("1x1", "3x3"),
-        "shortcut": ("projection", "bare_projection", "padding"),
+        "shortcut": ("projection", "bare_projection", "padding", "average_projection"),
     }
     for name, allowed in choices.items():
         value = getattr(block, name)
@@ -246,8 +273,9 @@ def _block_problems(stage: Stage, channels: int, path: str) -> Iterator[Problem]
                 f"{path}.{name}", f"{shortened(value)} is not one of {', '.join(allowed)}"
             )
     wrong = list(_whole(block.groups, f"{path}.groups", 1, LARGEST_WIDTH))
-    if block.inner is not None:
-        wrong += _whole(block.inner, f"{path}.inner", 1, LARGEST_WIDTH)
+    for name in ("inner", "squeeze"):
+        if getattr(block, name) is not None:
+            wrong += _whole(getattr(block, name), f"{path}.{name}", 1, LARGEST_WIDTH)
     yield from wrong
     if wrong or not _is_whole(stage.width):
         return

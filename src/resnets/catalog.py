@@ -1,10 +1,11 @@
 """Networks by name: data, not code.
 
-``resnet50`` is torchvision's and timm's (v1.5, the stride in the 3×3); ``resnet50_v1`` is the
-paper's Table 1 (the stride in the first 1×1). ``*_small`` are the same stages behind a stem for
-small images (3×3, stride 1, no pool). ``cifar_*`` are the papers' networks for CIFAR, with
-option A's padded shortcuts; ``*_projection`` with option B's. ``chapter_*`` are the dialect of
-*Dive into Deep Learning*: convolutions with biases and no norm on the shortcut's 1×1 convolution.
+``resnet50`` is torchvision's and timm's (v1.5, the stride in the 3×3, also called ResNet-B);
+``resnet50_v1`` is the paper's Table 1 (the stride in the first 1×1); ``resnet50c`` and
+``resnet50d`` are ResNet-C and -D. ``*_small`` are the same stages behind a stem for small images
+(3×3, stride 1, no pool). ``cifar_*`` are the papers' networks for CIFAR, with option A's padded
+shortcuts; ``*_projection`` with option B's. ``chapter_*`` are the dialect of *Dive into Deep
+Learning*: convolutions with biases and no norm on the shortcut's 1×1 convolution.
 """
 
 import difflib
@@ -70,6 +71,19 @@ WIDE = {
 # He et al. 2015, section 4.2: 6n + 2 layers for CIFAR's 32×32.
 CIFAR_LAYERS = (20, 32, 44, 56, 110, 1202)
 
+# Hu et al. 2017, Table 1: squeezed to a sixteenth of the channels, to 8 of them at least, as timm
+# has it.
+EXCITED = {
+    "seresnet18": "resnet18",
+    "seresnet34": "resnet34",
+    "seresnet50": "resnet50",
+    "seresnet101": "resnet101",
+    "seresnet152": "resnet152",
+    "seresnext50_32x4d": "resnext50_32x4d",
+    "seresnext101_32x4d": "resnext101_32x4d",
+    "seresnext101_32x8d": "resnext101_32x8d",
+}
+
 # Xie et al. 2016, section 5.2: 29 layers for CIFAR; cardinality, a group's width in stage 1.
 CIFAR_RESNEXTS = {
     "cifar_resnext29_8x64d": (8, 64),
@@ -111,6 +125,28 @@ def _resnext(base: str, groups: int, group_width: int) -> Architecture:
         for i, stage in enumerate(plain.stages)
     )
     return replace(plain, stages=stages)
+
+
+def _deep_stemmed(architecture: Architecture) -> Architecture:
+    """ResNet-C: T. He et al. 2018, Figure 2b."""
+    return replace(architecture, stem=Stem(kernel=3, stride=2, deep=True))
+
+
+def _averaged(architecture: Architecture) -> Architecture:
+    """ResNet-D: ResNet-C whose shortcuts average before they project; ibid., Figure 2c."""
+    stages = tuple(
+        replace(stage, block=replace(stage.block, shortcut="average_projection"))
+        for stage in architecture.stages
+    )
+    return replace(_deep_stemmed(architecture), stages=stages)
+
+
+def _excited(architecture: Architecture) -> Architecture:
+    stages = tuple(
+        replace(stage, block=replace(stage.block, squeeze=max(stage.width // 16, 8)))
+        for stage in architecture.stages
+    )
+    return replace(architecture, stages=stages)
 
 
 def _small(architecture: Architecture) -> Architecture:
@@ -182,11 +218,15 @@ def _entries() -> dict[str, Callable[[], Architecture]]:
         entries[name] = lambda k=kind, d=depths: _resnet(k, d)
         if kind == "bottleneck":
             entries[f"{name}_v1"] = lambda k=kind, d=depths: _strided_in_1x1(_resnet(k, d))
+        entries[f"{name}c"] = lambda k=kind, d=depths: _deep_stemmed(_resnet(k, d))
+        entries[f"{name}d"] = lambda k=kind, d=depths: _averaged(_resnet(k, d))
         entries[f"{name}_small"] = lambda k=kind, d=depths: _small(_resnet(k, d))
     for name, (kind, depths) in PREACTIVATIONS.items():
         entries[name] = lambda k=kind, d=depths: _preactivated(_resnet(k, d))
     for name, (base, groups, width) in RESNEXTS.items():
         entries[name] = lambda b=base, g=groups, w=width: _resnext(b, g, w)
+    for name, base in EXCITED.items():
+        entries[name] = lambda b=base: _excited(_ENTRIES[b]())
     for name, (base, inner) in WIDE.items():
         entries[name] = lambda b=base, w=inner: _resnext(b, 1, w)
     for layers in CIFAR_LAYERS:

@@ -50,8 +50,10 @@ def initial_weights(
 
 def last_scales(steps: Trace) -> frozenset[str]:
     """Names of the scales that end the residual branches: of the norms that sums read first."""
-    ends = (layer.inputs[0] for layer in steps.layers if layer.operation == "add")
-    return frozenset(f"{name}.weight" for name in ends)
+    ends = [layer.inputs[0] for layer in steps.layers if layer.operation == "add"]
+    # An excited branch ends in a scaling; what can be zeroed is what is scaled.
+    scaled = {layer.name: layer.inputs[0] for layer in steps.layers if layer.operation == "scale"}
+    return frozenset(f"{scaled.get(name, name)}.weight" for name in ends)
 
 
 def _draw(tensor: Tensor, fan_in: int, seed: int, scheme: Scheme, operation: str) -> np.ndarray:

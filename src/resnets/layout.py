@@ -17,7 +17,18 @@ from resnets.architecture import Architecture
 
 Role = Literal["kernel", "dense", "bias", "scale", "shift", "mean", "variance"]
 Operation = Literal[
-    "input", "convolution", "norm", "relu", "max_pool", "pad_shortcut", "add", "mean_pool", "dense"
+    "input",
+    "convolution",
+    "norm",
+    "relu",
+    "max_pool",
+    "average_pool",
+    "mean_pool",
+    "pad_shortcut",
+    "add",
+    "dense",
+    "sigmoid",
+    "scale",
 ]
 
 
@@ -99,7 +110,11 @@ class Trace:
         ``stem``, ``stage1``, ``stage2`` and so on, ``pooled``, ``logits``.
         """
         last = {layer.part: layer.name for layer in self.layers if layer.part != "head"}
-        pool = next(layer.name for layer in self.layers if layer.operation == "mean_pool")
+        pool = next(
+            layer.name
+            for layer in self.layers
+            if layer.operation == "mean_pool" and layer.part == "head"
+        )
         return {**last, "pooled": pool, "logits": self.layers[-1].name}
 
     @property
@@ -116,8 +131,9 @@ class Trace:
     def kept(self) -> frozenset[str]:
         """Names of the layers whose output a training step keeps for the backward pass.
 
-        Convolutions, norms, max-pools and dense layers keep what they read, a ReLU what it puts
-        out; sums and means keep nothing. An array kept by two layers counts once.
+        Convolutions, norms, pools, dense layers and scalings keep what they read, a ReLU or a
+        sigmoid what it puts out; sums and means keep nothing. An array kept by two layers counts
+        once.
         """
         return frozenset(name for layer in self.layers for name in _kept(layer))
 
@@ -134,6 +150,6 @@ class Trace:
 
 def _kept(layer: Layer) -> tuple[str, ...]:
     """Names of the layers whose output the backward pass of ``layer`` reads."""
-    if layer.operation in ("convolution", "norm", "max_pool", "dense"):
+    if layer.operation in ("convolution", "norm", "max_pool", "average_pool", "dense", "scale"):
         return layer.inputs
-    return (layer.name,) if layer.operation == "relu" else ()
+    return (layer.name,) if layer.operation in ("relu", "sigmoid") else ()

@@ -83,6 +83,12 @@ def _apply(layer: Layer, inputs: Sequence[Array], own: Sequence[Array]) -> Array
             return inputs[0] + inputs[1]
         case "mean_pool":
             return inputs[0].mean(axis=(2, 3))
+        case "average_pool":
+            return average_pool(inputs[0], layer.kernel, layer.stride)
+        case "sigmoid":
+            return 1 / (1 + np.exp(-inputs[0]))
+        case "scale":
+            return inputs[0] * inputs[1][:, :, None, None]
         case "dense":
             return inputs[0] @ own[0].reshape(len(own[0]), -1).T + own[1]
         case _:
@@ -134,6 +140,22 @@ def max_pool(x: Array, size: int, stride: int, padding: int) -> Array:
     padded = np.pad(x, border, constant_values=-np.inf)
     windows = sliding_window_view(padded, (size, size), axis=(2, 3))[:, :, ::stride, ::stride]
     return windows.max(axis=(4, 5))
+
+
+def average_pool(x: Array, size: int, stride: int) -> Array:
+    """Mean of each window, from the edge on; of one that hangs over, what it covers."""
+    _, _, height, width = x.shape
+    rows, columns = -(-height // stride), -(-width // stride)
+    border = [(0, 0), (0, 0)]
+    border += [
+        (0, max((n - 1) * stride + size - m, 0)) for n, m in ((rows, height), (columns, width))
+    ]
+    windows = [
+        sliding_window_view(np.pad(v, border), (size, size), axis=(2, 3))[:, :, ::stride, ::stride]
+        for v in (x, np.ones_like(x))
+    ]
+    total, covered = (w[:, :, :rows, :columns].sum(axis=(4, 5)) for w in windows)
+    return total / covered
 
 
 def pad_shortcut(x: Array, width: int, stride: int) -> Array:

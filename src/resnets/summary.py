@@ -121,9 +121,13 @@ def natural_size(architecture: Architecture) -> int:
 
 
 def weighted_layers(trace: Trace) -> int:
-    """Count convolutions and dense layers on the main path: the 50 of ResNet-50."""
+    """Count convolutions and dense layers on the main path: the 50 of ResNet-50.
+
+    Projections and squeeze-and-excitation stand beside it.
+    """
     return sum(
-        layer.operation in ("convolution", "dense") and ".downsample" not in layer.name
+        (layer.operation == "convolution" and ".downsample" not in layer.name)
+        or (layer.operation == "dense" and layer.part == "head")
         for layer in trace.layers
     )
 

@@ -105,7 +105,7 @@ class _Tracer:
     def run(self) -> Trace:
         a, names = self.architecture, self.names
         x = self.put("input", "input", (), self.input_shape)
-        x = self.convolution(names.stem, x, a.stem.width, a.stem.kernel, a.stem.stride)
+        x = self.stem(x)
         if not a.preactivation:
             x = self.relu(names.stem_relu, self.norm(names.stem_norm, x))
         if a.stem.pool:
@@ -122,8 +122,19 @@ class _Tracer:
         if a.preactivation:
             x = self.relu(names.last_relu, self.norm(names.last_norm, x))
         x = self.put(names.mean_pool, "mean_pool", (x,), (channels,))
-        self.dense(names.dense, x, channels)
+        # The last layer; pre-activation networks have it as a 1×1 convolution, as timm.
+        self.dense(names.dense, x, channels, a.classes, (1, 1) if a.preactivation else ())
         return Trace(a, tuple(self.layers.values()))
+
+    def stem(self, x: str) -> str:
+        """One convolution, or ResNet-C's three: T. He et al. 2018, Figure 2b."""
+        stem, name = self.architecture.stem, self.names.stem
+        if not stem.deep:
+            return self.convolution(name, x, stem.width, stem.kernel, stem.stride)
+        for k, stride in ((0, stem.stride), (3, 1)):  # a sequence: convolution, norm, ReLU, …
+            x = self.convolution(f"{name}.{k}", x, stem.width // 2, 3, stride)
+            x = self.relu(f"{name}.{k + 2}", self.norm(f"{name}.{k + 1}", x))
+        return self.convolution(f"{name}.6", x, stem.width, 3, 1)
 
     def block_after(self, at: str, x: str, stage: Stage, stride: int, changes: bool) -> str:
         """ReLU after the sum: He et al. 2015, Figures 2 and 5; Xie et al. 2016, Figure 3(c)."""
@@ -134,8 +145,19 @@ class _Tracer:
             y = self.norm(f"{at}{norm}{k}", y)
             if k < len(plan):
                 y = self.relu(f"{at}relu{k}", y)
+        if stage.block.squeeze is not None:
+            y = self.excited(f"{at}se", y, stage.block.squeeze)
         shortcut = self.shortcut(at, x, stage, stride) if changes else x
         return self.relu(f"{at}relu", self.add(f"{at}add", y, shortcut))
+
+    def excited(self, at: str, x: str, squeeze: int) -> str:
+        """Scale each channel by what the means of all say: Hu et al. 2017, Figure 3."""
+        width = self.layers[x].shape[0]
+        s = self.put(f"{at}.mean", "mean_pool", (x,), (width,))
+        s = self.relu(f"{at}.relu", self.dense(f"{at}.fc1", s, width, squeeze, (1, 1)))
+        s = self.dense(f"{at}.fc2", s, squeeze, width, (1, 1))
+        s = self.put(f"{at}.sigmoid", "sigmoid", (s,), (width,))
+        return self.put(f"{at}.scale", "scale", (x, s), self.layers[x].shape)
 
     def block_before(self, at: str, x: str, stage: Stage, stride: int, changes: bool) -> str:
         """ReLU before each convolution: He et al. 2016, Figures 1(b) and 4(e)."""
@@ -153,10 +175,21 @@ class _Tracer:
             _, height, width = self.layers[x].shape
             shape = (stage.width, _reduced(height, stride), _reduced(width, stride))
             return self.put(f"{at}downsample", "pad_shortcut", (x,), shape, stride=stride)
+        if stage.block.shortcut == "average_projection":
+            return self.average_projection(f"{at}downsample", x, stage.width, stride)
         names = self.names
         y = self.convolution(f"{at}{names.projection}", x, stage.width, 1, stride)
         bare = stage.block.shortcut == "bare_projection" or not names.projection_norm
         return y if bare else self.norm(f"{at}{names.projection_norm}", y)
+
+    def average_projection(self, at: str, x: str, width: int, stride: int) -> str:
+        """T. He et al. 2018, Figure 2c; a window that hangs over the edge means what it covers."""
+        channels, height, across = self.layers[x].shape
+        if stride > 1:
+            # The first window begins at the edge: -(-pixels // stride) windows, none but padding.
+            shape = (channels, _reduced(height, stride), _reduced(across, stride))
+            x = self.put(f"{at}.0", "average_pool", (x,), shape, kernel=2, stride=stride)
+        return self.norm(f"{at}.2", self.convolution(f"{at}.1", x, width, 1, 1))
 
     def convolution(
         self, name: str, x: str, width: int, kernel: int, stride: int, groups: int = 1
@@ -199,14 +232,13 @@ class _Tracer:
         shape = (channels, _reduced(height, 2), _reduced(width, 2))
         return self.put(name, "max_pool", (x,), shape, kernel=3, stride=2)
 
-    def dense(self, name: str, x: str, features: int) -> str:
-        """The last layer; before-activation networks have it as a 1×1 convolution, as timm."""
-        classes = self.architecture.classes
-        extent = (1, 1) if self.architecture.preactivation else ()
-        weight = Tensor(f"{name}.weight", (classes, features, *extent), "dense")
-        bias = Tensor(f"{name}.bias", (classes,), "bias")
-        own = (weight, bias)
-        return self.put(name, "dense", (x,), (classes,), own=own, multiply_adds=weight.size)
+    def dense(
+        self, name: str, x: str, features: int, width: int, extent: tuple[int, ...] = ()
+    ) -> str:
+        """A matrix product; some families keep the matrix as a 1×1 convolution's kernel."""
+        weight = Tensor(f"{name}.weight", (width, features, *extent), "dense")
+        own = (weight, Tensor(f"{name}.bias", (width,), "bias"))
+        return self.put(name, "dense", (x,), (width,), own=own, multiply_adds=weight.size)
 
     def put(
         self,
@@ -231,7 +263,7 @@ class _Tracer:
             tensors=own,
             kernel=kernel,
             stride=stride,
-            padding=kernel // 2,
+            padding=0 if operation == "average_pool" else kernel // 2,
             groups=groups,
             multiply_adds=multiply_adds,
         )

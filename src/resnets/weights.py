@@ -29,6 +29,10 @@ LARGEST_CONFIG = 64 * 2**20
 TIMM_NAMES = frozenset(
     [
         *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
+        *("resnet18d", "resnet34d", "resnet50c", "resnet50d", "resnet101c", "resnet101d"),
+        *("resnet152c", "resnet152d"),
+        *("seresnet18", "seresnet34", "seresnet50", "seresnet101", "seresnet152"),
+        *("seresnext50_32x4d", "seresnext101_32x4d", "seresnext101_32x8d"),
         *("resnetv2_18", "resnetv2_34", "resnetv2_50", "resnetv2_101", "resnetv2_152"),
         *("wide_resnet50_2", "wide_resnet101_2"),
         *("resnext50_32x4d", "resnext101_32x4d", "resnext101_32x8d", "resnext101_64x4d"),
@@ -169,7 +173,7 @@ def config(network: Network) -> dict[str, Any]:
             "std": list(p.std),
             "interpolation": "bilinear",
             "crop_pct": 1.0,
-            "first_conv": "stem.conv" if a.preactivation else "conv1",
+            "first_conv": tensors(a)[0].name.removesuffix(".weight"),
             "classifier": "head.fc" if a.preactivation else "fc",
             "label_names": list(network.class_names),
         }

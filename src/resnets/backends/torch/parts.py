@@ -25,12 +25,30 @@ def shortcut(a: Architecture, stage: Stage, c_in: int, stride: int) -> nn.Module
         return None
     if stage.block.shortcut == "padding":
         return PaddingShortcut(stage.width - c_in, stride)
+    if stage.block.shortcut == "average_projection":
+        window = nn.AvgPool2d(2, stride, ceil_mode=True, count_include_pad=False)
+        pool = window if stride > 1 else nn.Identity()
+        return nn.Sequential(pool, convolution(a, c_in, stage.width, 1), norm(a, stage.width))
     projection = convolution(a, c_in, stage.width, 1, stride)
     if a.preactivation:
         return nn.Sequential(OrderedDict(conv=projection))
     if stage.block.shortcut == "bare_projection":
         return nn.Sequential(projection)
     return nn.Sequential(projection, norm(a, stage.width))
+
+
+class SqueezeExcitation(nn.Module):
+    """Each channel scaled by what the means of all say (Hu et al. 2017, Figure 3)."""
+
+    def __init__(self, width: int, squeeze: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Conv2d(width, squeeze, 1)
+        self.relu = nn.ReLU(inplace=True)
+        self.fc2 = nn.Conv2d(squeeze, width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        s = x.mean((2, 3), keepdim=True)
+        return x * self.fc2(self.relu(self.fc1(s))).sigmoid()
 
 
 class PaddingShortcut(nn.Module):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 
 from resnets.architecture import Architecture, Stage
-from resnets.backends.torch.parts import convolution, norm, shortcut
+from resnets.backends.torch.parts import SqueezeExcitation, convolution, norm, shortcut
 from resnets.tracing import blocks
 
 
@@ -44,7 +44,7 @@ _FEATURES = {"maxpool": "stem", "flatten": "pooled", "fc": "logits"}
 
 
 def _children(a: Architecture) -> Iterator[tuple[str, nn.Module]]:
-    yield "conv1", convolution(a, a.channels, a.stem.width, a.stem.kernel, a.stem.stride)
+    yield "conv1", _stem(a)
     yield "bn1", norm(a, a.stem.width)
     yield "relu", nn.ReLU(inplace=True)
     yield "maxpool", nn.MaxPool2d(3, stride=2, padding=1) if a.stem.pool else nn.Identity()
@@ -59,6 +59,28 @@ def _children(a: Architecture) -> Iterator[tuple[str, nn.Module]]:
     yield "fc", nn.Linear(channels, a.classes)
 
 
+def _stem(a: Architecture) -> nn.Module:
+    """One convolution, or ResNet-C's three (T. He et al. 2018, Figure 2b)."""
+    stem = a.stem
+    if not stem.deep:
+        return convolution(a, a.channels, stem.width, stem.kernel, stem.stride)
+    half = stem.width // 2
+    return nn.Sequential(
+        convolution(a, a.channels, half, 3, stem.stride),
+        norm(a, half),
+        nn.ReLU(inplace=True),
+        convolution(a, half, half, 3),
+        norm(a, half),
+        nn.ReLU(inplace=True),
+        convolution(a, half, stem.width, 3),
+    )
+
+
+def _excitation(stage: Stage) -> nn.Module | None:
+    squeeze = stage.block.squeeze
+    return None if squeeze is None else SqueezeExcitation(stage.width, squeeze)
+
+
 class BasicBlock(nn.Module):
     """3×3, 3×3, and the shortcut (He et al. 2015, Figure 5 left)."""
 
@@ -69,12 +91,15 @@ class BasicBlock(nn.Module):
         self.bn1 = norm(a, inner)
         self.conv2 = convolution(a, inner, width, 3)
         self.bn2 = norm(a, width)
+        self.se = _excitation(stage)
         self.relu = nn.ReLU(inplace=True)
         self.downsample = shortcut(a, stage, c_in, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.relu(self.bn1(self.conv1(x)))
         y = self.bn2(self.conv2(y))
+        if self.se is not None:
+            y = self.se(y)
         if self.downsample is not None:
             x = self.downsample(x)
         y += x
@@ -98,6 +123,7 @@ class Bottleneck(nn.Module):
         self.bn2 = norm(a, inner)
         self.conv3 = convolution(a, inner, width, 1)
         self.bn3 = norm(a, width)
+        self.se = _excitation(stage)
         self.relu = nn.ReLU(inplace=True)
         self.downsample = shortcut(a, stage, c_in, stride)
 
@@ -105,6 +131,8 @@ class Bottleneck(nn.Module):
         y = self.relu(self.bn1(self.conv1(x)))
         y = self.relu(self.bn2(self.conv2(y)))
         y = self.bn3(self.conv3(y))
+        if self.se is not None:
+            y = self.se(y)
         if self.downsample is not None:
             x = self.downsample(x)
         y += x
