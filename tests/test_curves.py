@@ -5,9 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest.importorskip("matplotlib")
-
 from PIL import Image
 
 from resnets.curves import Curves, draw, thinned

@@ -2,9 +2,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("tensorboardX")
-
 from tensorboardX.proto.event_pb2 import Event as Written
 from tensorboardX.record_writer import masked_crc32c
 
