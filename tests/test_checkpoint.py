@@ -17,7 +17,7 @@ from resnets.errors import Diverged, ResnetsError, RunError
 from resnets.initial import initial_weights
 from resnets.recipe import Recipe
 from resnets.training import Progress
-from resnets.weights import Network, Preprocessing
+from resnets.weights import Network, Preprocessing, save_weights
 
 RECIPE = Recipe(epochs=3)
 ARCHITECTURE = catalog.get("resnet8_slim")
@@ -30,9 +30,13 @@ NETWORK = Network(
 
 
 def _open(
-    path: Path, recipe: Recipe = RECIPE, network: Network = NETWORK, resume: bool = True
+    path: Path,
+    recipe: Recipe = RECIPE,
+    network: Network = NETWORK,
+    resume: bool = True,
+    images: str = "ab",
 ) -> Any:
-    return RunFolder(path).opened(network, recipe, resume=resume)
+    return RunFolder(path).opened(network, recipe, images, resume=resume)
 
 
 def _state(step: int) -> State:
@@ -85,6 +89,44 @@ def test_another_recipe_is_refused_setting_by_setting(tmp_path: Path) -> None:
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 
+def test_other_images_are_refused(tmp_path: Path) -> None:
+    with _open(tmp_path):
+        pass
+    with pytest.raises(RunError, match="other images"), _open(tmp_path, images="cd"):
+        pass
+
+
+@pytest.mark.parametrize(
+    "progress", [{"step": "x"}, {"step": -5}, {"images": -1}, {"stopped": 1}, {"extra": 1}, 7]
+)
+def test_a_state_whose_progress_is_none_is_named(tmp_path: Path, progress: Any) -> None:
+    with _open(tmp_path):
+        pass
+    run = json.dumps({"progress": progress, "threads": 1})
+    save_weights({"steps": np.array(1)}, tmp_path / "state.safetensors", {"run": run})
+    with pytest.raises(ResnetsError, match=r"state\.safetensors"), _open(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("content", ["{}", '{"test_accuracy": "x"}', "[]", "", '{"epochs": 1}'])
+def test_a_damaged_result_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "result.json").write_text(content)
+    with pytest.raises(RunError, match=r"result\.json"):
+        RunFolder(tmp_path).result()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"\x00\xff\n", b"7\n", b'{"step": "x", "event": "step", "epoch": 1}\n', b'{"step": NaN}\n'],
+)
+def test_a_damaged_log_is_cut_at_the_damage(tmp_path: Path, line: bytes) -> None:
+    folder = RunFolder(tmp_path)
+    folder.log(METRICS, {"event": "step", "step": 1, "epoch": 1})
+    with (tmp_path / METRICS).open("ab") as file:
+        file.write(line)
+    assert [record["step"] for record in folder.records()] == [1]
+
+
 def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("text")
     with pytest.raises(RunError, match=r"thesis\.tex"), _open(tmp_path):
@@ -107,7 +149,7 @@ def test_logs_are_cut_back_to_the_state(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     with _open(tmp_path):
         for step in (2, 4, 6, 8):
-            folder.log(METRICS, {"event": "step", "step": step})
+            folder.log(METRICS, {"event": "step", "step": step, "epoch": 1})
         folder.save_state(_state(4))
         with (tmp_path / METRICS).open("ab") as file:
             file.write(b'{"step": 1')  # what a kill in the middle of a line leaves
@@ -121,8 +163,8 @@ def test_an_epochs_end_is_cut_where_the_state_has_not_seen_it(tmp_path: Path) ->
     folder = RunFolder(tmp_path)
     for images, kept in ((0, ["step", "epoch"]), (24, ["step"])):
         with _open(tmp_path):
-            folder.log(METRICS, {"event": "step", "step": 4})
-            folder.log(METRICS, {"event": "epoch", "step": 4})
+            folder.log(METRICS, {"event": "step", "step": 4, "epoch": 1})
+            folder.log(METRICS, {"event": "epoch", "step": 4, "epoch": 1})
             folder.save_state(State({}, Progress(step=4, images=images), 1))
         with _open(tmp_path):
             assert [record["event"] for record in folder.records()] == kept

@@ -11,12 +11,11 @@ T. He et al. 2018, "Bag of Tricks for Image Classification with Convolutional Ne
 (arXiv:1812.01187); *Dive into Deep Learning*, chapter 8.6.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from resnets.description import from_json, shortened, to_json
+from resnets.description import from_json, read_text, shortened, to_json
 from resnets.errors import InvalidDescription, Problem
 
 FORMAT = 1
@@ -177,11 +176,7 @@ class Architecture:
     @staticmethod
     def from_text(text: str) -> "Architecture":
         """Read the JSON text of an architecture; raises InvalidDescription as ``from_json``."""
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise InvalidDescription("architecture", [Problem("", f"not JSON: {error}")]) from error
-        return Architecture.from_json(value)
+        return Architecture.from_json(read_text(text, "architecture"))
 
 
 def _problems(a: Architecture) -> Iterator[Problem]:
@@ -201,6 +196,9 @@ def _problems(a: Architecture) -> Iterator[Problem]:
         return
     if not 1 <= len(a.stages) <= MOST_STAGES:
         yield Problem("stages", f"{len(a.stages)} of them; a network has 1 to {MOST_STAGES}")
+    depths = [getattr(stage, "depth", 0) for stage in a.stages]
+    if all(map(_is_whole, depths)) and sum(depths) > LARGEST_DEPTH:
+        yield Problem("stages", f"{sum(depths)} blocks in all; at most {LARGEST_DEPTH}")
     channels = a.stem.width if isinstance(a.stem, Stem) else 1  # pyright: ignore[reportUnnecessaryIsInstance]
     for i, stage in enumerate(a.stages):
         yield from _stage_problems(stage, channels, f"stages[{i}]")
@@ -290,7 +288,7 @@ def _block_problems(stage: Stage, channels: int, path: str) -> Iterator[Problem]
         yield Problem(f"{path}.groups", "a basic block has no groups; use kind bottleneck")
     if block.kind == "basic" and block.stride_in != "3x3":
         yield Problem(f"{path}.stride_in", "a basic block has no 1x1; use 3x3")
-    if block.shortcut == "padding" and stage.width < channels:
+    if block.shortcut == "padding" and _is_whole(channels) and stage.width < channels:
         message = f"padding cannot narrow {channels} channels to {stage.width}; use projection"
         yield Problem(f"{path}.shortcut", message)
 

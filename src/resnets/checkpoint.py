@@ -6,6 +6,7 @@ is cut off when the run resumes, and the steps are taken again, bit for bit.
 
 | file | content |
 |---|---|
+| ``images.sha256`` | the fingerprint of the training images: a run goes on with the same |
 | ``recipe.json`` | the resolved recipe; ``resnets train --recipe`` runs it again |
 | ``config.json``, ``model.safetensors`` | the network of the best epoch |
 | ``state.safetensors`` | the last state: weights, averages, optimiser buffers, progress |
@@ -48,6 +49,7 @@ STATE, MODEL, CONFIG, RECIPE = (
     "recipe.json",
 )
 METRICS, TIMINGS, RESULT = "metrics.jsonl", "timings.jsonl", "result.json"
+IMAGES = "images.sha256"
 LOCK = ".lock"
 
 
@@ -77,8 +79,12 @@ class RunFolder:
         self.path = path
 
     @contextmanager
-    def opened(self, network: Network, recipe: Recipe, *, resume: bool) -> Generator[State | None]:
+    def opened(
+        self, network: Network, recipe: Recipe, images: str, *, resume: bool
+    ) -> Generator[State | None]:
         """Claim the folder for this run; give the saved state, or None to start at step 0.
+
+        ``images`` is the fingerprint of what is trained on.
 
         Raises:
             RunError: if the folder cannot be written, holds something else, a run that was not
@@ -95,7 +101,7 @@ class RunFolder:
         try:
             with explained(f"cannot use {self.path} as a run folder", RunError):
                 remove_leftovers(self.path)
-                self._begin_or_match(network, recipe, resume=resume)
+                self._begin_or_match(network, recipe, images, resume=resume)
                 state = self._load_state()
                 self._cut_logs(state.progress if state else Progress())
             yield state
@@ -137,7 +143,17 @@ class RunFolder:
     def result(self) -> dict[str, Any] | None:
         """Read the final figures; None if the run has not ended."""
         path = self.path / RESULT
-        return read_json(path) if path.is_file() else None
+        if not path.exists():
+            return None
+        found = read_json(path)
+        wanted = {"test_accuracy": float, "test_loss": float, "test_images": int}
+        wanted |= {"test_recall": dict, "epochs": int, "best_epoch": int}
+        bad = [name for name, kind in wanted.items() if not isinstance(found.get(name), kind)]
+        if bad or "validation_accuracy" not in found:
+            raise RunError(f"{path}: not the result of a run ({', '.join(bad) or 'incomplete'})")
+        if not (self.path / MODEL).is_file():
+            raise RunError(f"{self.path} has ended, but its {MODEL} is gone; begin another run")
+        return found
 
     def _refuse_strangers(self) -> None:
         if self.path.exists() and not self.path.is_dir():
@@ -149,8 +165,11 @@ class RunFolder:
             shown = ", ".join(sorted(others)[:3])
             raise RunError(f"{self.path} holds no run, but {shown}; choose another folder by --run")
 
-    def _begin_or_match(self, network: Network, recipe: Recipe, *, resume: bool) -> None:
+    def _begin_or_match(
+        self, network: Network, recipe: Recipe, images: str, *, resume: bool
+    ) -> None:
         if not (self.path / RECIPE).is_file():
+            write_text(self.path / IMAGES, images + "\n")
             write_text(self.path / RECIPE, json.dumps(to_json(recipe), indent=2) + "\n")
             write_text(self.path / CONFIG, config_text(network))
             return
@@ -163,6 +182,13 @@ class RunFolder:
         if differing:
             listed = "".join(f"\n  {line}" for line in differing)
             raise RunError(f"{self.path} is a run of another recipe:{listed}")
+        if not (self.path / IMAGES).is_file():
+            raise RunError(f"{self.path / IMAGES}: no such file; it says what the run trains on")
+        if (self.path / IMAGES).read_bytes().strip() != images.encode():
+            raise RunError(
+                f"{self.path} is a run on other images: those of {recipe.data} have changed "
+                f"since it began ({IMAGES})"
+            )
         if not (self.path / CONFIG).is_file():
             write_text(self.path / CONFIG, config_text(network))
         if load_config(self.path / CONFIG) != Config.of(network):
@@ -178,10 +204,12 @@ class RunFolder:
         arrays, metadata = load_weights(path)
         try:
             run = json.loads(metadata["run"])
-            progress = Progress(**run["progress"])
+            progress = from_json(Progress, run["progress"], str(path))
             threads = int(run["threads"])
         except (KeyError, ValueError, TypeError) as error:
-            raise WeightsError(f"{path}: not the state of a run ({error!r})") from error
+            raise WeightsError(f"{path}: not the state of a run ({error})") from error
+        if min(progress.step, progress.images, progress.best_epoch) < 0:
+            raise WeightsError(f"{path}: not the state of a run (a count is below 0)")
         return State(arrays, progress, threads)
 
     def _cut_logs(self, progress: Progress) -> None:
@@ -205,6 +233,15 @@ class RunFolder:
                 write_text(path, b"".join(kept).decode())
 
 
+def _is_record(record: Any) -> bool:
+    """Whether a line of a log has what every line has."""
+    if not isinstance(record, dict):
+        return False
+    found = cast("dict[str, Any]", record)
+    numbers = (found.get("step"), found.get("epoch"))
+    return found.get("event") in ("step", "epoch") and all(isinstance(n, int) for n in numbers)
+
+
 def _lines(content: bytes) -> Iterator[tuple[bytes, dict[str, Any]]]:
     """Yield a log's whole lines, each with its record; stop at the first that is not whole."""
     for line in content.splitlines(keepends=True):
@@ -212,11 +249,7 @@ def _lines(content: bytes) -> Iterator[tuple[bytes, dict[str, Any]]]:
             record = json.loads(line)
         except ValueError:
             return
-        if (
-            not line.endswith(b"\n")
-            or not isinstance(record, dict)
-            or not record.keys() >= {"step", "event"}
-        ):
+        if not line.endswith(b"\n") or not _is_record(record):
             return
         yield line, record
 

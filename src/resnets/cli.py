@@ -5,6 +5,7 @@ network asked for, 2 of the command line itself, 130 interrupted. Rooms are impo
 commands: ``--help`` must not wait for NumPy, nor ``show`` for torch.
 """
 
+import io
 import json
 import shlex
 import sys
@@ -14,8 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from resnets import __version__
-from resnets.errors import ResnetsError
-from resnets.flags import NO_FLAGS, RecipeFlags, resolve
+from resnets.errors import ResnetsError, RunError
+from resnets.flags import NO_FLAGS, RecipeFlags, resolve, whole
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,6 +31,9 @@ app = App(
 
 Flag = Annotated[bool, Parameter(negative=())]
 """A switch that is off unless it is given; no second flag to turn it off."""
+
+
+Whole = Annotated[int, Parameter(converter=whole)]
 
 
 def _no_options(_type: object, images: list[str]) -> None:
@@ -75,6 +79,8 @@ def train(
     """
     from resnets import job, progress
 
+    if not 0 <= save_every < float("inf"):
+        raise RunError(f"--save-every {save_every}: not a number of seconds from 0")
     resolved = resolve(recipe, flags)
     folder = run or _default_folder(resolved)
     with progress.view(quiet=quiet) as view:
@@ -145,7 +151,7 @@ def predict(
     images: Annotated[list[str], Parameter(allow_leading_hyphen=True, validator=_no_options)],
     /,
     *,
-    top: int = 3,
+    top: Whole = 3,
     framework: str = "torch",
     device: str = "auto",
     json: Flag = False,
@@ -188,9 +194,9 @@ def show(
     network: str,
     /,
     *,
-    size: int | None = None,
-    channels: int | None = None,
-    classes: int | None = None,
+    size: Annotated[int | None, Parameter(converter=whole)] = None,
+    channels: Annotated[int | None, Parameter(converter=whole)] = None,
+    classes: Annotated[int | None, Parameter(converter=whole)] = None,
     json: Flag = False,
 ) -> None:
     """Show a network's layers, shapes, parameters and costs, from its description alone.
@@ -244,8 +250,13 @@ def models(pattern: str = "*", /, *, json: Flag = False) -> None:
 
 def main() -> None:
     """Run the command line; a user's mistake prints its message, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # × in a terminal that has none, names of files
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except ResnetsError as error:
         _note(f"error: {error}")
         raise SystemExit(1) from None
@@ -254,6 +265,9 @@ def main() -> None:
         raise SystemExit(130) from None
     except BrokenPipeError:  # the reader of our output, such as head, has gone
         sys.stderr.close()
+        raise SystemExit(1) from None
+    except OSError as error:
+        _note(f"error: {error}")
         raise SystemExit(1) from None
 
 
@@ -292,8 +306,10 @@ def _print(renderable: Any) -> None:
 def _console() -> "Console":
     from rich.console import Console
 
-    # A table that is piped into a file or a pager keeps its width.
-    return Console(width=None if sys.stdout.isatty() else 100, highlight=False)
+    # A table that is piped into a file or a pager keeps its width; a class or a folder may be
+    # called [bold] or :dog:, which is no markup here.
+    width = None if sys.stdout is not None and sys.stdout.isatty() else 100
+    return Console(width=width, highlight=False, markup=False, emoji=False)
 
 
 def _print_json(value: Any) -> None:
@@ -301,8 +317,9 @@ def _print_json(value: Any) -> None:
 
 
 def _json_line(value: Any, indent: int | None = None) -> str:
-    return json.dumps(value, indent=indent, ensure_ascii=False)
+    return json.dumps(value, indent=indent, allow_nan=False)
 
 
 def _note(text: str) -> None:
-    print(text, file=sys.stderr)
+    if sys.stderr is not None:
+        print(text, file=sys.stderr)

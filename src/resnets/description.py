@@ -7,6 +7,7 @@ reports every problem at once, each with its path, such as
 
 import dataclasses
 import difflib
+import json
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -38,6 +39,27 @@ def from_json(cls: type[T], value: Any, subject: str) -> T:
     if problems:
         raise InvalidDescription(subject, problems)
     return result
+
+
+def read_text(text: str, subject: str) -> Any:
+    """Parse JSON in which no key stands twice: of two values for one setting, which is meant?
+
+    Raises:
+        InvalidDescription: if the text is not JSON, or a key is repeated.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_unrepeated)
+    except (ValueError, RecursionError) as error:
+        raise InvalidDescription(subject, [Problem("", f"not JSON: {error}")]) from error
+
+
+def _unrepeated(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{name!r} stands twice")
+        found[name] = value
+    return found
 
 
 def _read(kind: Any, value: Any, path: str, problems: list[Problem]) -> Any:

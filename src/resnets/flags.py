@@ -1,20 +1,25 @@
 """A flag of ``resnets train`` for every field of ``Recipe``, and the recipe they result in."""
 
 import dataclasses
-import json
 import tomllib
 import types
 import typing
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 
 from resnets import recipes
-from resnets.description import to_json
-from resnets.errors import RunError
+from resnets.description import read_text, to_json
+from resnets.errors import InvalidDescription, RunError
 from resnets.files import explained
 from resnets.recipe import Recipe
+
+
+def whole(_type: object, tokens: Sequence[Token]) -> int:
+    """Read a whole number as what it is: 1.6 is none."""
+    return int(tokens[0].value)
 
 
 class _NotGiven:
@@ -54,6 +59,7 @@ def _flags_class() -> type[Any]:
             show_default=False,
             consume_multiple=True,
             negative_bool="no-",
+            converter=whole if kind in (int, int | None) else None,
             negative_iterable=(),
             negative_none="no-" if types.NoneType in typing.get_args(kind) else (),
         )
@@ -100,8 +106,11 @@ def _read_file(path: Path) -> Recipe:
     with explained(f"cannot read {path}", RunError):
         content = path.read_bytes()
     try:
-        text = content.decode()
-        value = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+        text = content.decode("utf-8-sig")
+        is_toml = path.suffix == ".toml"
+        value = tomllib.loads(text) if is_toml else read_text(text, str(path))
+    except InvalidDescription:
+        raise
     except (ValueError, RecursionError) as error:
         raise RunError(f"{path}: not {path.suffix[1:].upper()} ({error})") from error
     if not isinstance(value, dict):

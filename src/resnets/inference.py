@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from resnets import backends, data
 from resnets.backends import Evaluator
 from resnets.checkpoint import RECIPE, read_recipe
 from resnets.data.decoding import open_image
-from resnets.errors import DataError, RunError
+from resnets.data.images import Pixels
+from resnets.errors import DataError, RunError, WeightsError
 from resnets.evaluation import Evaluation, evaluate, log_softmax
 from resnets.weights import Network, load
 
@@ -80,7 +82,7 @@ def evaluate_folder(
             f"{name} has {dataset.channels} channels; "
             f"the network in {folder} takes {network.architecture.channels}"
         )
-    found = evaluate(_evaluator(network, framework, device), dataset.test())
+    found = evaluate(_evaluator(network, folder, framework, device), dataset.test())
     return NamedEvaluation(network.architecture.name, name, network.class_names, found)
 
 
@@ -118,7 +120,7 @@ def predict_images(
     if top < 1:
         raise RunError(f"--top {top}: at least one class is named")
     network = load(folder)
-    logits = _evaluator(network, framework, device)
+    logits = _evaluator(network, folder, framework, device)
     for sources in _batches(_files(images)):
         read = [_pixels(source, network) for source in sources]
         good = [pixels for pixels in read if isinstance(pixels, np.ndarray)]
@@ -133,10 +135,18 @@ def predict_images(
             yield Prediction(source, named)
 
 
-def _evaluator(network: Network, framework: str, device: str) -> Evaluator:
+def _evaluator(network: Network, folder: Path, framework: str, device: str) -> Evaluator:
     backend = backends.load(framework)
     model = backend.build(network.architecture, weights=network.weights)
-    return backend.evaluator(model, network.preprocessing, device)
+    evaluator = backend.evaluator(model, network.preprocessing, device)
+
+    def finite(pixels: Pixels) -> npt.NDArray[np.float32]:
+        logits = evaluator(pixels)
+        if not np.isfinite(logits).all():
+            raise WeightsError(f"the network in {folder} gives logits that are not finite")
+        return logits
+
+    return finite
 
 
 def _pixels(source: str, network: Network) -> "np.ndarray[Any, Any] | str":

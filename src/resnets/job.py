@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from resnets import backends, curves, data, records
-from resnets.checkpoint import METRICS, TIMINGS, RunFolder, State, finite
+from resnets.checkpoint import METRICS, MODEL, TIMINGS, RunFolder, State, finite
 from resnets.data.images import Dataset
 from resnets.errors import Diverged, MissingDependency, RunError
 from resnets.evaluation import evaluate
 from resnets.files import explained
-from resnets.preparation import architecture_called, prepare
+from resnets.preparation import architecture_called, fingerprint, prepare
 from resnets.progress import Plan, View
 from resnets.recipe import Recipe, steps_per_epoch
 from resnets.tensorboard import TensorBoard
@@ -68,7 +68,7 @@ def run(job: Job, view: View) -> dict[str, Any]:
     dataset = data.load(recipe.data, size=recipe.size, announce=view.note)
     network, training = prepare(described, recipe, dataset)
     folder = RunFolder(job.folder)
-    with folder.opened(network, recipe, resume=job.resume) as state:
+    with folder.opened(network, recipe, fingerprint(dataset), resume=job.resume) as state:
         result = folder.result()
         if result is not None:
             view.note(f"{job.folder} has ended already; these are its figures")
@@ -83,6 +83,9 @@ def run(job: Job, view: View) -> dict[str, Any]:
                     f"{session.threads}: it will not be bit for bit the uninterrupted run"
                 )
         progress = state.progress if state else Progress()
+        whole = recipe.epochs * steps_per_epoch(recipe, len(training.training))
+        if progress.step > whole:
+            raise RunError(f"{job.folder}: its state is of step {progress.step}, beyond {whole}")
         past = records.epochs(folder.records(METRICS), folder.records(TIMINGS), progress)
         view.start(plan(job, recipe, network, training, session.device, progress, past))
         _Run(job, recipe, folder, session, view).follow(training, progress)
@@ -153,11 +156,15 @@ def _finish(
     job: Job, backend: backends.Backend, folder: RunFolder, dataset: Dataset, recipe: Recipe
 ) -> dict[str, Any]:
     """Read the test set, for the first and only time, with the best epoch's weights."""
+    if not (folder.path / MODEL).is_file():
+        raise RunError(f"{folder.path}: {MODEL}, the best epoch, is gone; begin another run")
     best = load(folder.path)
     model = backend.build(best.architecture, weights=best.weights)
     found = evaluate(backend.evaluator(model, best.preprocessing, job.device), dataset.test())
-    epochs = [record for record in folder.records() if record["event"] == "epoch"]
-    kept = next(record for record in reversed(epochs) if record["best"])
+    epochs = records.epochs(folder.records(), (), Progress())
+    kept = next((epoch for epoch in reversed(epochs) if epoch.best), None)
+    if kept is None:
+        raise RunError(f"{folder.path / METRICS} has lost its epochs; begin another run")
     recall = dict(zip(best.class_names, map(finite, found.recall.tolist()), strict=True))
     result = {
         "network": best.architecture.name,
@@ -165,10 +172,10 @@ def _finish(
         "data": dataset.name,
         "seed": recipe.seed,
         "epochs": len(epochs),
-        "steps": epochs[-1]["step"],
-        "best_epoch": kept["epoch"],
-        "validation_accuracy": kept["validation_accuracy"],
-        "validation_loss": kept["validation_loss"],
+        "steps": epochs[-1].step,
+        "best_epoch": kept.epoch,
+        "validation_accuracy": kept.validation_accuracy,
+        "validation_loss": kept.validation_loss,
         "test_accuracy": found.accuracy,
         "test_loss": found.loss,
         "test_images": found.images,

@@ -1,7 +1,10 @@
 """What a run starts from: the network fitted to the data, its initial weights, the split."""
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from resnets import catalog, data
 from resnets.architecture import Architecture
@@ -65,6 +68,14 @@ def architecture_called(network: str) -> Architecture:
         text = path.read_text(encoding="utf-8", errors="replace")
     described = Architecture.from_text(text)
     return described if described.name else replace(described, name=path.stem)
+
+
+def fingerprint(dataset: Dataset) -> str:
+    """SHA-256 of the training images and their labels: whether a run goes on with the same."""
+    digest = hashlib.sha256(repr((dataset.class_names, dataset.training.pixels.shape)).encode())
+    digest.update(np.ascontiguousarray(dataset.training.labels).data)
+    digest.update(np.ascontiguousarray(dataset.training.pixels).data)
+    return digest.hexdigest()
 
 
 def _refuse_lone_values(architecture: Architecture, recipe: Recipe, images: int) -> None:

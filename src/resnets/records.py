@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
+from resnets.errors import RunError
 from resnets.training import Epoch, Progress, Step
 
 _TIMINGS = ("seconds", "images_per_second")
@@ -34,14 +35,20 @@ def epochs(
     timings: Iterable[Mapping[str, Any]],
     progress: Progress,
 ) -> tuple[Epoch, ...]:
-    """Give back the epochs of both logs; where a kill came between the two, the time is 0."""
+    """Give back the epochs of both logs; where a kill came between the two, the time is 0.
+
+    Raises:
+        RunError: if a line is not of an epoch.
+    """
     timed = {line["epoch"]: line for line in timings}
-    return tuple(
-        Epoch(
-            **{name: value for name, value in line.items() if name != "event"},
-            **{name: timed.get(line["epoch"], {}).get(name, 0.0) for name in _TIMINGS},
-            progress=progress,
-        )
-        for line in metrics
-        if line["event"] == "epoch"
-    )
+    found: list[Epoch] = []
+    for line in metrics:
+        if line["event"] != "epoch":
+            continue
+        times = {name: timed.get(line["epoch"], {}).get(name, 0.0) for name in _TIMINGS}
+        named = {name: value for name, value in line.items() if name != "event"}
+        try:
+            found.append(Epoch(**named, **times, progress=progress))
+        except TypeError as error:
+            raise RunError(f"a log's line of epoch {line['epoch']} is damaged: {line}") from error
+    return tuple(found)

@@ -12,8 +12,10 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
 from resnets.architecture import Architecture
+from resnets.errors import InvalidDescription, Problem
 from resnets.layout import Layer
 from resnets.tracing import trace
+from resnets.weights import check
 
 Array = npt.NDArray[np.floating]
 """Images and feature maps are [n, channels, height, width] here."""
@@ -48,7 +50,15 @@ def forward(
 
     In training mode norms use the statistics of the batch and the running ones are updated;
     otherwise they use the running ones.
+
+    Raises:
+        InvalidDescription: if the images are not of that shape.
+        WeightsError: if the weights do not fit.
     """
+    if images.ndim != 4 or images.shape[1] != architecture.channels:
+        message = f"{images.shape}; images are [n, {architecture.channels}, height, width] here"
+        raise InvalidDescription("input", [Problem("images", message)])
+    check(architecture, weights)
     result = Forward()
     steps = trace(architecture, (images.shape[2], images.shape[3]))
     for layer in steps.layers:

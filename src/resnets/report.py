@@ -1,5 +1,6 @@
 """What a person reads at the end of a command: tables for the terminal."""
 
+import shlex
 import shutil
 import sys
 from collections.abc import Mapping
@@ -38,10 +39,11 @@ def run_report(result: Mapping[str, Any], folder: Path) -> RenderableType:
 
 def next_steps(folder: Path) -> str:
     """What to do with a finished run: commands to copy, so never wrapped or cut."""
+    place = shlex.quote(str(folder))
     commands = (
-        ("name what images show", f"predict {folder} IMAGE …"),
-        ("every class, and what is taken for what", f"evaluate {folder}"),
-        ("the network's layers and costs", f"show {folder}"),
+        ("name what images show", f"predict {place} IMAGE …"),
+        ("every class, and what is taken for what", f"evaluate {place}"),
+        ("the network's layers and costs", f"show {place}"),
     )
     lines = (f"  {program_name()} {command}   # {purpose}" for purpose, command in commands)
     return "\n".join(["", "Next:", *lines])

@@ -1,5 +1,6 @@
 """From an architecture to its layers: what follows from the description alone."""
 
+import operator
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -16,7 +17,8 @@ def trace(architecture: Architecture, size: int | tuple[int, int] = 224) -> Trac
     Raises:
         InvalidDescription: where the size is not a positive whole number of pixels.
     """
-    height, width = (size, size) if isinstance(size, int) else size
+    height, width = size if isinstance(size, tuple) else (size, size)
+    height, width = operator.index(height), operator.index(width)
     for pixels in (height, width):
         if not 1 <= pixels <= LARGEST_SIZE:
             message = f"{pixels} is not a number of pixels from 1 to {LARGEST_SIZE}"

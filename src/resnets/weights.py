@@ -6,6 +6,7 @@ the keys that timm reads). Nothing is ever unpickled.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,8 +86,16 @@ def check(architecture: Architecture, weights: Mapping[str, npt.NDArray[Any]]) -
         raise WeightsError("\n  ".join([f"weights do not fit {title}:", *shown]))
 
 
-def save(network: Network, folder: Path) -> None:
-    """Write the folder's two files, each whole or not at all."""
+def save(network: Network, folder: Path | str) -> None:
+    """Write the folder's two files, each whole or not at all.
+
+    Raises:
+        WeightsError: if the weights do not fit the architecture, or cannot be written.
+        InvalidDescription: if preprocessing or class names contradict it.
+    """
+    folder = Path(folder)
+    check(network.architecture, network.weights)
+    _check_config(Config.of(network), folder / "config.json")
     with explained(f"cannot write the network to {folder}", WeightsError):
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / "config.json", config_text(network))
@@ -102,13 +111,14 @@ def save_weights(weights: Weights, path: Path, metadata: dict[str, str] | None =
         file.write(content)
 
 
-def load(folder: Path) -> Network:
+def load(folder: Path | str) -> Network:
     """Read a folder that ``save`` wrote, or a run folder.
 
     Raises:
         WeightsError: where a file is missing, is not what it should be, or does not fit.
         InvalidDescription: where config.json describes no network.
     """
+    folder = Path(folder)
     described = load_config(folder / "config.json")
     weights, _ = load_weights(folder / "model.safetensors")
     check(described.architecture, weights)
@@ -224,6 +234,8 @@ def _check_config(config: Config, path: Path) -> None:
         if given != a.channels:
             message = f"{given} numbers for {a.channels} channels"
             problems.append(Problem(f"preprocessing.{name}", message))
+    if not all(map(math.isfinite, p.mean)):
+        problems.append(Problem("preprocessing.mean", "not all finite"))
     if not all(0 < s < float("inf") for s in p.std):
         problems.append(Problem("preprocessing.std", "not all above zero"))
     if len(config.class_names) != a.classes:

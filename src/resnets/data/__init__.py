@@ -24,7 +24,7 @@ def load(name: str, *, size: int, announce: Callable[[str], None] = lambda _: No
     """
     if name == "fashion_mnist":
         return resized(fashion_mnist.load(announce=announce), size)
-    if not Path(name).exists():
+    if not name or not Path(name).exists():
         raise DataError(
             f"no data set is called {name!r} and no folder is there "
             f"(data sets: {', '.join(NAMES)}; or a folder with one folder of images a class)"

@@ -73,6 +73,11 @@ def load(
         _check_every_class(part.root, names, labels[rows & readable])
     if test_root is None:
         test = _hold_out(labels, readable)
+        if not test.any():
+            raise DataError(
+                f"{root}: no class has two images, so none can be held out as the test set; "
+                "add images, or a test folder"
+            )
         share = f"{test.sum()} of {readable.sum()} images"
         announce(f"{root}: no test folder; {share} are held out as the test set, the same each run")
     return _dataset(root, names, pixels, labels, [readable & ~test, readable & test])

@@ -131,6 +131,8 @@ class TorchSession:
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Take over what ``state`` gave."""
         taken = {"steps"}
+        if "steps" not in state or state["steps"].shape != ():
+            raise WeightsError("the saved state lacks the number of steps")
         self.steps = int(state["steps"])
         for prefix, module in (("weights", self.model), ("average", self.averaged)):
             if module is None:
@@ -142,8 +144,8 @@ class TorchSession:
                     taken.add(f"{prefix}/{name}")
         for name, parameter in self.model.named_parameters():
             buffers = self.optimiser.state[parameter]
-            for torch_name, ours in BUFFERS.items():
-                if f"{ours}/{name}" in state:
+            for torch_name, ours in self._buffers().items():
+                if self.steps:
                     value = _tensor(state, f"{ours}/{name}", parameter)
                     buffers[torch_name] = torch.empty_like(parameter).copy_(value)
                     taken.add(f"{ours}/{name}")
@@ -152,6 +154,14 @@ class TorchSession:
         unknown = sorted(set(state) - taken)
         if unknown:
             raise WeightsError(f"the saved state has what this run has not: {', '.join(unknown)}")
+
+    def _buffers(self) -> dict[str, str]:
+        """The buffers that the recipe's optimiser has after a step, by torch's names and ours."""
+        if self.recipe.optimiser == "adamw":
+            used = ("exp_avg", "exp_avg_sq")
+        else:
+            used = ("momentum_buffer",) if self.recipe.momentum else ()
+        return {name: BUFFERS[name] for name in used}
 
     def _fast_convolutions(self) -> AbstractContextManager[Any]:
         on_cpu_in_bf16 = self.bf16 and self.where.type == "cpu"
