@@ -127,7 +127,18 @@ def test_any_json_is_read_or_refused_by_the_one_error(value: Any) -> None:
         assert error.problems
 
 
-@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "\x00", "null", "[]"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"classes": 3, "classes": 5, "stages": [{"depth": 1, "width": 8}]}',
+        "",
+        "{",
+        "[" * 100_000,
+        "\x00",
+        "null",
+        "[]",
+    ],
+)
 def test_text_that_is_no_architecture(text: str) -> None:
     with pytest.raises(InvalidDescription):
         Architecture.from_text(text)

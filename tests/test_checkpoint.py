@@ -61,6 +61,15 @@ def test_a_state_that_is_not_finite_is_refused_by_name() -> None:
     _state(1).require_finite()
 
 
+def test_a_run_killed_before_its_recipe_begins_again(tmp_path: Path) -> None:
+    with _open(tmp_path):
+        pass
+    (tmp_path / "recipe.json").unlink()
+    (tmp_path / "config.json").unlink()
+    with _open(tmp_path, resume=False) as state:
+        assert state is None
+
+
 def test_a_run_is_not_begun_over_another(tmp_path: Path) -> None:
     with _open(tmp_path, resume=False):
         pass

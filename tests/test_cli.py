@@ -222,6 +222,9 @@ def test_predict_goes_on_after_a_file_that_is_no_image(
         (["train", "--momentum", "0.9", "--optimiser", "adamw"], 1, "adamw has none"),
         (["train", "--epoch", "3"], 2, "--epochs"),
         (["train", "--batch", "many"], 2, "many"),
+        (["train", "--epochs", "1.6"], 2, "1.6"),
+        (["train", "--save-every", "nan"], 1, "--save-every"),
+        (["train", "--data", ""], 1, "no data set is called ''"),
         (["train", "--network", "resnet19", "--data", "."], 1, "resnet18"),
         (["train", "--data", "nowhere"], 1, "no data set is called 'nowhere'"),
         (["train", "--device", "abacus"], 1, "abacus"),
@@ -262,6 +265,36 @@ def test_a_recipe_in_toml_below_the_flags(picture_folder: Path, tmp_path: Path) 
     recipe = json.loads((run / "recipe.json").read_text())
     assert (recipe["batch"], recipe["size"], recipe["flip"]) == (16, 10, False)
     assert json.loads(done.stdout)["validation_accuracy"] is None
+
+
+def test_names_that_look_like_markup_and_paths_with_spaces(
+    picture_folder: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "my data [b]"
+    for old, new in (("bag", "[bold]x"), ("dress", "[|q]")):
+        (data / new).mkdir(parents=True)
+        for picture in sorted((picture_folder / old).iterdir())[:8]:
+            (data / new / picture.name).write_bytes(picture.read_bytes())
+    done = train(data, tmp_path, "--epochs", 1, "--run", "my run[/q]")
+    assert done.returncode == 0, done.stderr
+    assert "[bold]x" in done.stdout and "predict 'my run[/q]' IMAGE" in done.stdout
+    shown = resnets("evaluate", "my run[/q]", cwd=tmp_path)
+    assert "[bold]x" in shown.stdout and "data [b] (" in shown.stdout
+
+
+def test_terminals_without_unicode_get_escapes(tmp_path: Path) -> None:
+    done = resnets("show", "resnet8_slim", cwd=tmp_path, PYTHONIOENCODING="ascii")
+    assert done.returncode == 0 and "resnet8_slim" in done.stdout
+
+
+def test_a_class_of_one_image_each_cannot_be_tested(picture_folder: Path, tmp_path: Path) -> None:
+    for name in ("bag", "dress"):
+        (tmp_path / "d" / name).mkdir(parents=True)
+        (tmp_path / "d" / name / "1.png").write_bytes(
+            (picture_folder / name / "01.png").read_bytes()
+        )
+    done = train(tmp_path / "d", tmp_path, "--epochs", 1)
+    assert done.returncode == 1 and "no class has two images" in done.stderr
 
 
 def test_show_and_models_import_no_framework(tmp_path: Path) -> None:

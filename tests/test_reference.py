@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resnets import reference
+from resnets import catalog, reference
 from resnets.architecture import Architecture
+from resnets.errors import InvalidDescription, WeightsError
 from resnets.initial import initial_weights
 from resnets.tracing import trace
 from strategies import architectures
@@ -76,3 +77,14 @@ def test_every_output_has_the_shape_that_the_trace_states(
     outputs = reference.forward(architecture, initial_weights(architecture), images).outputs
     for layer in trace(architecture, (height, width)).layers:
         assert outputs[layer.name].shape == (2, *layer.shape)
+
+
+def test_images_of_other_channels_or_order_are_refused() -> None:
+    a = catalog.get("resnet8_slim")
+    weights = initial_weights(a)
+    for shape in ((1, 3, 16, 16), (1, 16, 16, 1), (1, 16, 16)):
+        with pytest.raises(InvalidDescription, match="images are"):
+            reference.forward(a, weights, np.zeros(shape, np.float32))
+    del weights["fc.bias"]
+    with pytest.raises(WeightsError, match=r"fc\.bias"):
+        reference.forward(a, weights, np.zeros((1, 1, 16, 16), np.float32))

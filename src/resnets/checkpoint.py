@@ -160,7 +160,9 @@ class RunFolder:
             raise RunError(f"{self.path} is a file; a run needs a folder")
         if not self.path.is_dir() or (self.path / RECIPE).is_file():
             return
-        others = [p.name for p in self.path.iterdir() if not p.name.startswith(".")]
+        # A run that was killed at its very first files has no recipe yet.
+        names = (p.name for p in self.path.iterdir() if p.name != IMAGES)
+        others = [name for name in names if not name.startswith(".")]
         if others:
             shown = ", ".join(sorted(others)[:3])
             raise RunError(f"{self.path} holds no run, but {shown}; choose another folder by --run")
