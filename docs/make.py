@@ -9,57 +9,29 @@ from pathlib import Path
 
 from rich.console import Console
 
-from resnets import backends, curves, records
+from resnets import backends, curves, job, records
 from resnets.checkpoint import METRICS, TIMINGS, RunFolder, read_recipe
 from resnets.data import load
 from resnets.live import Frame
 from resnets.pace import Pace, Plan
 from resnets.preparation import prepare
-from resnets.recipe import steps_per_epoch
-from resnets.tracing import trace
 from resnets.training import Progress
-from resnets.weights import Config, load_config
+from resnets.weights import load_config
 
 IMAGES = Path(__file__).parent / "images"
 WIDTH = 76
 
 
 def plan_of(folder: Path) -> Plan:
-    """What the run's live view was given, as it stood at the end."""
-    recipe, config = read_recipe(folder), load_config(folder / "config.json")
-    logs = RunFolder(folder)
-    past = records.epochs(logs.records(METRICS), logs.records(TIMINGS), Progress())
-    steps = trace(config.architecture, recipe.size)
-    training, held = _images(folder, config)
+    """What the run's live view was given, with the epochs that it has ended since."""
+    recipe, logs = read_recipe(folder), RunFolder(folder)
+    architecture = load_config(folder / "config.json").architecture
+    network, data = prepare(architecture, recipe, load(recipe.data, size=recipe.size))
     backend = backends.load("torch")
-    session = backend.session(
-        backend.build(config.architecture), recipe, config.preprocessing, "cpu"
-    )
-    per_epoch = steps_per_epoch(recipe, training)
-    return Plan(
-        title=f"{config.architecture.name} on {recipe.data}, recipe {recipe.name}",
-        network=config.architecture.name,
-        parameters=steps.parameters,
-        multiply_adds=steps.multiply_adds,
-        device=session.device,
-        framework="torch",
-        precision=recipe.precision,
-        training_images=training,
-        validation_images=held,
-        epochs=recipe.epochs,
-        steps_per_epoch=per_epoch,
-        done_steps=0,
-        folder=str(folder),
-        history=past,
-    )
-
-
-def _images(folder: Path, config: Config) -> tuple[int, int]:
-    """How many images the run trained on, and how many it held out."""
-    recipe = read_recipe(folder)
-    dataset = load(recipe.data, size=recipe.size)
-    _, data = prepare(config.architecture, recipe, dataset)
-    return len(data.training), len(data.validation) if data.validation else 0
+    session = backend.session(backend.build(architecture), recipe, network.preprocessing, "cpu")
+    past = records.epochs(logs.records(METRICS), logs.records(TIMINGS), Progress())
+    task = job.Job(recipe=recipe, folder=folder)
+    return job.plan(task, recipe, network, data, session.device, Progress(), past)
 
 
 def main() -> None:

@@ -75,22 +75,26 @@ def run(job: Job, view: View) -> dict[str, Any]:
             return result
         model = backend.build(network.architecture, weights=network.weights)
         session = backend.session(model, recipe, network.preprocessing, job.device)
-        if state is not None:
-            session.restore(state.arrays)
-            if state.threads != session.threads:
-                view.note(
-                    f"the state was saved with {state.threads} threads and goes on with "
-                    f"{session.threads}: it will not be bit for bit the uninterrupted run"
-                )
-        progress = state.progress if state else Progress()
         whole = recipe.epochs * steps_per_epoch(recipe, len(training.training))
-        if progress.step > whole:
-            raise RunError(f"{job.folder}: its state is of step {progress.step}, beyond {whole}")
+        progress = _resume(state, session, whole, view) if state else Progress()
         past = records.epochs(folder.records(METRICS), folder.records(TIMINGS), progress)
         view.start(plan(job, recipe, network, training, session.device, progress, past))
         _Run(job, recipe, folder, session, view).follow(training, progress)
         _draw(folder, network, view)
         return _finish(job, backend, folder, dataset, recipe)
+
+
+def _resume(state: State, session: backends.Session, whole: int, view: View) -> Progress:
+    """Put the session where the state stands, of ``whole`` steps in all."""
+    if state.progress.step > whole:
+        raise RunError(f"the saved state is of step {state.progress.step}, beyond {whole}")
+    session.restore(state.arrays)
+    if state.threads != session.threads:
+        view.note(
+            f"the state was saved with {state.threads} threads and goes on with "
+            f"{session.threads}: it will not be bit for bit the uninterrupted run"
+        )
+    return state.progress
 
 
 @dataclass
