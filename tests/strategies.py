@@ -38,6 +38,61 @@ SMALL_ARCHITECTURES = [
     _network("before_bottleneck", Block(kind="bottleneck"), preactivation=True),
     _network("before_v1", Block(kind="bottleneck", stride_in="1x1"), preactivation=True),
     _network("before_option_a", Block(kind="basic", shortcut="padding"), preactivation=True),
+    _network("shift", Block(kind="shift", inner=11, squeeze=3)),
+    _network("shift_dilated", Block(kind="shift", inner=20), output_stride=1),
+    _network("highway", Block(kind="basic", gated=True)),
+    _network("highway_option_a", Block(kind="bottleneck", shortcut="padding", gated=True)),
+    _network("excited_inside", Block(kind="bottleneck", squeeze_ratio=0.3, squeeze_at="3x3")),
+    _network("group_norm", Block(kind="basic"), norm=Norm(kind="group", groups=2, epsilon=1e-4)),
+    _network("no_norm", Block(kind="bottleneck"), norm=Norm(kind="none"), bias=True),
+    _network(
+        "group_norm_deep",
+        Block(kind="basic"),
+        Stem(width=8, kernel=3, stride=2, deep=True),
+        norm=Norm(kind="group", groups=4),
+    ),
+    _network("leaky", Block(kind="basic", squeeze=3), activation="leaky_relu"),
+    _network("elu", Block(kind="bottleneck"), activation="elu"),
+    _network("silu", Block(kind="basic", squeeze=3), activation="silu"),
+    _network("gelu", Block(kind="bottleneck"), activation="gelu"),
+    _network("dilated_basic", Block(kind="basic"), output_stride=1),
+    _network("dilated_v1", Block(kind="bottleneck", stride_in="1x1"), output_stride=1),
+    _network(
+        "dilated_late",
+        Block(kind="bottleneck", inner=8, groups=2),
+        Stem(width=8, kernel=3, stride=2, pool=False),
+        output_stride=2,
+    ),
+    _network("regnet_x", Block(kind="bottleneck", inner=8, groups=2), naming="regnet"),
+    _network(
+        "regnet_y",
+        Block(kind="bottleneck", inner=8, groups=2, squeeze_ratio=0.25, squeeze_at="3x3"),
+        Stem(width=12, kernel=3, stride=2, pool=False),
+        naming="regnet",
+    ),
+    _network(
+        "regnet_odd",
+        Block(kind="bottleneck", squeeze=3, gated=True, shortcut="bare_projection"),
+        Stem(width=8, kernel=3, stride=1, pool=True),
+        naming="regnet",
+        activation="silu",
+        norm=Norm(kind="group", groups=2),
+        output_stride=2,
+    ),
+    _network(
+        "before_dilated",
+        Block(kind="basic"),
+        preactivation=True,
+        output_stride=1,
+        activation="gelu",
+    ),
+    _network(
+        "before_group_norm",
+        Block(kind="bottleneck", inner=4),
+        preactivation=True,
+        norm=Norm(kind="group", groups=4),
+    ),
+    _network("before_no_norm", Block(kind="basic"), preactivation=True, norm=Norm(kind="none")),
     _network(
         "before_groups",
         Block(kind="bottleneck", inner=8, groups=2),
@@ -58,16 +113,19 @@ SMALL_ARCHITECTURES = [
 ]
 
 
-def _blocks(width: int, channels: int, before: bool) -> st.SearchStrategy[Block]:
-    shortcuts = ["projection"] + (["padding"] if width >= channels else [])
-    shortcuts += [] if before else ["bare_projection", "average_projection"]
-    squeeze = st.none() if before else st.none() | st.integers(1, 4)
-    basic = st.builds(
-        Block,
-        kind=st.just("basic"),
-        inner=st.none() | st.integers(1, 8),
-        shortcut=st.sampled_from(shortcuts),
-        squeeze=squeeze,
+def _blocks(width: int, channels: int, before: bool, regnet: bool) -> st.SearchStrategy[Block]:
+    shortcuts = ["projection"]
+    shortcuts += ["padding"] if width >= channels and not regnet else []
+    shortcuts += [] if before else ["bare_projection"]
+    shortcuts += [] if before or regnet else ["average_projection"]
+    others = {
+        "shortcut": st.sampled_from(shortcuts),
+        "squeeze": st.none() if before else st.none() | st.integers(1, 4),
+        "gated": st.just(False) if before else st.booleans(),
+    }
+    kinds = ["basic"] if before else ["basic", "shift"]
+    plain = st.builds(
+        Block, kind=st.sampled_from(kinds), inner=st.none() | st.integers(1, 20), **others
     )
     bottleneck = st.integers(1, 4).flatmap(
         lambda groups: st.builds(
@@ -76,11 +134,20 @@ def _blocks(width: int, channels: int, before: bool) -> st.SearchStrategy[Block]
             inner=st.integers(1, 3).map(lambda n: n * groups),
             groups=st.just(groups),
             stride_in=st.sampled_from(["1x1", "3x3"]),
-            shortcut=st.sampled_from(shortcuts),
-            squeeze=squeeze,
+            **others,
         )
     )
-    return basic | bottleneck
+    inside = st.builds(
+        Block,
+        kind=st.just("bottleneck"),
+        inner=st.integers(1, 6),
+        squeeze_ratio=st.floats(0.6, 1),
+        squeeze_at=st.sampled_from(["3x3", "branch"]),
+        shortcut=st.sampled_from(shortcuts),
+    )
+    if regnet:
+        return bottleneck | inside
+    return plain | bottleneck if before else plain | bottleneck | inside
 
 
 @st.composite
@@ -95,7 +162,9 @@ def architectures(draw: st.DrawFn) -> Architecture:
             pool=st.booleans(),
         )
     )
-    channels, stages, before = stem.width, [], draw(st.booleans())
+    before = draw(st.booleans())
+    regnet = not before and draw(st.booleans())
+    channels, stages, reductions = stem.width, [], [stem.stride * (2 if stem.pool else 1)]
     for _ in range(draw(st.integers(1, 3))):
         width = draw(st.integers(1, 12))
         stages.append(
@@ -103,10 +172,12 @@ def architectures(draw: st.DrawFn) -> Architecture:
                 depth=draw(st.integers(1, 3)),
                 width=width,
                 stride=draw(st.integers(1, 3)),
-                block=draw(_blocks(width, channels, before)),
+                block=draw(_blocks(width, channels, before, regnet)),
             )
         )
         channels = width
+        reductions.append(reductions[-1] * stages[-1].stride)
+    averaged = any(stage.block.shortcut == "average_projection" for stage in stages)
     return Architecture(
         name=draw(st.text(max_size=8)),
         channels=draw(st.integers(1, 4)),
@@ -115,5 +186,13 @@ def architectures(draw: st.DrawFn) -> Architecture:
         stages=tuple(stages),
         preactivation=before,
         bias=draw(st.booleans()),
-        norm=Norm(epsilon=draw(st.floats(1e-6, 1e-2)), decay=draw(st.floats(0, 0.99))),
+        norm=Norm(
+            kind=draw(st.sampled_from(["batch", "group", "none"])),
+            epsilon=draw(st.floats(1e-6, 1e-2)),
+            decay=draw(st.floats(0, 0.99)),
+            groups=1,
+        ),
+        activation=draw(st.sampled_from(["relu", "leaky_relu", "elu", "silu", "gelu"])),
+        output_stride=None if averaged else draw(st.none() | st.sampled_from(reductions)),
+        naming="regnet" if regnet else "resnet",
     )

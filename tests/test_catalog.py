@@ -3,6 +3,7 @@
 import pytest
 
 from resnets import catalog
+from resnets.architecture import Architecture, Stage, Stem
 from resnets.errors import UnknownName
 from resnets.tracing import trace
 
@@ -101,6 +102,56 @@ TIMM = {
 @pytest.mark.parametrize("name", TIMM)
 def test_variants_against_timms_counts(name: str) -> None:
     assert round(trace(catalog.get(name), 224).parameters / 1e6, 1) == TIMM[name]
+
+
+# torchvision's num_params, and its _ops: billions of multiply-adds at 224 px, rounded.
+REGNETS = {
+    "regnet_x_400mf": (5_495_976, 0.414),
+    "regnet_x_800mf": (7_259_656, 0.8),
+    "regnet_x_1_6gf": (9_190_136, 1.603),
+    "regnet_x_3_2gf": (15_296_552, 3.177),
+    "regnet_x_8gf": (39_572_648, 7.995),
+    "regnet_x_16gf": (54_278_536, 15.941),
+    "regnet_x_32gf": (107_811_560, 31.736),
+    "regnet_y_400mf": (4_344_144, 0.402),
+    "regnet_y_800mf": (6_432_512, 0.834),
+    "regnet_y_1_6gf": (11_202_430, 1.612),
+    "regnet_y_3_2gf": (19_436_338, 3.176),
+    "regnet_y_8gf": (39_381_472, 8.473),
+    "regnet_y_16gf": (83_590_140, 15.912),
+    "regnet_y_32gf": (145_046_770, 32.28),
+    "regnet_y_128gf": (644_812_894, 127.518),
+}
+
+
+@pytest.mark.parametrize("name", REGNETS)
+def test_regnets_against_torchvisions_counts(name: str) -> None:
+    steps = trace(catalog.get(name), 224)
+    assert (steps.parameters, round(steps.multiply_adds / 1e9, 3)) == REGNETS[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    [
+        ("cifar_shiftresnet20_6x", 0.19),
+        ("cifar_shiftresnet56_6x", 0.58),
+        ("cifar_shiftresnet110_6x", 1.18),
+    ],
+)
+def test_shift_networks_against_their_paper(name: str, millions: float) -> None:
+    """Wu et al. 2018, Table 2, at expansion 6."""
+    assert round(trace(catalog.get(name), 32).parameters / 1e6, 2) == millions
+
+
+def test_the_chapters_groups_are_the_width_of_a_group() -> None:
+    block = catalog.chapter_resnext_block(32, 16, 1)
+    assert block.groups == 2
+    # The chapter's cell: ResNeXtBlock(32, 16, 1) on 32 channels has 6,944 parameters.
+    a = Architecture(
+        stages=(Stage(depth=1, width=32, block=block),), stem=Stem(width=32), bias=True
+    )
+    inside = [layer for layer in trace(a, 32).layers if layer.block]
+    assert sum(layer.parameters for layer in inside) == 6_944
 
 
 def test_the_chapters_network_is_the_chapters() -> None:

@@ -107,6 +107,7 @@ def test_json_is_exact_and_adds_up():
         "inputs": ["layer1.2.relu"],
         "shape": [128, 20, 20],
         "kernel": 1,
+        "dilation": 1,
         "stride": 2,
         "padding": 0,
         "groups": 1,

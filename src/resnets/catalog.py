@@ -5,7 +5,8 @@
 ``resnet50d`` are ResNet-C and -D. ``*_small`` are the same stages behind a stem for small images
 (3×3, stride 1, no pool). ``cifar_*`` are the papers' networks for CIFAR, with option A's padded
 shortcuts; ``*_projection`` with option B's. ``chapter_*`` are the dialect of *Dive into Deep
-Learning*: convolutions with biases and no norm on the shortcut's 1×1 convolution.
+Learning*: convolutions with biases and no norm on the shortcut's 1×1 convolution; its
+``ResNeXtBlock`` has that norm, and groups of a stated width. ``*_gn`` have group norms.
 """
 
 import difflib
@@ -88,6 +89,34 @@ EXCITED = {
 CIFAR_RESNEXTS = {
     "cifar_resnext29_8x64d": (8, 64),
     "cifar_resnext29_16x64d": (16, 64),
+}
+
+# Radosavovic et al. 2020, Tables 3 and 4, as torchvision names and builds them: depths, widths,
+# width of a group; Y squeezes to a quarter of a block's input.
+REGNETS = {
+    "regnet_x_400mf": ((1, 2, 7, 12), (32, 64, 160, 400), 16),
+    "regnet_x_800mf": ((1, 3, 7, 5), (64, 128, 288, 672), 16),
+    "regnet_x_1_6gf": ((2, 4, 10, 2), (72, 168, 408, 912), 24),
+    "regnet_x_3_2gf": ((2, 6, 15, 2), (96, 192, 432, 1008), 48),
+    "regnet_x_8gf": ((2, 5, 15, 1), (80, 240, 720, 1920), 120),
+    "regnet_x_16gf": ((2, 6, 13, 1), (256, 512, 896, 2048), 128),
+    "regnet_x_32gf": ((2, 7, 13, 1), (336, 672, 1344, 2520), 168),
+    "regnet_y_400mf": ((1, 3, 6, 6), (48, 104, 208, 440), 8),
+    "regnet_y_800mf": ((1, 3, 8, 2), (64, 144, 320, 784), 16),
+    "regnet_y_1_6gf": ((2, 6, 17, 2), (48, 120, 336, 888), 24),
+    "regnet_y_3_2gf": ((2, 5, 13, 1), (72, 216, 576, 1512), 24),
+    "regnet_y_8gf": ((2, 4, 10, 1), (224, 448, 896, 2016), 56),
+    "regnet_y_16gf": ((2, 4, 11, 1), (224, 448, 1232, 3024), 112),
+    "regnet_y_32gf": ((2, 5, 12, 1), (232, 696, 1392, 3712), 232),
+    "regnet_y_128gf": ((2, 7, 17, 1), (528, 1056, 2904, 7392), 264),
+}
+
+# Wu et al. 2018, section 4.1: ResNet's CIFAR networks with shift blocks; layers, expansion. The
+# layers count the 3×3 convolutions that the shifts replace.
+SHIFTS = {
+    "cifar_shiftresnet20_6x": (20, 6),
+    "cifar_shiftresnet56_6x": (56, 6),
+    "cifar_shiftresnet110_6x": (110, 6),
 }
 
 # Ours, for small grey images on a laptop: blocks a stage, widths of the stages.
@@ -204,6 +233,70 @@ def _cifar_resnext(groups: int, group_width: int) -> Architecture:
     return Architecture(stem=SMALL_STEM, stages=stages, classes=10)
 
 
+def _regnet(
+    depths: tuple[int, ...], widths: tuple[int, ...], group_width: int, squeezed: bool
+) -> Architecture:
+    stages = tuple(
+        Stage(
+            depth=depth,
+            width=width,
+            stride=2,
+            block=Block(
+                kind="bottleneck",
+                inner=width,
+                groups=width // min(group_width, width),
+                squeeze_ratio=0.25 if squeezed else None,
+                squeeze_at="3x3" if squeezed else "branch",
+            ),
+        )
+        for depth, width in zip(depths, widths, strict=True)
+    )
+    stem = Stem(width=32, kernel=3, stride=2, pool=False)
+    return Architecture(stem=stem, stages=stages, naming="regnet")
+
+
+def _shifted(layers: int, expansion: int) -> Architecture:
+    plain = _cifar(layers, "projection")
+    stages = tuple(
+        replace(stage, block=Block(kind="shift", inner=expansion * stage.width))
+        for stage in plain.stages
+    )
+    return replace(plain, stages=stages)
+
+
+def _gated(architecture: Architecture) -> Architecture:
+    """He et al. 2016, section 3.1: "exclusive gating", the gate of Highway Networks."""
+    stages = tuple(
+        replace(stage, block=replace(stage.block, gated=True)) for stage in architecture.stages
+    )
+    return replace(architecture, stages=stages)
+
+
+def _group_normed(architecture: Architecture) -> Architecture:
+    """Wu and He 2018, Table 1: 32 groups."""
+    return replace(architecture, norm=replace(architecture.norm, kind="group", groups=32))
+
+
+def chapter_resnext_block(width: int, groups: int, multiplier: float = 1.0) -> Block:
+    """Give the chapter's ``ResNeXtBlock(width, groups, multiplier)``.
+
+    Its ``groups`` is the number of channels in a group, not of groups: it gives
+    ``inner // groups`` to its convolution as the number of groups.
+    """
+    inner = round(width * multiplier)
+    return Block(kind="bottleneck", inner=inner, groups=inner // groups)
+
+
+def _chapter_resnext() -> Architecture:
+    """The chapter's blocks where its ResNet-18 has ``Residual``; the chapter stops at the block."""
+    plain = _chapter()
+    stages = tuple(
+        replace(stage, block=chapter_resnext_block(stage.width, groups=16))
+        for stage in plain.stages
+    )
+    return replace(plain, stages=stages)
+
+
 def _slim(depth: int, widths: tuple[int, ...]) -> Architecture:
     stages = tuple(
         Stage(depth=depth, width=width, stride=1 if i == 0 else 2) for i, width in enumerate(widths)
@@ -220,6 +313,8 @@ def _entries() -> dict[str, Callable[[], Architecture]]:
             entries[f"{name}_v1"] = lambda k=kind, d=depths: _strided_in_1x1(_resnet(k, d))
         entries[f"{name}c"] = lambda k=kind, d=depths: _deep_stemmed(_resnet(k, d))
         entries[f"{name}d"] = lambda k=kind, d=depths: _averaged(_resnet(k, d))
+        if kind == "bottleneck":
+            entries[f"{name}_gn"] = lambda k=kind, d=depths: _group_normed(_resnet(k, d))
         entries[f"{name}_small"] = lambda k=kind, d=depths: _small(_resnet(k, d))
     for name, (kind, depths) in PREACTIVATIONS.items():
         entries[name] = lambda k=kind, d=depths: _preactivated(_resnet(k, d))
@@ -236,11 +331,19 @@ def _entries() -> dict[str, Callable[[], Architecture]]:
         entries[name] = lambda k=kind, d=depth: _cifar_preactivation(k, d)
     for name, (depth, factor) in WRNS.items():
         entries[name] = lambda d=depth, f=factor: _cifar_preactivation("basic", d, f)
+    for name, (depths, widths, group_width) in REGNETS.items():
+        entries[name] = lambda d=depths, w=widths, g=group_width, y="_y_" in name: _regnet(
+            d, w, g, squeezed=y
+        )
+    for name, (layers, expansion) in SHIFTS.items():
+        entries[name] = lambda n=layers, e=expansion: _shifted(n, e)
+    entries["cifar_highway110"] = lambda: _gated(_cifar(110, "projection"))
     for name, (groups, width) in CIFAR_RESNEXTS.items():
         entries[name] = lambda g=groups, w=width: _cifar_resnext(g, w)
     for name, (depth, widths) in SLIM.items():
         entries[name] = lambda d=depth, w=widths: _slim(d, w)
     entries["chapter_resnet18"] = _chapter
+    entries["chapter_resnext26"] = _chapter_resnext
     return entries
 
 

@@ -119,7 +119,8 @@ def _fitted(table: Table, limit: int) -> _Shown:
 
 def _measured(columns: tuple[Column, ...], lines: Sequence[Row | Rule], gap: int) -> _Shown:
     titles = tuple(column.title for column in columns)
-    rows = (line.cells for line in lines if isinstance(line, Row))
+    # A heading, which has nothing beside it, may reach over the next columns.
+    rows = (line.cells for line in lines if isinstance(line, Row) and any(line.cells[1:]))
     widths = tuple(max(map(len, cells)) for cells in zip(*chain([titles], rows), strict=True))
     return _Shown(columns, lines, widths, gap)
 

@@ -50,7 +50,7 @@ def initial_weights(
 
 def last_scales(steps: Trace) -> frozenset[str]:
     """Names of the scales that end the residual branches: of the norms that sums read first."""
-    ends = [layer.inputs[0] for layer in steps.layers if layer.operation == "add"]
+    ends = [layer.inputs[0] for layer in steps.layers if layer.operation in ("add", "gated_add")]
     # An excited branch ends in a scaling; what can be zeroed is what is scaled.
     scaled = {layer.name: layer.inputs[0] for layer in steps.layers if layer.operation == "scale"}
     return frozenset(f"{scaled.get(name, name)}.weight" for name in ends)
@@ -63,6 +63,8 @@ def _draw(tensor: Tensor, fan_in: int, seed: int, scheme: Scheme, operation: str
             return np.ones(tensor.shape, np.float32)
         case "shift" | "mean":
             return np.zeros(tensor.shape, np.float32)
+        case "gate_bias":  # at first the shortcut weighs more: Srivastava et al. 2015, section 2.2
+            return np.full(tensor.shape, -1, np.float32)
         case "kernel" if scheme == "he":
             fan_out = tensor.shape[0] * tensor.shape[2] * tensor.shape[3]
             values = generator.standard_normal(tensor.shape, np.float32)

@@ -15,12 +15,17 @@ from typing import Literal
 
 from resnets.architecture import Architecture
 
-Role = Literal["kernel", "dense", "bias", "scale", "shift", "mean", "variance"]
+Role = Literal["kernel", "dense", "bias", "gate_bias", "scale", "shift", "mean", "variance"]
 Operation = Literal[
     "input",
     "convolution",
     "norm",
+    "group_norm",
     "relu",
+    "leaky_relu",
+    "elu",
+    "silu",
+    "gelu",
     "max_pool",
     "average_pool",
     "mean_pool",
@@ -29,6 +34,8 @@ Operation = Literal[
     "dense",
     "sigmoid",
     "scale",
+    "shift",
+    "gated_add",
 ]
 
 
@@ -63,7 +70,7 @@ class Layer:
         inputs: names of the layers it reads, in order.
         shape: of its output for one image: (channels, height, width), or (features,).
         tensors: its parameters and running statistics.
-        kernel, stride, padding, groups: of convolutions and max-pools.
+        kernel, stride, padding, groups, dilation: of convolutions, shifts, pools and group norms.
         multiply_adds: of convolutions and dense layers for one image; 0 elsewhere.
     """
 
@@ -78,6 +85,7 @@ class Layer:
     stride: int = 1
     padding: int = 0
     groups: int = 1
+    dilation: int = 1
     multiply_adds: int = 0
 
     @property
@@ -131,9 +139,9 @@ class Trace:
     def kept(self) -> frozenset[str]:
         """Names of the layers whose output a training step keeps for the backward pass.
 
-        Convolutions, norms, pools, dense layers and scalings keep what they read, a ReLU or a
-        sigmoid what it puts out; sums and means keep nothing. An array kept by two layers counts
-        once.
+        Convolutions, norms, pools, dense layers, scalings, gated sums, SiLU and GELU keep what
+        they read, the other activations and a sigmoid what they put out; sums, means and shifts
+        keep nothing. An array kept by two layers counts once.
         """
         return frozenset(name for layer in self.layers for name in _kept(layer))
 
@@ -148,8 +156,20 @@ class Trace:
         return sum(layer.activation for layer in self.layers if layer.operation == "convolution")
 
 
+READ_AGAIN = frozenset[Operation](
+    [
+        *("convolution", "norm", "group_norm", "max_pool", "average_pool", "dense", "scale"),
+        *("gated_add", "silu", "gelu"),
+    ]
+)
+"""Operations whose backward pass reads what they read."""
+
+PUT_OUT = frozenset[Operation](["relu", "leaky_relu", "elu", "sigmoid"])
+"""Operations whose backward pass reads what they put out."""
+
+
 def _kept(layer: Layer) -> tuple[str, ...]:
     """Names of the layers whose output the backward pass of ``layer`` reads."""
-    if layer.operation in ("convolution", "norm", "max_pool", "average_pool", "dense", "scale"):
+    if layer.operation in READ_AGAIN:
         return layer.inputs
-    return (layer.name,) if layer.operation in ("relu", "sigmoid") else ()
+    return (layer.name,) if layer.operation in PUT_OUT else ()

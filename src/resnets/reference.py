@@ -4,6 +4,7 @@ It executes the trace of an architecture, one readable function an operation, in
 precision the weights and images have (tests use float64). It is slow and meant to be.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -70,6 +71,8 @@ def forward(
             result.statistics.update(zip(names, statistics, strict=True))
         elif layer.operation == "norm":
             output = norm(inputs[0], own, architecture.norm.epsilon)
+        elif layer.operation == "group_norm":
+            output = group_norm(inputs[0], own, layer.groups, architecture.norm.epsilon)
         elif layer.operation == "input":
             output = images
         else:
@@ -82,9 +85,16 @@ def _apply(layer: Layer, inputs: Sequence[Array], own: Sequence[Array]) -> Array
     match layer.operation:
         case "convolution":
             bias = own[1] if len(own) > 1 else None
-            return convolution(inputs[0], own[0], bias, layer.stride, layer.padding, layer.groups)
-        case "relu":
-            return np.maximum(inputs[0], 0)
+            return convolution(
+                inputs[0], own[0], bias, layer.stride, layer.padding, layer.groups, layer.dilation
+            )
+        case "relu" | "leaky_relu" | "elu" | "silu" | "gelu":
+            return activation(inputs[0], layer.operation)
+        case "shift":
+            return shift(inputs[0], layer.dilation)
+        case "gated_add":
+            branch, shortcut, gate = inputs
+            return gate * branch + (1 - gate) * shortcut
         case "max_pool":
             return max_pool(inputs[0], layer.kernel, layer.stride, layer.padding)
         case "pad_shortcut":
@@ -106,12 +116,19 @@ def _apply(layer: Layer, inputs: Sequence[Array], own: Sequence[Array]) -> Array
 
 
 def convolution(
-    x: Array, kernel: Array, bias: Array | None, stride: int, padding: int, groups: int
+    x: Array,
+    kernel: Array,
+    bias: Array | None,
+    stride: int,
+    padding: int,
+    groups: int,
+    dilation: int = 1,
 ) -> Array:
     """Cross-correlate ``x`` with ``kernel`` [out, in / groups, k, k], zero padding on all sides."""
-    size = kernel.shape[2]
+    reach = dilation * (kernel.shape[2] - 1) + 1
     padded = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
-    windows = sliding_window_view(padded, (size, size), axis=(2, 3))[:, :, ::stride, ::stride]
+    windows = sliding_window_view(padded, (reach, reach), axis=(2, 3))
+    windows = windows[:, :, ::stride, ::stride, ::dilation, ::dilation]
     parts = [
         np.einsum("nchwij,ocij->nohw", part, weights, optimize=True)
         for part, weights in zip(
@@ -120,6 +137,42 @@ def convolution(
     ]
     y = np.concatenate(parts, axis=1)
     return y if bias is None else y + bias[:, None, None]
+
+
+def activation(x: Array, kind: str) -> Array:
+    """ReLU; leaky with slope 0.01; ELU with alpha 1; x * sigmoid(x); x * Phi(x)."""
+    match kind:
+        case "relu":
+            return np.maximum(x, 0)
+        case "leaky_relu":
+            return np.where(x >= 0, x, 0.01 * x)
+        case "elu":
+            return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
+        case "silu":
+            return x / (1 + np.exp(-x))
+        case _:
+            return (x * (1 + _erf(x / math.sqrt(2))) / 2).astype(x.dtype)
+
+
+_erf = np.vectorize(math.erf, otypes=[np.float64])
+
+
+def shift(x: Array, reach: int) -> Array:
+    """Move channels by ``reach`` pixels, zeros coming in: Wu et al. 2018, equation 3.
+
+    The channels are nine equal runs, one for each direction of a 3×3 window in row order; the
+    window's offset (-1, -1) reads the pixel above to the left. What remains beyond nine equal
+    runs stays in place.
+    """
+    _, channels, height, width = x.shape
+    padded = np.pad(x, ((0, 0), (0, 0), (reach, reach), (reach, reach)))
+    y = x.copy()
+    run = channels // 9
+    for k in range(9):
+        row, column = reach * (k // 3), reach * (k % 3)
+        own = slice(k * run, (k + 1) * run)
+        y[:, own] = padded[:, own, row : row + height, column : column + width]
+    return y
 
 
 def norm(x: Array, own: Sequence[Array], epsilon: float) -> Array:
@@ -142,6 +195,14 @@ def batch_norm(
         keep * running_variance + (1 - keep) * unbiased,
     )
     return norm(x, (scale, shift, mean, variance), architecture.norm.epsilon), statistics
+
+
+def group_norm(x: Array, own: Sequence[Array], groups: int, epsilon: float) -> Array:
+    """Normalise each image's groups of channels; ``own`` is scale and shift (Wu and He 2018)."""
+    scale, shift_by = (v[:, None, None] for v in own)
+    grouped = x.reshape(len(x), groups, -1)
+    mean, variance = grouped.mean(axis=2, keepdims=True), grouped.var(axis=2, keepdims=True)
+    return ((grouped - mean) / np.sqrt(variance + epsilon)).reshape(x.shape) * scale + shift_by
 
 
 def max_pool(x: Array, size: int, stride: int, padding: int) -> Array:

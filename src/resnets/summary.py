@@ -3,6 +3,7 @@
 Both come from the architecture alone; no framework is needed. Megabytes are 10⁶ bytes.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,15 @@ if TYPE_CHECKING:
 
     from resnets.columns import Row, Rule
 
-SPOKEN = {"max_pool": "max-pool", "mean_pool": "mean-pool", "pad_shortcut": "pad shortcut"}
+SPOKEN = {
+    "max_pool": "max-pool",
+    "mean_pool": "mean-pool",
+    "average_pool": "average-pool",
+    "pad_shortcut": "pad shortcut",
+    "group_norm": "group norm",
+    "gated_add": "gated add",
+    "leaky_relu": "leaky relu",
+}
 """Operations whose name in a table is not their name in JSON."""
 
 
@@ -112,10 +121,12 @@ def shape_text(shape: Sequence[int]) -> str:
 def natural_size(architecture: Architecture) -> int:
     """Pixels a side of the images a network is made for.
 
-    224 behind a stem that shrinks them to a quarter; else Fashion-MNIST's 28 for grey images and
-    CIFAR's 32 for coloured ones.
+    224 for a network that shrinks them 32 times, as all for ImageNet do; else Fashion-MNIST's 28
+    for grey images and CIFAR's 32 for coloured ones.
     """
-    if architecture.stem.stride * (2 if architecture.stem.pool else 1) >= 4:
+    a = architecture
+    strides = (a.stem.stride, 2 if a.stem.pool else 1, *(stage.stride for stage in a.stages))
+    if math.prod(strides) >= 32:
         return 224
     return 28 if architecture.channels == 1 else 32
 
@@ -154,6 +165,7 @@ def _layer_json(layer: Layer, kept: bool) -> dict[str, Any]:
         "inputs": list(layer.inputs),
         "shape": list(layer.shape),
         "kernel": layer.kernel,
+        "dilation": layer.dilation,
         "stride": layer.stride,
         "padding": layer.padding,
         "groups": layer.groups,
@@ -201,10 +213,12 @@ def _row(layer: Layer, name: str, kept: bool) -> "Row":
 def _operation_text(layer: Layer) -> str:
     """Say what a layer does: ``convolution 3×3 /2, 32 groups``."""
     text = SPOKEN.get(layer.operation, layer.operation)
-    if layer.operation in ("convolution", "max_pool"):
+    if layer.operation in ("convolution", "max_pool", "average_pool"):
         text += f" {layer.kernel}×{layer.kernel}"
     if layer.stride > 1:
         text += f" /{layer.stride}"
+    if layer.dilation > 1:
+        text += f" *{layer.dilation}"
     return f"{text}, {layer.groups} groups" if layer.groups > 1 else text
 
 

@@ -1,8 +1,7 @@
 """From an architecture to its layers: what follows from the description alone."""
 
 import operator
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from resnets.architecture import Architecture, Stage
 from resnets.errors import InvalidDescription, Problem
@@ -31,63 +30,147 @@ def tensors(architecture: Architecture) -> tuple[Tensor, ...]:
     return tuple(t for layer in trace(architecture, 32).layers for t in layer.tensors)
 
 
-def blocks(stage: Stage, channels: int) -> Iterator[tuple[int, int, bool]]:
-    """Yield (channels in, stride, whether the shortcut changes the shape) of a stage's blocks."""
-    for i in range(stage.depth):
-        stride = stage.stride if i == 0 else 1
-        yield channels, stride, stride != 1 or channels != stage.width
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a block stands.
+
+    Attributes:
+        channels: that it reads.
+        stride: 1 but for a stage's first block.
+        dilations: of its first and of its second 3×3 convolution.
+        changes: whether its shortcut changes the shape.
+    """
+
+    channels: int
+    stride: int
+    dilations: tuple[int, int]
+    changes: bool
+
+
+def places(architecture: Architecture) -> tuple[tuple[Place, ...], ...]:
+    """Give every stage's blocks the place where they stand.
+
+    A stage that would shrink the maps beyond the output stride dilates instead: its first block's
+    first 3×3 still as the stage before, all later ones by the stride it forgoes.
+    """
+    stem = architecture.stem
+    channels, dilation = stem.width, 1
+    reduction = stem.stride * (2 if stem.pool else 1)
+    limit = architecture.output_stride
+    found: list[tuple[Place, ...]] = []
+    for stage in architecture.stages:
+        stride, before = stage.stride, dilation
+        if limit is not None and reduction >= limit:
+            stride, dilation = 1, dilation * stage.stride
+        reduction *= stride
+        first = Place(
+            channels=channels,
+            stride=stride,
+            dilations=(before, dilation),
+            changes=stride != 1 or channels != stage.width,
+        )
         channels = stage.width
+        later = Place(channels=channels, stride=1, dilations=(dilation, dilation), changes=False)
+        found.append((first, *[later] * (stage.depth - 1)))
+    return tuple(found)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class Convolution:
+    """One of a block's convolutions: channels put out, and the rest as ``Layer`` has it."""
+
+    width: int
+    kernel: int
+    stride: int = 1
+    groups: int = 1
+    dilation: int = 1
+
+
+def convolutions(stage: Stage, place: Place) -> tuple[Convolution, ...]:
+    """List the convolutions of a block's branch."""
+    block, width, stride = stage.block, stage.width, place.stride
+    inner = block.inner_width(width)
+    first, second = place.dilations
+    if block.kind == "basic":
+        return (
+            Convolution(width=inner, kernel=3, stride=stride, dilation=first),
+            Convolution(width=width, kernel=3, dilation=second),
+        )
+    if block.kind == "shift":
+        narrow = Convolution(width=inner, kernel=1)
+        return narrow, Convolution(width=width, kernel=1, stride=stride)
+    in_1x1, in_3x3 = (stride, 1) if block.stride_in == "1x1" else (1, stride)
+    return (
+        Convolution(width=inner, kernel=1, stride=in_1x1),
+        Convolution(width=inner, kernel=3, stride=in_3x3, groups=block.groups, dilation=first),
+        Convolution(width=width, kernel=1),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Names:
-    """Canonical names of a family's parts; stages and blocks are counted into the templates."""
+    """Canonical names of a family's parts; stages, blocks and convolutions are counted in."""
 
     stem: str
-    stem_norm: str
-    stem_relu: str
-    pool: str
+    stem_norm: str = ""
+    stem_activation: str = ""
+    pool: str = "maxpool"
     block: str
+    convolution: str = "conv{k}"
     norm: str
-    projection: str
-    projection_norm: str
-    last_norm: str
-    last_relu: str
-    mean_pool: str
-    dense: str
+    activation: str = "{act}{k}"
+    excitation: str = "se"
+    projection: str = "downsample.0"
+    projection_norm: str = ""
+    last_norm: str = ""
+    last_activation: str = ""
+    mean_pool: str = "avgpool"
+    dense: str = "fc"
 
 
-# torchvision's and timm's ``resnet``.
 RESNET = Names(
     stem="conv1",
     stem_norm="bn1",
-    stem_relu="relu",
-    pool="maxpool",
+    stem_activation="{act}",
     block="layer{stage}.{block}",
-    norm="bn",
-    projection="downsample.0",
+    norm="bn{k}",
     projection_norm="downsample.1",
-    last_norm="",
-    last_relu="",
-    mean_pool="avgpool",
-    dense="fc",
 )
+"""torchvision's and timm's ``resnet``."""
 
-# timm's ``resnetv2``; stages count from 0 there.
 RESNET_V2 = Names(
     stem="stem.conv",
-    stem_norm="",
-    stem_relu="",
     pool="stem.pool",
     block="stages.{stage0}.blocks.{block}",
-    norm="norm",
+    norm="norm{k}",
     projection="downsample.conv",
-    projection_norm="",
     last_norm="norm",
-    last_relu="relu",
+    last_activation="{act}",
     mean_pool="head.global_pool",
     dense="head.fc",
 )
+"""timm's ``resnetv2``; stages count from 0 there."""
+
+REGNET = Names(
+    stem="stem.0",
+    stem_norm="stem.1",
+    stem_activation="stem.2",
+    block="trunk_output.block{stage}.block{stage}-{block}",
+    convolution="f.{letter}.0",
+    norm="f.{letter}.1",
+    activation="f.{letter}.2",
+    excitation="f.se",
+    projection="proj.0",
+    projection_norm="proj.1",
+)
+"""torchvision's ``regnet``."""
+
+
+def names_of(architecture: Architecture) -> Names:
+    """Give the names of an architecture's family."""
+    if architecture.preactivation:
+        return RESNET_V2
+    return REGNET if architecture.naming == "regnet" else RESNET
 
 
 @dataclass
@@ -102,77 +185,82 @@ class _Tracer:
 
     @property
     def names(self) -> Names:
-        return RESNET_V2 if self.architecture.preactivation else RESNET
+        return names_of(self.architecture)
 
     def run(self) -> Trace:
         a, names = self.architecture, self.names
         x = self.put("input", "input", (), self.input_shape)
         x = self.stem(x)
         if not a.preactivation:
-            x = self.relu(names.stem_relu, self.norm(names.stem_norm, x))
+            x = self.activation(names.stem_activation, self.norm(names.stem_norm, x))
         if a.stem.pool:
             x = self.max_pool(names.pool, x)
-        channels = a.stem.width
-        for i, stage in enumerate(a.stages):
+        for i, (stage, row) in enumerate(zip(a.stages, places(a), strict=True)):
             self.part = f"stage{i + 1}"
-            for j, (_, stride, changes) in enumerate(blocks(stage, channels)):
+            for j, place in enumerate(row):
                 self.inside = names.block.format(stage=i + 1, stage0=i, block=j)
                 block = self.block_before if a.preactivation else self.block_after
-                x = block(f"{self.inside}.", x, stage, stride, changes)
-            channels = stage.width
+                x = block(f"{self.inside}.", x, stage, place)
         self.part, self.inside = "head", ""
+        channels = a.stages[-1].width
         if a.preactivation:
-            x = self.relu(names.last_relu, self.norm(names.last_norm, x))
+            x = self.activation(names.last_activation, self.norm(names.last_norm, x))
         x = self.put(names.mean_pool, "mean_pool", (x,), (channels,))
         # The last layer; pre-activation networks have it as a 1×1 convolution, as timm.
-        self.dense(names.dense, x, channels, a.classes, (1, 1) if a.preactivation else ())
+        self.dense(names.dense, x, a.classes, (1, 1) if a.preactivation else ())
         return Trace(a, tuple(self.layers.values()))
 
     def stem(self, x: str) -> str:
         """One convolution, or ResNet-C's three: T. He et al. 2018, Figure 2b."""
         stem, name = self.architecture.stem, self.names.stem
+        whole = Convolution(width=stem.width, kernel=stem.kernel, stride=stem.stride)
         if not stem.deep:
-            return self.convolution(name, x, stem.width, stem.kernel, stem.stride)
-        for k, stride in ((0, stem.stride), (3, 1)):  # a sequence: convolution, norm, ReLU, …
-            x = self.convolution(f"{name}.{k}", x, stem.width // 2, 3, stride)
-            x = self.relu(f"{name}.{k + 2}", self.norm(f"{name}.{k + 1}", x))
-        return self.convolution(f"{name}.6", x, stem.width, 3, 1)
+            return self.convolution(name, x, whole)
+        first = replace(whole, width=stem.width // 2)
+        # A sequence: convolution, norm, activation, convolution, …
+        for k, plan in ((0, first), (3, replace(first, stride=1))):
+            x = self.convolution(f"{name}.{k}", x, plan)
+            x = self.activation(f"{name}.{k + 2}", self.norm(f"{name}.{k + 1}", x))
+        return self.convolution(f"{name}.6", x, replace(whole, stride=1))
 
-    def block_after(self, at: str, x: str, stage: Stage, stride: int, changes: bool) -> str:
+    def block_after(self, at: str, x: str, stage: Stage, place: Place) -> str:
         """ReLU after the sum: He et al. 2015, Figures 2 and 5; Xie et al. 2016, Figure 3(c)."""
-        norm, plan = self.names.norm, _convolutions(stage, stride)
-        y = x
-        for k, (width, kernel, s, groups) in enumerate(plan, 1):
-            y = self.convolution(f"{at}conv{k}", y, width, kernel, s, groups)
-            y = self.norm(f"{at}{norm}{k}", y)
-            if k < len(plan):
-                y = self.relu(f"{at}relu{k}", y)
-        if stage.block.squeeze is not None:
-            y = self.excited(f"{at}se", y, stage.block.squeeze)
-        shortcut = self.shortcut(at, x, stage, stride) if changes else x
-        return self.relu(f"{at}relu", self.add(f"{at}add", y, shortcut))
+        names, plans, block, y = self.names, convolutions(stage, place), stage.block, x
+        for k, plan in enumerate(plans, 1):
+            if block.kind == "shift" and k == 2:
+                y = self.shift(f"{at}shift", y, place.dilations[0])
+            y = self.convolution(at + _counted(names.convolution, k), y, plan)
+            y = self.norm(at + _counted(names.norm, k), y)
+            if k < len(plans):
+                y = self.activation(at + _counted(names.activation, k), y)
+            if plan.kernel == 3 and block.squeeze_at == "3x3":
+                y = self.excited(at + names.excitation, y, block.squeezed_width(place.channels))
+        if block.squeeze_at == "branch":
+            y = self.excited(at + names.excitation, y, block.squeezed_width(place.channels))
+        shortcut = self.shortcut(at, x, stage, place)
+        if block.gated:
+            y = self.gated(at, x, y, shortcut, place.stride)
+        else:
+            y = self.put(f"{at}add", "add", (y, shortcut), self.layers[y].shape)
+        last = "activation" if names is REGNET else "{act}"
+        return self.activation(at + last, y)
 
-    def excited(self, at: str, x: str, squeeze: int) -> str:
-        """Scale each channel by what the means of all say: Hu et al. 2017, Figure 3."""
-        width = self.layers[x].shape[0]
-        s = self.put(f"{at}.mean", "mean_pool", (x,), (width,))
-        s = self.relu(f"{at}.relu", self.dense(f"{at}.fc1", s, width, squeeze, (1, 1)))
-        s = self.dense(f"{at}.fc2", s, squeeze, width, (1, 1))
-        s = self.put(f"{at}.sigmoid", "sigmoid", (s,), (width,))
-        return self.put(f"{at}.scale", "scale", (x, s), self.layers[x].shape)
-
-    def block_before(self, at: str, x: str, stage: Stage, stride: int, changes: bool) -> str:
+    def block_before(self, at: str, x: str, stage: Stage, place: Place) -> str:
         """ReLU before each convolution: He et al. 2016, Figures 1(b) and 4(e)."""
-        norm, y, activated = self.names.norm, x, x
-        for k, (width, kernel, s, groups) in enumerate(_convolutions(stage, stride), 1):
-            y = self.relu(f"{at}relu{k}", self.norm(f"{at}{norm}{k}", y))
+        names, y, activated = self.names, x, x
+        for k, plan in enumerate(convolutions(stage, place), 1):
+            y = self.norm(at + _counted(names.norm, k), y)
+            y = self.activation(at + _counted(names.activation, k), y)
             activated = y if k == 1 else activated
-            y = self.convolution(f"{at}conv{k}", y, width, kernel, s, groups)
-        shortcut = self.shortcut(at, activated, stage, stride) if changes else x
-        return self.add(f"{at}add", y, shortcut)
+            y = self.convolution(at + _counted(names.convolution, k), y, plan)
+        shortcut = self.shortcut(at, activated, stage, place) if place.changes else x
+        return self.put(f"{at}add", "add", (y, shortcut), self.layers[y].shape)
 
-    def shortcut(self, at: str, x: str, stage: Stage, stride: int) -> str:
+    def shortcut(self, at: str, x: str, stage: Stage, place: Place) -> str:
         """He et al. 2015, section 4.1: option A pads with zeros, option B projects."""
+        if not place.changes:
+            return x
+        stride = place.stride
         if stage.block.shortcut == "padding":
             _, height, width = self.layers[x].shape
             shape = (stage.width, _reduced(height, stride), _reduced(width, stride))
@@ -180,7 +268,8 @@ class _Tracer:
         if stage.block.shortcut == "average_projection":
             return self.average_projection(f"{at}downsample", x, stage.width, stride)
         names = self.names
-        y = self.convolution(f"{at}{names.projection}", x, stage.width, 1, stride)
+        plan = Convolution(width=stage.width, kernel=1, stride=stride)
+        y = self.convolution(f"{at}{names.projection}", x, plan)
         bare = stage.block.shortcut == "bare_projection" or not names.projection_norm
         return y if bare else self.norm(f"{at}{names.projection_norm}", y)
 
@@ -191,53 +280,79 @@ class _Tracer:
             # The first window begins at the edge: -(-pixels // stride) windows, none but padding.
             shape = (channels, _reduced(height, stride), _reduced(across, stride))
             x = self.put(f"{at}.0", "average_pool", (x,), shape, kernel=2, stride=stride)
-        return self.norm(f"{at}.2", self.convolution(f"{at}.1", x, width, 1, 1))
+        y = self.convolution(f"{at}.1", x, Convolution(width=width, kernel=1))
+        return self.norm(f"{at}.2", y)
 
-    def convolution(
-        self, name: str, x: str, width: int, kernel: int, stride: int, groups: int = 1
-    ) -> str:
+    def excited(self, at: str, x: str, squeeze: int | None) -> str:
+        """Scale each channel by what the means of all say: Hu et al. 2017, Figure 3."""
+        if squeeze is None:
+            return x
+        width = self.layers[x].shape[0]
+        s = self.put(f"{at}.mean", "mean_pool", (x,), (width,))
+        s = self.activation(at + ".{act}", self.dense(f"{at}.fc1", s, squeeze, (1, 1)))
+        s = self.dense(f"{at}.fc2", s, width, (1, 1))
+        s = self.put(f"{at}.sigmoid", "sigmoid", (s,), (width,))
+        return self.put(f"{at}.scale", "scale", (x, s), self.layers[x].shape)
+
+    def gated(self, at: str, x: str, y: str, shortcut: str, stride: int) -> str:
+        """T * branch + (1 - T) * shortcut: Srivastava et al. 2015, equation 3."""
+        shape = self.layers[y].shape
+        plan = Convolution(width=shape[0], kernel=1, stride=stride)
+        gate = self.convolution(f"{at}gate", x, plan, bias="gate_bias")
+        gate = self.put(f"{at}sigmoid", "sigmoid", (gate,), shape)
+        return self.put(f"{at}add", "gated_add", (y, shortcut, gate), shape)
+
+    def shift(self, name: str, x: str, dilation: int) -> str:
+        """Each channel moved by ``dilation`` pixels in a direction of its own: Wu et al. 2018."""
+        return self.put(name, "shift", (x,), self.layers[x].shape, kernel=3, dilation=dilation)
+
+    def convolution(self, name: str, x: str, plan: Convolution, bias: Role | None = None) -> str:
         c_in, height, across = self.layers[x].shape
-        shape = (width, _reduced(height, stride), _reduced(across, stride))
-        weight = Tensor(f"{name}.weight", (width, c_in // groups, kernel, kernel), "kernel")
-        bias = Tensor(f"{name}.bias", (width,), "bias")
+        shape = (plan.width, _reduced(height, plan.stride), _reduced(across, plan.stride))
+        extent = (c_in // plan.groups, plan.kernel, plan.kernel)
+        own = [Tensor(f"{name}.weight", (plan.width, *extent), "kernel")]
+        if bias or self.architecture.bias:
+            own.append(Tensor(f"{name}.bias", (plan.width,), bias or "bias"))
         return self.put(
             name,
             "convolution",
             (x,),
             shape,
-            own=(weight, bias) if self.architecture.bias else (weight,),
-            kernel=kernel,
-            stride=stride,
-            groups=groups,
-            multiply_adds=weight.size * shape[1] * shape[2],
+            own=tuple(own),
+            kernel=plan.kernel,
+            stride=plan.stride,
+            groups=plan.groups,
+            dilation=plan.dilation,
+            multiply_adds=own[0].size * shape[1] * shape[2],
         )
 
     def norm(self, name: str, x: str) -> str:
-        shape = self.layers[x].shape
-        roles: tuple[tuple[str, Role], ...] = (
-            ("weight", "scale"),
-            ("bias", "shift"),
+        norm, shape = self.architecture.norm, self.layers[x].shape
+        if norm.kind == "none":
+            return x
+        learned: tuple[tuple[str, Role], ...] = (("weight", "scale"), ("bias", "shift"))
+        running: tuple[tuple[str, Role], ...] = (
             ("running_mean", "mean"),
             ("running_var", "variance"),
         )
+        roles = learned + running if norm.kind == "batch" else learned
         own = tuple(Tensor(f"{name}.{part}", (shape[0],), role) for part, role in roles)
-        return self.put(name, "norm", (x,), shape, own=own)
+        if norm.kind == "batch":
+            return self.put(name, "norm", (x,), shape, own=own)
+        return self.put(name, "group_norm", (x,), shape, own=own, groups=norm.groups)
 
-    def relu(self, name: str, x: str) -> str:
-        return self.put(name, "relu", (x,), self.layers[x].shape)
-
-    def add(self, name: str, x: str, shortcut: str) -> str:
-        return self.put(name, "add", (x, shortcut), self.layers[x].shape)
+    def activation(self, name: str, x: str) -> str:
+        kind = self.architecture.activation
+        return self.put(name.replace("{act}", kind), kind, (x,), self.layers[x].shape)
 
     def max_pool(self, name: str, x: str) -> str:
         channels, height, width = self.layers[x].shape
         shape = (channels, _reduced(height, 2), _reduced(width, 2))
         return self.put(name, "max_pool", (x,), shape, kernel=3, stride=2)
 
-    def dense(
-        self, name: str, x: str, features: int, width: int, extent: tuple[int, ...] = ()
-    ) -> str:
+    def dense(self, name: str, x: str, width: int, extent: tuple[int, ...] = ()) -> str:
         """A matrix product; some families keep the matrix as a 1×1 convolution's kernel."""
+        (features,) = self.layers[x].shape
         weight = Tensor(f"{name}.weight", (width, features, *extent), "dense")
         own = (weight, Tensor(f"{name}.bias", (width,), "bias"))
         return self.put(name, "dense", (x,), (width,), own=own, multiply_adds=weight.size)
@@ -253,6 +368,7 @@ class _Tracer:
         kernel: int = 1,
         stride: int = 1,
         groups: int = 1,
+        dilation: int = 1,
         multiply_adds: int = 0,
     ) -> str:
         self.layers[name] = Layer(
@@ -265,21 +381,17 @@ class _Tracer:
             tensors=own,
             kernel=kernel,
             stride=stride,
-            padding=0 if operation == "average_pool" else kernel // 2,
+            padding=0 if operation == "average_pool" else dilation * (kernel // 2),
             groups=groups,
+            dilation=dilation,
             multiply_adds=multiply_adds,
         )
         return name
 
 
-def _convolutions(stage: Stage, stride: int) -> tuple[tuple[int, int, int, int], ...]:
-    """Width, kernel, stride and groups of a block's convolutions."""
-    block, width = stage.block, stage.width
-    inner = block.inner_width(width)
-    if block.kind == "basic":
-        return (inner, 3, stride, 1), (width, 3, 1, 1)
-    first, second = (stride, 1) if block.stride_in == "1x1" else (1, stride)
-    return (inner, 1, first, 1), (inner, 3, second, block.groups), (width, 1, 1, 1)
+def _counted(template: str, k: int) -> str:
+    """Fill in which convolution of a block it is: from 1, or a letter."""
+    return template.replace("{k}", str(k)).replace("{letter}", "abc"[k - 1])
 
 
 def _reduced(pixels: int, stride: int) -> int:

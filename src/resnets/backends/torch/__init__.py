@@ -9,13 +9,16 @@ import torch
 
 from resnets.architecture import Architecture
 from resnets.backends.torch.devices import available_devices, precision
+from resnets.backends.torch.regnet import RegNet
 from resnets.backends.torch.resnet import ResNet
 from resnets.backends.torch.resnetv2 import ResNetV2
 from resnets.backends.torch.training_session import TorchSession, evaluator
 from resnets.initial import initial_weights
+from resnets.tracing import tensors
 from resnets.weights import Weights, check
 
 __all__ = [
+    "RegNet",
     "ResNet",
     "ResNetV2",
     "available_devices",
@@ -29,7 +32,7 @@ __all__ = [
 ]
 
 
-Model = ResNet | ResNetV2
+Model = ResNet | ResNetV2 | RegNet
 
 
 def build(architecture: Architecture, *, weights: Weights | None = None, seed: int = 0) -> Model:
@@ -41,7 +44,7 @@ def build(architecture: Architecture, *, weights: Weights | None = None, seed: i
     if weights is None:
         weights = initial_weights(architecture, seed=seed)
     with torch.device("meta"):  # torch's own initialisation would be drawn only to be replaced
-        model = ResNetV2(architecture) if architecture.preactivation else ResNet(architecture)
+        model = _family(architecture)(architecture)
     model.to_empty(device="cpu")
     for name, buffer in model.named_buffers():
         if name.endswith("num_batches_tracked"):
@@ -50,12 +53,18 @@ def build(architecture: Architecture, *, weights: Weights | None = None, seed: i
     return model
 
 
-def dump(model: torch.nn.Module) -> Weights:
-    """Copy the canonical weights out of ``model``, in its own precision."""
+def _family(a: Architecture) -> type[Model]:
+    if a.preactivation:
+        return ResNetV2
+    return RegNet if a.naming == "regnet" else ResNet
+
+
+def dump(model: Model) -> Weights:
+    """Copy the canonical weights out of ``model``, in its own precision and canonical order."""
+    state = model.state_dict()
     return {
-        name: value.detach().cpu().contiguous().numpy().copy()
-        for name, value in model.state_dict().items()
-        if not name.endswith("num_batches_tracked")
+        tensor.name: state[tensor.name].detach().cpu().contiguous().numpy().copy()
+        for tensor in tensors(model.architecture)
     }
 
 

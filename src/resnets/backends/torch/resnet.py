@@ -7,11 +7,20 @@ weights, plus torch's own ``num_batches_tracked`` counters.
 from collections import OrderedDict
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor, nn
 
 from resnets.architecture import Architecture, Stage
-from resnets.backends.torch.parts import SqueezeExcitation, convolution, norm, shortcut
-from resnets.tracing import blocks
+from resnets.backends.torch.parts import (
+    Shift,
+    SqueezeExcitation,
+    activation,
+    convolution,
+    norm,
+    pool,
+    shortcut,
+)
+from resnets.tracing import Convolution, Place, convolutions, places
 
 
 class ResNet(nn.Sequential):
@@ -46,94 +55,125 @@ _FEATURES = {"maxpool": "stem", "flatten": "pooled", "fc": "logits"}
 def _children(a: Architecture) -> Iterator[tuple[str, nn.Module]]:
     yield "conv1", _stem(a)
     yield "bn1", norm(a, a.stem.width)
-    yield "relu", nn.ReLU(inplace=True)
-    yield "maxpool", nn.MaxPool2d(3, stride=2, padding=1) if a.stem.pool else nn.Identity()
-    channels = a.stem.width
-    for i, stage in enumerate(a.stages):
-        kind = BasicBlock if stage.block.kind == "basic" else Bottleneck
-        made = (kind(a, stage, c_in, stride) for c_in, stride, _ in blocks(stage, channels))
-        yield f"layer{i + 1}", nn.Sequential(*made)
-        channels = stage.width
+    yield "relu", activation(a)
+    yield "maxpool", pool(a)
+    kinds = {"basic": BasicBlock, "bottleneck": Bottleneck, "shift": ShiftBlock}
+    for i, (stage, row) in enumerate(zip(a.stages, places(a), strict=True)):
+        kind = kinds[stage.block.kind]
+        yield f"layer{i + 1}", nn.Sequential(*(kind(a, stage, place) for place in row))
     yield "avgpool", nn.AdaptiveAvgPool2d(1)
     yield "flatten", nn.Flatten()
-    yield "fc", nn.Linear(channels, a.classes)
+    yield "fc", nn.Linear(a.stages[-1].width, a.classes)
 
 
 def _stem(a: Architecture) -> nn.Module:
     """One convolution, or ResNet-C's three (T. He et al. 2018, Figure 2b)."""
-    stem = a.stem
+    stem, half = a.stem, a.stem.width // 2
     if not stem.deep:
-        return convolution(a, a.channels, stem.width, stem.kernel, stem.stride)
-    half = stem.width // 2
+        plan = Convolution(width=stem.width, kernel=stem.kernel, stride=stem.stride)
+        return convolution(a, a.channels, plan)
     return nn.Sequential(
-        convolution(a, a.channels, half, 3, stem.stride),
+        convolution(a, a.channels, Convolution(width=half, kernel=3, stride=stem.stride)),
         norm(a, half),
-        nn.ReLU(inplace=True),
-        convolution(a, half, half, 3),
+        activation(a),
+        convolution(a, half, Convolution(width=half, kernel=3)),
         norm(a, half),
-        nn.ReLU(inplace=True),
-        convolution(a, half, stem.width, 3),
+        activation(a),
+        convolution(a, half, Convolution(width=stem.width, kernel=3)),
     )
 
 
-def _excitation(stage: Stage) -> nn.Module | None:
-    squeeze = stage.block.squeeze
-    return None if squeeze is None else SqueezeExcitation(stage.width, squeeze)
+class _Block(nn.Module):
+    """What the kinds share: scaling, the shortcut, the sum and the ReLU after it."""
+
+    def finish(self, a: Architecture, stage: Stage, place: Place) -> None:
+        """Register the shared parts; after a kind's own, for the usual order of parameters."""
+        block, squeeze = stage.block, stage.block.squeezed_width(place.channels)
+        excited = stage.width if block.squeeze_at == "branch" else block.inner_width(stage.width)
+        self.se = None if squeeze is None else SqueezeExcitation(a, excited, squeeze)
+        self.downsample = shortcut(a, stage, place)
+        self.gate = None
+        if block.gated:
+            plan = Convolution(width=stage.width, kernel=1, stride=place.stride)
+            self.gate = convolution(a, place.channels, plan, bias=True)
+        self.relu = activation(a)
+
+    def joined(self, x: Tensor, y: Tensor) -> Tensor:
+        """Add the branch ``y`` to the shortcut of the block's input ``x``."""
+        gate = None if self.gate is None else self.gate(x).sigmoid()
+        if self.downsample is not None:
+            x = self.downsample(x)
+        if gate is not None:  # Srivastava et al. 2015, equation 3
+            return self.relu(torch.lerp(x, y, gate))
+        y += x
+        return self.relu(y)
 
 
-class BasicBlock(nn.Module):
+class BasicBlock(_Block):
     """3×3, 3×3, and the shortcut (He et al. 2015, Figure 5 left)."""
 
-    def __init__(self, a: Architecture, stage: Stage, c_in: int, stride: int) -> None:
+    def __init__(self, a: Architecture, stage: Stage, place: Place) -> None:
         super().__init__()
-        width, inner = stage.width, stage.block.inner_width(stage.width)
-        self.conv1 = convolution(a, c_in, inner, 3, stride)
-        self.bn1 = norm(a, inner)
-        self.conv2 = convolution(a, inner, width, 3)
-        self.bn2 = norm(a, width)
-        self.se = _excitation(stage)
-        self.relu = nn.ReLU(inplace=True)
-        self.downsample = shortcut(a, stage, c_in, stride)
+        first, second = convolutions(stage, place)
+        self.conv1 = convolution(a, place.channels, first)
+        self.bn1 = norm(a, first.width)
+        self.conv2 = convolution(a, first.width, second)
+        self.bn2 = norm(a, second.width)
+        self.finish(a, stage, place)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.relu(self.bn1(self.conv1(x)))
         y = self.bn2(self.conv2(y))
         if self.se is not None:
             y = self.se(y)
-        if self.downsample is not None:
-            x = self.downsample(x)
-        y += x
-        return self.relu(y)
+        return self.joined(x, y)
 
 
-class Bottleneck(nn.Module):
+class Bottleneck(_Block):
     """1×1, 3×3, 1×1, and the shortcut (He et al. 2015, Figure 5 right).
 
     With groups it is ResNeXt's block (Xie et al. 2016, Figure 3c).
     """
 
-    def __init__(self, a: Architecture, stage: Stage, c_in: int, stride: int) -> None:
+    def __init__(self, a: Architecture, stage: Stage, place: Place) -> None:
         super().__init__()
-        block, width = stage.block, stage.width
-        inner = block.inner_width(width)
-        first, second = (stride, 1) if block.stride_in == "1x1" else (1, stride)
-        self.conv1 = convolution(a, c_in, inner, 1, first)
-        self.bn1 = norm(a, inner)
-        self.conv2 = convolution(a, inner, inner, 3, second, block.groups)
-        self.bn2 = norm(a, inner)
-        self.conv3 = convolution(a, inner, width, 1)
-        self.bn3 = norm(a, width)
-        self.se = _excitation(stage)
-        self.relu = nn.ReLU(inplace=True)
-        self.downsample = shortcut(a, stage, c_in, stride)
+        first, second, third = convolutions(stage, place)
+        self.conv1 = convolution(a, place.channels, first)
+        self.bn1 = norm(a, first.width)
+        self.conv2 = convolution(a, first.width, second)
+        self.bn2 = norm(a, second.width)
+        self.conv3 = convolution(a, second.width, third)
+        self.bn3 = norm(a, third.width)
+        self.squeeze_at = stage.block.squeeze_at
+        self.finish(a, stage, place)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.relu(self.bn1(self.conv1(x)))
         y = self.relu(self.bn2(self.conv2(y)))
+        if self.se is not None and self.squeeze_at == "3x3":
+            y = self.se(y)
         y = self.bn3(self.conv3(y))
+        if self.se is not None and self.squeeze_at == "branch":
+            y = self.se(y)
+        return self.joined(x, y)
+
+
+class ShiftBlock(_Block):
+    """1×1, shift, 1×1, and the shortcut (Wu et al. 2018, Figure 4)."""
+
+    def __init__(self, a: Architecture, stage: Stage, place: Place) -> None:
+        super().__init__()
+        first, second = convolutions(stage, place)
+        self.conv1 = convolution(a, place.channels, first)
+        self.bn1 = norm(a, first.width)
+        self.shift = Shift(place.dilations[0])
+        self.conv2 = convolution(a, first.width, second)
+        self.bn2 = norm(a, second.width)
+        self.finish(a, stage, place)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.bn2(self.conv2(self.shift(y)))
         if self.se is not None:
             y = self.se(y)
-        if self.downsample is not None:
-            x = self.downsample(x)
-        y += x
-        return self.relu(y)
+        return self.joined(x, y)

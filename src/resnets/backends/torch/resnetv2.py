@@ -9,8 +9,8 @@ from collections import OrderedDict
 from torch import Tensor, nn
 
 from resnets.architecture import Architecture, Stage
-from resnets.backends.torch.parts import convolution, norm, shortcut
-from resnets.tracing import blocks
+from resnets.backends.torch.parts import activation, convolution, norm, pool, shortcut
+from resnets.tracing import Convolution, Place, convolutions, places
 
 
 class ResNetV2(nn.Sequential):
@@ -20,23 +20,26 @@ class ResNetV2(nn.Sequential):
     """
 
     def __init__(self, a: Architecture) -> None:
-        stem = OrderedDict[str, nn.Module](
-            conv=convolution(a, a.channels, a.stem.width, a.stem.kernel, a.stem.stride)
-        )
+        plan = Convolution(width=a.stem.width, kernel=a.stem.kernel, stride=a.stem.stride)
+        stem = OrderedDict[str, nn.Module](conv=convolution(a, a.channels, plan))
         if a.stem.pool:
-            stem["pool"] = nn.MaxPool2d(3, stride=2, padding=1)
-        channels = [a.stem.width, *(stage.width for stage in a.stages)]
-        stages = (_stage(a, stage, c) for stage, c in zip(a.stages, channels, strict=False))
+            stem["pool"] = pool(a)
+        kinds = {"basic": PreActivationBasic, "bottleneck": PreActivationBottleneck}
+        stages: list[nn.Module] = []
+        for stage, row in zip(a.stages, places(a), strict=True):
+            blocks = (kinds[stage.block.kind](a, stage, place) for place in row)
+            stages.append(nn.Sequential(OrderedDict(blocks=nn.Sequential(*blocks))))
+        channels = a.stages[-1].width
         head = OrderedDict[str, nn.Module](
             global_pool=nn.AdaptiveAvgPool2d(1),
-            fc=nn.Conv2d(channels[-1], a.classes, 1),
+            fc=nn.Conv2d(channels, a.classes, 1),
             flatten=nn.Flatten(),
         )
         parts = OrderedDict[str, nn.Module](
             stem=nn.Sequential(stem),
             stages=nn.Sequential(*stages),
-            norm=norm(a, channels[-1]),
-            relu=nn.ReLU(inplace=True),
+            norm=norm(a, channels),
+            relu=activation(a),
             head=nn.Sequential(head),
         )
         super().__init__(parts)
@@ -58,24 +61,18 @@ class ResNetV2(nn.Sequential):
         return super().__getitem__(index)
 
 
-def _stage(a: Architecture, stage: Stage, channels: int) -> nn.Module:
-    kind = PreActivationBasic if stage.block.kind == "basic" else PreActivationBottleneck
-    made = (kind(a, stage, c_in, stride) for c_in, stride, _ in blocks(stage, channels))
-    return nn.Sequential(OrderedDict(blocks=nn.Sequential(*made)))
-
-
 class PreActivationBasic(nn.Module):
     """Norm, ReLU, 3×3 twice, and the shortcut (He et al. 2016, Figure 1b)."""
 
-    def __init__(self, a: Architecture, stage: Stage, c_in: int, stride: int) -> None:
+    def __init__(self, a: Architecture, stage: Stage, place: Place) -> None:
         super().__init__()
-        width, inner = stage.width, stage.block.inner_width(stage.width)
-        self.norm1 = norm(a, c_in)
-        self.conv1 = convolution(a, c_in, inner, 3, stride)
-        self.norm2 = norm(a, inner)
-        self.conv2 = convolution(a, inner, width, 3)
-        self.relu = nn.ReLU(inplace=True)
-        self.downsample = shortcut(a, stage, c_in, stride)
+        first, second = convolutions(stage, place)
+        self.norm1 = norm(a, place.channels)
+        self.conv1 = convolution(a, place.channels, first)
+        self.norm2 = norm(a, first.width)
+        self.conv2 = convolution(a, first.width, second)
+        self.relu = activation(a)
+        self.downsample = shortcut(a, stage, place)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.relu(self.norm1(x))
@@ -90,19 +87,17 @@ class PreActivationBasic(nn.Module):
 class PreActivationBottleneck(nn.Module):
     """Norm, ReLU and 1×1, 3×3, 1×1 in turn, and the shortcut (He et al. 2016, section 4)."""
 
-    def __init__(self, a: Architecture, stage: Stage, c_in: int, stride: int) -> None:
+    def __init__(self, a: Architecture, stage: Stage, place: Place) -> None:
         super().__init__()
-        block, width = stage.block, stage.width
-        inner = block.inner_width(width)
-        first, second = (stride, 1) if block.stride_in == "1x1" else (1, stride)
-        self.norm1 = norm(a, c_in)
-        self.conv1 = convolution(a, c_in, inner, 1, first)
-        self.norm2 = norm(a, inner)
-        self.conv2 = convolution(a, inner, inner, 3, second, block.groups)
-        self.norm3 = norm(a, inner)
-        self.conv3 = convolution(a, inner, width, 1)
-        self.relu = nn.ReLU(inplace=True)
-        self.downsample = shortcut(a, stage, c_in, stride)
+        first, second, third = convolutions(stage, place)
+        self.norm1 = norm(a, place.channels)
+        self.conv1 = convolution(a, place.channels, first)
+        self.norm2 = norm(a, first.width)
+        self.conv2 = convolution(a, first.width, second)
+        self.norm3 = norm(a, second.width)
+        self.conv3 = convolution(a, second.width, third)
+        self.relu = activation(a)
+        self.downsample = shortcut(a, stage, place)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.relu(self.norm1(x))

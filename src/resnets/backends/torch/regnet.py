@@ -1,0 +1,98 @@
+"""RegNet as plain ``torch.nn.Module``: images [n, channels, height, width].
+
+Radosavovic et al. 2020, "Designing Network Design Spaces" (arXiv:2003.13678). Names and shapes of
+the parameters are those of torchvision's ``regnet``.
+"""
+
+from collections import OrderedDict
+
+import torch
+from torch import Tensor, nn
+
+from resnets.architecture import Architecture, Stage
+from resnets.backends.torch.parts import (
+    SqueezeExcitation,
+    activation,
+    convolution,
+    norm,
+    pool,
+    shortcut,
+)
+from resnets.tracing import Convolution, Place, convolutions, places
+
+
+class RegNet(nn.Sequential):
+    """Stem, stages of bottleneck blocks, global average pool, dense layer.
+
+    Called, it gives logits [n, classes]; ``features`` gives what lies between too.
+    """
+
+    def __init__(self, a: Architecture) -> None:
+        plan = Convolution(width=a.stem.width, kernel=a.stem.kernel, stride=a.stem.stride)
+        stages = OrderedDict[str, nn.Module]()
+        for i, (stage, row) in enumerate(zip(a.stages, places(a), strict=True), 1):
+            blocks = ((f"block{i}-{j}", Block(a, stage, place)) for j, place in enumerate(row))
+            stages[f"block{i}"] = nn.Sequential(OrderedDict(blocks))
+        parts = OrderedDict[str, nn.Module](
+            stem=_unit(a, a.channels, plan),
+            maxpool=pool(a),
+            trunk_output=nn.Sequential(stages),
+            avgpool=nn.AdaptiveAvgPool2d(1),
+            flatten=nn.Flatten(),
+            fc=nn.Linear(a.stages[-1].width, a.classes),
+        )
+        super().__init__(parts)
+        self.architecture = a
+
+    def features(self, x: Tensor) -> dict[str, Tensor]:
+        """Give ``stem``, ``stage1`` and so on [n, c, h, w], ``pooled`` [n, c], ``logits``."""
+        x = self.maxpool(self.stem(x))
+        found = {"stem": x}
+        for i, stage in enumerate(self.trunk_output.children(), 1):
+            x = found[f"stage{i}"] = stage(x)
+        pooled = self.flatten(self.avgpool(x))
+        return {**found, "pooled": pooled, "logits": self.fc(pooled)}
+
+    def __getitem__(self, index: int | slice) -> nn.Module:
+        """Give one module, or a slice as a plain ``nn.Sequential`` under the same names."""
+        if isinstance(index, slice):
+            return nn.Sequential(OrderedDict(list(self.named_children())[index]))
+        return super().__getitem__(index)
+
+
+class Block(nn.Module):
+    """1×1, 3×3 with squeeze-and-excitation, 1×1, and the shortcut (ibid., Figure 4 and 5.4)."""
+
+    def __init__(self, a: Architecture, stage: Stage, place: Place) -> None:
+        super().__init__()
+        first, second, third = convolutions(stage, place)
+        squeeze = stage.block.squeezed_width(place.channels)
+        parts = OrderedDict[str, nn.Module](
+            a=_unit(a, place.channels, first), b=_unit(a, first.width, second)
+        )
+        if squeeze is not None and stage.block.squeeze_at == "3x3":
+            parts["se"] = SqueezeExcitation(a, second.width, squeeze)
+        parts["c"] = nn.Sequential(convolution(a, second.width, third), norm(a, third.width))
+        if squeeze is not None and stage.block.squeeze_at == "branch":
+            parts["se"] = SqueezeExcitation(a, third.width, squeeze)
+        self.f = nn.Sequential(parts)
+        self.proj = shortcut(a, stage, place)
+        self.gate = None
+        if stage.block.gated:
+            plan = Convolution(width=stage.width, kernel=1, stride=place.stride)
+            self.gate = convolution(a, place.channels, plan, bias=True)
+        self.activation = activation(a)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.f(x)
+        gate = None if self.gate is None else self.gate(x).sigmoid()
+        if self.proj is not None:
+            x = self.proj(x)
+        if gate is not None:  # Srivastava et al. 2015, equation 3
+            return self.activation(torch.lerp(x, y, gate))
+        y += x
+        return self.activation(y)
+
+
+def _unit(a: Architecture, c_in: int, plan: Convolution) -> nn.Sequential:
+    return nn.Sequential(convolution(a, c_in, plan), norm(a, plan.width), activation(a))
