@@ -54,7 +54,8 @@ class Recipe:
         average: decay of the exponential moving average of the weights, which is then what is
             evaluated and kept; null for none.
         clip: largest norm of the gradient; null for no clipping.
-        precision: ``fp32``, ``bf16``, or ``auto``: bf16 where the device computes in it.
+        precision: ``fp32``, ``bf16``, or ``auto``: bf16 where the device computes in it; ``fp64``
+            is for comparing frameworks.
         patience: epochs without improvement after which training stops; null to train on.
         initialisation: ``he`` or ``xavier``, as in ``initial_weights``.
         zero_last_scale: whether residual branches start at zero.
@@ -91,7 +92,7 @@ class Recipe:
     cutmix: float | None = None
     average: float | None = None
     clip: float | None = None
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp64"] = "auto"
     patience: int | None = None
     initialisation: Literal["he", "xavier"] = "he"
     zero_last_scale: bool = False

@@ -123,7 +123,7 @@ class Backend(Protocol):
         ...
 
     def precision(self, recipe: Recipe, device: str = "auto") -> str:
-        """Resolve the recipe's precision on a device: ``fp32`` or ``bf16``."""
+        """Resolve the recipe's precision on a device: ``fp32``, ``bf16`` or ``fp64``."""
         ...
 
 

@@ -23,14 +23,19 @@ class Preparation:
     scale: Tensor
 
     @staticmethod
-    def of(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> "Preparation":
+    def of(
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+    ) -> "Preparation":
         """Prepare by ``mean`` and ``std`` of pixel values scaled to 0 to 1."""
-        shift = torch.tensor(mean, dtype=torch.float32, device=device)[:, None, None] * 255
-        scale = 1 / (torch.tensor(std, dtype=torch.float32, device=device)[:, None, None] * 255)
+        shift = torch.tensor(mean, dtype=dtype, device=device)[:, None, None] * 255
+        scale = 1 / (torch.tensor(std, dtype=dtype, device=device)[:, None, None] * 255)
         return Preparation(shift, scale)
 
     def __call__(self, pixels: Pixels, draws: Draws | None = None) -> Tensor:
-        """Give [n, channels, height, width], float32, channels last in memory.
+        """Give [n, channels, height, width], channels last in memory.
 
         Erased pixels get the value of the mean.
         """
@@ -58,7 +63,7 @@ class Preparation:
 
     def _normalised(self, stored: Tensor) -> Tensor:
         # A permuted view of [n, height, width, channels] is channels-last already: no copy.
-        return (stored.permute(0, 3, 1, 2).float() - self.mean) * self.scale
+        return (stored.permute(0, 3, 1, 2).to(self.mean.dtype) - self.mean) * self.scale
 
 
 def _cut(stored: Tensor, draws: Draws) -> Tensor:

@@ -16,6 +16,7 @@ from resnets.backends.torch.augmentation import Preparation
 from resnets.backends.torch.convolution import PatchGradients
 from resnets.backends.torch.devices import device_called, in_words, precision
 from resnets.backends.torch.memory import keep_pages
+from resnets.backends.torch.regnet import RegNet
 from resnets.backends.torch.resnet import ResNet
 from resnets.backends.torch.resnetv2 import ResNetV2
 from resnets.data.augmentation import Mix
@@ -24,7 +25,7 @@ from resnets.errors import WeightsError
 from resnets.recipe import Recipe
 from resnets.weights import Preprocessing, Weights
 
-Model = ResNet | ResNetV2
+Model = ResNet | ResNetV2 | RegNet
 
 # The optimisers' buffers by torch's names and by ours, which are the same for every framework.
 BUFFERS = {"momentum_buffer": "momentum", "exp_avg": "mean", "exp_avg_sq": "square"}
@@ -65,8 +66,11 @@ class TorchSession:
         if self.where.type == "cpu":
             keep_pages()
         self.model = model.to(self.where, memory_format=torch.channels_last)
-        self.bf16 = precision(recipe, device) == "bf16"
-        self.prepare = Preparation.of(preprocessing.mean, preprocessing.std, self.where)
+        self.precision = precision(recipe, device)
+        self.bf16 = self.precision == "bf16"
+        kind = torch.float64 if self.precision == "fp64" else torch.float32
+        self.model.to(kind)
+        self.prepare = Preparation.of(preprocessing.mean, preprocessing.std, self.where, kind)
         self.loss = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
         self.optimiser = _optimiser(self.model, recipe)
         self.averaged = copy.deepcopy(self.model).eval() if recipe.average else None
@@ -94,7 +98,7 @@ class TorchSession:
             torch.autocast(self.where.type, torch.bfloat16, enabled=self.bf16),
         ):
             logits = self.model(x)
-        loss = self._loss(logits.float(), labels, batch.draws.mix)
+        loss = self._loss(logits.float() if self.bf16 else logits, labels, batch.draws.mix)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         if self.recipe.clip is not None:
