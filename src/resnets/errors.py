@@ -45,6 +45,10 @@ class WeightsError(ResnetsError):
     """Weights that do not fit the network, or a file that is not a weight file."""
 
 
+class GrowthError(ResnetsError, ValueError):
+    """A network that cannot become the other one by adding or removing blocks."""
+
+
 class RunError(ResnetsError):
     """A run folder that cannot be used as asked."""
 
