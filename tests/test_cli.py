@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resnets.weights import load_weights
+from resnets.weights import load, load_weights
 
 SMALL = ["--network", "resnet8_slim", "--size", "14", "--batch", "16", "--validation", "0.2"]
 
@@ -71,12 +71,59 @@ def test_the_saved_recipe_runs_again_to_the_same_bits(finished: Path, tmp_path: 
     assert json.loads(done.stdout) == json.loads((finished / "result.json").read_text())
 
 
-def test_killed_at_random_instants_and_resumed_it_is_bitwise_the_run_never_killed(
-    finished: Path, picture_folder: Path, tmp_path: Path
+GROWING = (
+    *("--grow", "3:resnet14_slim", "6:2-3-2", "--optimiser", "adamw", "--rate", "1e-3"),
+    *("--average", "0.9"),
+)
+"""The best epoch's network changes, and AdamW counts the steps of new tensors apart."""
+
+
+@pytest.fixture(scope="module")
+def grown(picture_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run that grew twice."""
+    cwd = tmp_path_factory.mktemp("grown")
+    done = train(picture_folder, cwd, "--epochs", 10, "--run", "run", *GROWING)
+    assert done.returncode == 0, done.stderr
+    assert "grown to resnet14_slim: 2-2-2 blocks" in done.stderr
+    return cwd / "run"
+
+
+def test_a_run_that_grew_is_the_last_network(grown: Path) -> None:
+    network = load(grown)
+    assert [stage.depth for stage in network.architecture.stages] == [2, 3, 2]
+    growths = json.loads((grown / "result.json").read_text())["growth"]
+    assert [g["depths"] for g in growths] == [[2, 2, 2], [2, 3, 2]]
+    state, _ = load_weights(grown / "state.safetensors")
+    assert state["born/layer1.1.conv1.weight"] < state["born/layer2.2.conv1.weight"]
+    assert resnets("show", grown, cwd=grown.parent).returncode == 0
+    done = resnets("evaluate", grown, "--json", cwd=grown.parent)
+    result = json.loads((grown / "result.json").read_text())
+    assert json.loads(done.stdout)["accuracy"] == result["test_accuracy"]
+
+
+def test_a_growth_that_cannot_be_is_refused_before_training(
+    picture_folder: Path, tmp_path: Path
 ) -> None:
+    for target, complaint in (
+        ("2:resnet18", "resnet18 does not contain resnet8_slim: stem.width: 32 here, 64 there"),
+        ("2:2-2", "grow[0].depths: 2 of them; resnet8_slim has 3 stages"),
+        ("3:2-2-2", "grow[0].epoch: 3 is not after 0 and before the end, 3"),
+        ("x:2-2-2", "'x:2-2-2' is not EPOCH:NETWORK"),
+    ):
+        done = train(picture_folder, tmp_path, "--epochs", 3, "--run", "no", "--grow", target)
+        assert done.returncode == 1
+        assert complaint in done.stderr and "Traceback" not in done.stderr
+        assert not (tmp_path / "no").exists()
+
+
+@pytest.mark.parametrize("more", [(), GROWING], ids=["plain", "growing"])
+def test_killed_at_random_instants_and_resumed_it_is_bitwise_the_run_never_killed(
+    more: tuple[str, ...], request: pytest.FixtureRequest, picture_folder: Path, tmp_path: Path
+) -> None:
+    finished: Path = request.getfixturevalue("grown" if more else "finished")
     arguments = [
         *(sys.executable, "-m", "resnets", "train", "--data", str(picture_folder), *SMALL),
-        *("--epochs", "10", "--run", "run", "--resume", "--save-every", "0"),
+        *("--epochs", "10", "--run", "run", "--resume", "--save-every", "0", *more),
     ]
     run, chance, kills = tmp_path / "run", random.Random(1), 0
     for attempt in range(30):
@@ -98,7 +145,7 @@ def test_killed_at_random_instants_and_resumed_it_is_bitwise_the_run_never_kille
             break
     assert kills >= 3, "the run was over too soon for this test to mean anything"
     assert (run / "result.json").is_file()
-    for name in ("metrics.jsonl", "model.safetensors", "result.json", "recipe.json"):
+    for name in ("metrics.jsonl", "model.safetensors", "result.json", "recipe.json", "config.json"):
         assert (run / name).read_bytes() == (finished / name).read_bytes(), name
     one, other = (load_weights(folder / "state.safetensors")[0] for folder in (run, finished))
     assert one.keys() == other.keys()

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from resnets import catalog
 from resnets.backends import Batch
 from resnets.data.images import Images, Pixels
 from resnets.errors import Diverged
 from resnets.recipe import Recipe
-from resnets.training import Epoch, Event, Progress, Step, TrainingData, train
+from resnets.training import Epoch, Event, Grown, Progress, Step, TrainingData, train
 
 
 @dataclass
@@ -98,8 +99,28 @@ def test_resuming_anywhere_gives_the_same_events() -> None:
         assert [_essence(e) for e in rest] == [_essence(e) for e in whole[number + 1 :]]
 
 
+def test_growths_happen_between_epochs_and_resume_like_everything_else() -> None:
+    recipe = RECIPE.changed(grow=[{"epoch": 1, "to": "a"}, {"epoch": 2, "to": "b"}])
+    network = catalog.get("resnet8_slim")
+
+    def events(right: list[float], start: Progress | None = None) -> list[Event]:
+        session = Counting(right)
+        return list(train(session, DATA, recipe, start, lambda _: (session, network)))
+
+    whole = events([0.6, 0.9, 0.7])
+    kinds = "".join({Step: "s", Epoch: "E", Grown: "G"}[type(e)] for e in whole)
+    assert kinds == "sssssEGsssssEGsssssE"
+    grown = [e for e in whole if isinstance(e, Grown)]
+    assert [(g.number, g.epoch, g.step) for g in grown] == [(1, 1, 5), (2, 2, 10)]
+    assert grown[0].depths == (1, 1, 1)
+    for number, event in enumerate(whole[:-1]):
+        done = sum(isinstance(e, Epoch) for e in whole[: number + 1])
+        rest = events([0.6, 0.9, 0.7][done:], event.progress)
+        assert [_essence(e) for e in rest] == [_essence(e) for e in whole[number + 1 :]]
+
+
 def _essence(event: Event) -> Any:
-    if isinstance(event, Step):
+    if not isinstance(event, Epoch):
         return event
     return (event.epoch, event.step, event.rate, event.training_loss, event.best, event.progress)
 

@@ -18,25 +18,28 @@ is cut off when the run resumes, and the steps are taken again, bit for bit.
 import json
 import math
 import os
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, cast
 
 import filelock
 import numpy as np
 
+from resnets.architecture import Architecture
 from resnets.description import from_json, shortened, to_json
 from resnets.errors import Diverged, RunError, WeightsError
 from resnets.files import explained, remove_leftovers, write_text
 from resnets.recipe import Recipe
 from resnets.training import Progress
 from resnets.weights import (
+    ARCHITECTURE,
     Config,
     Network,
     Weights,
     config_text,
+    load,
     load_config,
     load_weights,
     save_weights,
@@ -51,6 +54,8 @@ STATE, MODEL, CONFIG, RECIPE = (
 METRICS, TIMINGS, RESULT = "metrics.jsonl", "timings.jsonl", "result.json"
 IMAGES = "images.sha256"
 LOCK = ".lock"
+EVENTS = ("step", "epoch", "growth", "start")
+"""What lines of the logs tell."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +85,20 @@ class RunFolder:
 
     @contextmanager
     def opened(
-        self, network: Network, recipe: Recipe, images: str, *, resume: bool
+        self,
+        network: Network,
+        recipe: Recipe,
+        images: str,
+        *,
+        resume: bool,
+        grown: Sequence[Architecture] = (),
+        moved: bool = False,
     ) -> Generator[State | None]:
         """Claim the folder for this run; give the saved state, or None to start at step 0.
 
-        ``images`` is the fingerprint of what is trained on.
+        ``images`` is the fingerprint of what is trained on; ``grown`` are the networks that
+        ``network`` becomes; ``moved`` says that another framework goes on with the run, perhaps
+        in another precision.
 
         Raises:
             RunError: if the folder cannot be written, holds something else, a run that was not
@@ -101,7 +115,8 @@ class RunFolder:
         try:
             with explained(f"cannot use {self.path} as a run folder", RunError):
                 remove_leftovers(self.path)
-                self._begin_or_match(network, recipe, images, resume=resume)
+                self._network, self._grown = network, tuple(grown)
+                self._begin_or_match(network, recipe, images, resume=resume, moved=moved)
                 state = self._load_state()
                 self._cut_logs(state.progress if state else Progress())
             yield state
@@ -126,9 +141,26 @@ class RunFolder:
         with explained(f"cannot read {path}", RunError):
             return [record for _, record in _lines(path.read_bytes())]
 
-    def save_model(self, weights: Weights) -> None:
-        """Replace the best model."""
-        save_weights(weights, self.path / MODEL)
+    def framework(self) -> str | None:
+        """Give the framework that trained last; None where none has."""
+        starts = [line for line in self.records(TIMINGS) if line["event"] == "start"]
+        return str(starts[-1].get("framework")) if starts else None
+
+    def save_model(self, weights: Weights, architecture: Architecture) -> None:
+        """Replace the best model, of one of the run's networks."""
+        if not self._grown:
+            save_weights(weights, self.path / MODEL)
+            return
+        described = json.dumps(architecture.to_json())
+        save_weights(weights, self.path / MODEL, {ARCHITECTURE: described})
+        self._describe(architecture)
+
+    def _describe(self, architecture: Architecture) -> None:
+        """Make config.json say what network the best model is."""
+        network = replace(self._network, architecture=architecture)
+        if load_config(self.path / CONFIG).architecture != architecture:
+            with explained(f"cannot write {self.path / CONFIG}", RunError):
+                write_text(self.path / CONFIG, config_text(network))
 
     def save_state(self, state: State) -> None:
         """Replace the last state."""
@@ -168,7 +200,7 @@ class RunFolder:
             raise RunError(f"{self.path} holds no run, but {shown}; choose another folder by --run")
 
     def _begin_or_match(
-        self, network: Network, recipe: Recipe, images: str, *, resume: bool
+        self, network: Network, recipe: Recipe, images: str, *, resume: bool, moved: bool
     ) -> None:
         if not (self.path / RECIPE).is_file():
             write_text(self.path / IMAGES, images + "\n")
@@ -180,7 +212,10 @@ class RunFolder:
                 f"{self.path} holds a run already: --resume goes on with it, "
                 "--run FOLDER begins another"
             )
-        differing = _differences(read_recipe(self.path), recipe)
+        saved = read_recipe(self.path)
+        differing = _differences(
+            saved, replace(recipe, precision=saved.precision) if moved else recipe
+        )
         if differing:
             listed = "".join(f"\n  {line}" for line in differing)
             raise RunError(f"{self.path} is a run of another recipe:{listed}")
@@ -193,7 +228,10 @@ class RunFolder:
             )
         if not (self.path / CONFIG).is_file():
             write_text(self.path / CONFIG, config_text(network))
-        if load_config(self.path / CONFIG) != Config.of(network):
+        if self._grown and (self.path / MODEL).is_file():
+            self._describe(load(self.path).architecture)  # a kill may have come between the two
+        known = [replace(network, architecture=a) for a in (network.architecture, *self._grown)]
+        if load_config(self.path / CONFIG) not in map(Config.of, known):
             raise RunError(
                 f"{self.path} is a run of another network or other images: "
                 f"its {CONFIG} differs from what this run would write"
@@ -219,7 +257,6 @@ class RunFolder:
 
         A state saved after an epoch's last step, but before its end, sees that end again.
         """
-        ended = not progress.images
         for name in (METRICS, TIMINGS):
             path = self.path / name
             if not path.is_file():
@@ -229,10 +266,17 @@ class RunFolder:
                 line
                 for line, record in _lines(content)
                 if record["step"] < progress.step
-                or (record["step"] == progress.step and (ended or record["event"] != "epoch"))
+                or (record["step"] == progress.step and _is_past(record, progress))
             ]
             if b"".join(kept) != content:
                 write_text(path, b"".join(kept).decode())
+
+
+def _is_past(record: Mapping[str, Any], progress: Progress) -> bool:
+    """Whether what a line of the state's own step says had happened when the state was saved."""
+    if record["event"] == "growth":
+        return record.get("number", 0) <= progress.grown
+    return not progress.images or record["event"] != "epoch"
 
 
 def _is_record(record: Any) -> bool:
@@ -241,7 +285,7 @@ def _is_record(record: Any) -> bool:
         return False
     found = cast("dict[str, Any]", record)
     numbers = (found.get("step"), found.get("epoch"))
-    return found.get("event") in ("step", "epoch") and all(isinstance(n, int) for n in numbers)
+    return found.get("event") in EVENTS and all(isinstance(n, int) for n in numbers)
 
 
 def _lines(content: bytes) -> Iterator[tuple[bytes, dict[str, Any]]]:

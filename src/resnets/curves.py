@@ -84,6 +84,7 @@ class Curves:
         steps: loss of each step; many are thinned to means of neighbours.
         training: the mean of each epoch, at its middle; before the first ends, of neighbours.
         best: the point of ``accuracy`` that was kept; None where there is none.
+        growths: where the network became deeper, and its blocks from then on, such as ``2-2-2``.
     """
 
     unit: str
@@ -93,6 +94,7 @@ class Curves:
     validation: list[Point]
     accuracy: list[Point]
     best: Point | None
+    growths: list[tuple[float, str]]
 
     @staticmethod
     def of(records: Sequence[Mapping[str, Any]]) -> "Curves":
@@ -113,6 +115,11 @@ class Curves:
             validation=_points(epochs, "validation_loss"),
             accuracy=accuracy,
             best=next((point for point in accuracy if point[0] == best), None),
+            growths=[
+                (float(r["epoch"]), "-".join(map(str, r["depths"])))
+                for r in records
+                if r.get("event") == "growth"
+            ],
         )
 
 
@@ -155,6 +162,7 @@ def _figure(curves: Curves, title: str) -> "Figure":
         below.append(accuracy)
     for axes in figure.axes:
         _tidy(axes, curves)
+        _mark_growths(axes, curves.growths, named=axes is not rate)
     loss.tick_params(labelbottom=False)
     for axes in below:
         axes.set_xlabel(curves.unit, fontsize=9.5, labelpad=3)
@@ -173,6 +181,15 @@ def _tidy(axes: "Axes", curves: Curves) -> None:
     axes.tick_params(length=0, pad=5)
     axes.set_axisbelow(True)
     axes.grid(axis="y", color=GRID, linewidth=0.8)
+
+
+def _mark_growths(axes: "Axes", growths: list[tuple[float, str]], *, named: bool) -> None:
+    """A dotted line where the network became deeper; its blocks from then on above it."""
+    for x, depths in growths:
+        axes.axvline(x, color=FAINT, linewidth=1, linestyle=(0, (1, 2)), zorder=1)
+        if named:
+            above = axes.get_xaxis_transform()
+            axes.text(x, 1.015, depths, transform=above, color=FAINT, fontsize=8, ha="center")
 
 
 def _draw_loss(axes: "Axes", curves: Curves) -> None:

@@ -12,7 +12,7 @@ from cyclopts import Parameter, Token
 
 from resnets import recipes
 from resnets.description import read_text, to_json
-from resnets.errors import InvalidDescription, RunError
+from resnets.errors import InvalidDescription, Problem, RunError
 from resnets.files import explained
 from resnets.recipe import Recipe
 
@@ -54,6 +54,8 @@ def _flags_class() -> type[Any]:
         if field.name == "name":
             continue
         kind = kinds[field.name]
+        if field.name == "grow":
+            kind = tuple[str, ...]  # EPOCH:TARGET, read by ``_growth``
         parameter = Parameter(
             help=documented[field.name],
             show_default=False,
@@ -95,9 +97,23 @@ def resolve(recipe: str, flags: "RecipeFlags") -> Recipe:
         for field in dataclasses.fields(flags)
         if (value := getattr(flags, field.name)) is not NOT_GIVEN
     }
+    if "grow" in changes:
+        changes["grow"] = [_growth(text) for text in changes["grow"]]
     path = Path(recipe)
     start = _read_file(path) if path.suffix in (".json", ".toml") else recipes.named(recipe)
     return start.changed(**changes) if changes else start
+
+
+def _growth(text: str) -> dict[str, Any]:
+    """Read EPOCH:NETWORK or EPOCH:DEPTHS."""
+    epoch, _, target = text.partition(":")
+    if not (epoch.isascii() and epoch.isdigit() and target):
+        message = f"{text!r} is not EPOCH:NETWORK or EPOCH:DEPTHS, such as 4:2-2-2"
+        raise InvalidDescription("recipe", [Problem("grow", message)])
+    depths = target.split("-")
+    if all(depth.isascii() and depth.isdigit() for depth in depths):
+        return {"epoch": int(epoch), "depths": [int(depth) for depth in depths]}
+    return {"epoch": int(epoch), "to": target}
 
 
 def _read_file(path: Path) -> Recipe:

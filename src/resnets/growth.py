@@ -246,7 +246,7 @@ def removable(architecture: Architecture) -> list[str]:
 
 def _shortened_name(a: Architecture, stages: Collection[Any]) -> str:
     depths = "-".join(str(stage.depth) for stage in stages)
-    return f"{a.name}-{depths}" if a.name else ""
+    return f"{a.name.partition(' ')[0]} {depths}" if a.name else ""
 
 
 def _difference(path: str, old: Any, new: Any) -> str:

@@ -6,25 +6,29 @@ The loop itself is ``training``; here its events reach those who consume them.
 import signal
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from resnets import backends, curves, data, records
-from resnets.checkpoint import METRICS, MODEL, TIMINGS, RunFolder, State, finite
+from resnets.architecture import Architecture
+from resnets.checkpoint import METRICS, MODEL, TIMINGS, RunFolder, State, finite, read_recipe
 from resnets.data.images import Dataset
 from resnets.errors import Diverged, MissingDependency, RunError
 from resnets.evaluation import evaluate
 from resnets.files import explained
-from resnets.preparation import architecture_called, fingerprint, prepare
+from resnets.growth import Deepening
+from resnets.preparation import architecture_called, fingerprint, growth_plan, prepare
 from resnets.progress import Plan, View
 from resnets.recipe import Recipe, steps_per_epoch
 from resnets.tensorboard import TensorBoard
 from resnets.tensorboard import available as tensorboard_available
 from resnets.tracing import trace
-from resnets.training import Epoch, Event, Progress, Step, TrainingData, train
+from resnets.training import Epoch, Event, Grown, Progress, Step, TrainingData, train
 from resnets.weights import Network, load
 
 LOGGED_STEPS = 20
@@ -63,50 +67,98 @@ def run(job: Job, view: View) -> dict[str, Any]:
         Interrupted: after Ctrl-C or a polite kill; the state is saved.
     """
     backend = backends.load(job.framework)
-    recipe = replace(job.recipe, precision=backend.precision(job.recipe, job.device))
+    folder = RunFolder(job.folder)
+    recipe = replace(job.recipe, precision=_precision(job, backend, folder))
     described = architecture_called(recipe.network)  # a wrong name is said before a download
     dataset = data.load(recipe.data, size=recipe.size, announce=view.note)
     network, training = prepare(described, recipe, dataset)
-    folder = RunFolder(job.folder)
-    with folder.opened(network, recipe, fingerprint(dataset), resume=job.resume) as state:
+    plans = growth_plan(recipe, network.architecture)
+    grown = [growth.target for growth in plans]
+    images, moved = fingerprint(dataset), folder.framework() not in (None, job.framework)
+    with folder.opened(
+        network, recipe, images, resume=job.resume, grown=grown, moved=moved
+    ) as state:
         result = folder.result()
         if result is not None:
             view.note(f"{job.folder} has ended already; these are its figures")
             return result
-        model = backend.build(network.architecture, weights=network.weights)
-        session = backend.session(model, recipe, network.preprocessing, job.device)
+        running = _Run(job, recipe, folder, backend, network, plans, view)
         whole = recipe.epochs * steps_per_epoch(recipe, len(training.training))
-        progress = _resume(state, session, whole, view) if state else Progress()
+        progress = running.begin(state, whole)
         past = records.epochs(folder.records(METRICS), folder.records(TIMINGS), progress)
-        view.start(plan(job, recipe, network, training, session.device, progress, past))
-        _Run(job, recipe, folder, session, view).follow(training, progress)
+        device = running.session.device
+        view.start(plan(job, recipe, running.network, training, device, progress, past))
+        running.follow(training, progress)
         _draw(folder, network, view)
         return _finish(job, backend, folder, dataset, recipe)
 
 
-def _resume(state: State, session: backends.Session, whole: int, view: View) -> Progress:
-    """Put the session where the state stands, of ``whole`` steps in all."""
-    if state.progress.step > whole:
-        raise RunError(f"the saved state is of step {state.progress.step}, beyond {whole}")
-    session.restore(state.arrays)
-    if state.threads != session.threads:
-        view.note(
-            f"the state was saved with {state.threads} threads and goes on with "
-            f"{session.threads}: it will not be bit for bit the uninterrupted run"
-        )
-    return state.progress
-
-
 @dataclass
 class _Run:
-    """Hands the loop's events on, saves, and stops when asked to."""
+    """Owns the session; hands the loop's events on, saves, and stops when asked to."""
 
     job: Job
     recipe: Recipe
     folder: RunFolder
-    session: backends.Session
+    backend: backends.Backend
+    network: Network
+    plans: Sequence[Deepening]
     view: View
     consumers: list[Callable[[Event], None]] = field(default_factory=list[Callable[[Event], None]])
+
+    def begin(self, state: State | None, whole: int) -> Progress:
+        """Make the session, and put it where the state stands, of ``whole`` steps in all."""
+        progress = state.progress if state else Progress()
+        if progress.step > whole:
+            raise RunError(f"the saved state is of step {progress.step}, beyond {whole}")
+        if progress.grown > len(self.plans):
+            raise RunError(f"the saved state has grown {progress.grown} times, the recipe less")
+        for growth in self.plans[: progress.grown]:
+            self.network = replace(
+                self.network,
+                architecture=growth.target,
+                weights=growth.weights(self.network.weights),
+            )
+        self.session = self._session()
+        if state is not None:
+            self.session.restore(state.arrays)
+            self._say_what_differs(state)
+        where = (self.job.framework, self.session.device, self.session.threads)
+        self.folder.log(TIMINGS, records.of_start(*where, progress))
+        return progress
+
+    def _session(self) -> backends.Session:
+        model = self.backend.build(self.network.architecture, weights=self.network.weights)
+        where = (self.network.preprocessing, self.job.device)
+        return self.backend.session(model, self.recipe, *where)
+
+    def _say_what_differs(self, state: State) -> None:
+        before = self.folder.framework()
+        if before not in (None, self.job.framework):
+            self.view.note(
+                f"the run was trained by {before} and goes on with {self.job.framework}: "
+                "the same function, rounded differently"
+            )
+        elif state.threads != self.session.threads:
+            self.view.note(
+                f"the state was saved with {state.threads} threads and goes on with "
+                f"{self.session.threads}: it will not be bit for bit the uninterrupted run"
+            )
+
+    def grow(self, index: int) -> tuple[backends.Session, Architecture]:
+        """Make the recipe's growth of that index."""
+        growth, before = self.plans[index], self.session.state()
+        weights = {n: before[f"weights/{n}"].astype(np.float32) for n in self.network.weights}
+        if growth.obstacle:
+            self.view.note(
+                f"not exactly the same function: {growth.obstacle}; its logits move by "
+                f"{growth.difference(weights):.1e} of their size"
+            )
+        grown = growth.weights(weights)
+        self.network = replace(self.network, architecture=growth.target, weights=grown)
+        self.session = self._session()
+        self.session.restore(growth.state(before))
+        return self.session, growth.target
 
     def follow(self, training: TrainingData, progress: Progress) -> None:
         """Train from ``progress`` to the end."""
@@ -121,13 +173,13 @@ class _Run:
     def _follow(self, training: TrainingData, progress: Progress, asked: threading.Event) -> None:
         saved_at, saved_step = time.monotonic(), progress.step
         try:
-            for event in train(self.session, training, self.recipe, progress):
+            for event in train(self.session, training, self.recipe, progress, self.grow):
                 for consume in self.consumers:
                     consume(event)
                 if event.progress is None:
                     continue
                 due = time.monotonic() - saved_at >= self.job.save_seconds
-                if isinstance(event, Epoch) or due or asked.is_set():
+                if not isinstance(event, Step) or due or asked.is_set():
                     self._save(event)
                     saved_at, saved_step = time.monotonic(), event.step
                 if asked.is_set():
@@ -144,7 +196,7 @@ class _Run:
         state = State(self.session.state(), event.progress, self.session.threads)
         state.require_finite()
         if isinstance(event, Epoch) and event.best:
-            self.folder.save_model(self.session.weights())
+            self.folder.save_model(self.session.weights(), self.network.architecture)
         self.folder.save_state(state)
 
     def _log(self, event: Event) -> None:
@@ -152,8 +204,19 @@ class _Run:
             if event.step % self.every == 0:
                 self.folder.log(METRICS, records.of_step(event))
             return
+        if isinstance(event, Grown):
+            self.folder.log(METRICS, records.of_growth(event), sync=True)
+            return
         self.folder.log(METRICS, records.of_epoch(event), sync=True)
         self.folder.log(TIMINGS, records.timing(event))
+
+
+def _precision(job: Job, backend: backends.Backend, folder: RunFolder) -> Any:
+    """Resolve ``auto``: a run goes on in the precision it began in, where its framework does."""
+    same = folder.framework() == job.framework
+    if job.recipe.precision == "auto" and job.resume and same:
+        return read_recipe(folder.path).precision
+    return backend.precision(job.recipe, job.device)
 
 
 def _finish(
@@ -170,7 +233,7 @@ def _finish(
     if kept is None:
         raise RunError(f"{folder.path / METRICS} has lost its epochs; begin another run")
     recall = dict(zip(best.class_names, map(finite, found.recall.tolist()), strict=True))
-    result = {
+    result: dict[str, Any] = {
         "network": best.architecture.name,
         "recipe": recipe.name,
         "data": dataset.name,
@@ -185,6 +248,9 @@ def _finish(
         "test_images": found.images,
         "test_recall": recall,
     }
+    grown = [line for line in folder.records() if line["event"] == "growth"]
+    if grown:
+        result["growth"] = [{n: g[n] for n in ("epoch", "network", "depths")} for g in grown]
     folder.save_result(result)
     return result
 

@@ -11,7 +11,7 @@ width], dense [out, in].
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from resnets.architecture import Architecture
 
@@ -88,15 +88,34 @@ class Layer:
     dilation: int = 1
     multiply_adds: int = 0
 
-    @property
+    @cached_property
     def parameters(self) -> int:
         """Number of learned values."""
         return sum(t.size for t in self.tensors if t.learned)
 
-    @property
+    @cached_property
     def activation(self) -> int:
         """Number of values put out for one image."""
         return math.prod(self.shape)
+
+
+class Field(NamedTuple):
+    """The pixels that a layer's value depends on, along either axis of the image.
+
+    Attributes:
+        first, last: the outermost of them for the value at place 0, in pixels of the image;
+            pixels beyond its edges, where zeros are, count.
+        stride: pixels from one value's field to its neighbour's.
+    """
+
+    first: int
+    last: int
+    stride: int
+
+    @property
+    def size(self) -> int:
+        """Pixels from the first to the last."""
+        return self.last - self.first + 1
 
 
 @dataclass(frozen=True)
@@ -125,7 +144,7 @@ class Trace:
         )
         return {**last, "pooled": pool, "logits": self.layers[-1].name}
 
-    @property
+    @cached_property
     def parameters(self) -> int:
         """Learned values of the network."""
         return sum(layer.parameters for layer in self.layers)
@@ -145,15 +164,43 @@ class Trace:
         """
         return frozenset(name for layer in self.layers for name in _kept(layer))
 
-    @property
+    @cached_property
     def activations(self) -> int:
         """Values that one image's training step keeps for the backward pass."""
         return sum(self.named[name].activation for name in self.kept)
 
     @property
     def conv_activations(self) -> int:
-        """Values put out by convolutions for one image: what pycls and timm call activations."""
-        return sum(layer.activation for layer in self.layers if layer.operation == "convolution")
+        """Values put out by convolutions and dense layers for one image.
+
+        What timm calls activations; pycls adds what max-pools put out (Radosavovic et al. 2020,
+        section 3).
+        """
+        counted = ("convolution", "dense")
+        return sum(layer.activation for layer in self.layers if layer.operation in counted)
+
+    @cached_property
+    def fields(self) -> dict[str, Field | None]:
+        """The receptive field of every layer, by name; None where it is the whole image.
+
+        A window of k values, dilated by d, adds d * (k - 1) times the stride so far; strides
+        multiply; a sum has the union of the fields of what it adds, which is the larger one where
+        they share their centre (Araujo et al. 2019, "Computing Receptive Fields of Convolutional
+        Neural Networks", Distill, doi 10.23915/distill.00021).
+
+        A mean over the map reads the whole image, and so does what is scaled by such means. Group
+        norms have means of their own; batch norms are taken as they are after training, with
+        running statistics.
+        """
+        found: dict[str, Field | None] = {}
+        for layer in self.layers:
+            found[layer.name] = _field(layer, found)
+        return found
+
+    @property
+    def field(self) -> Field | None:
+        """The receptive field of the last stage's maps; None where it is the whole image."""
+        return self.fields[self.features[f"stage{len(self.architecture.stages)}"]]
 
 
 READ_AGAIN = frozenset[Operation](
@@ -167,9 +214,32 @@ READ_AGAIN = frozenset[Operation](
 PUT_OUT = frozenset[Operation](["relu", "leaky_relu", "elu", "sigmoid"])
 """Operations whose backward pass reads what they put out."""
 
+WHOLE_MAP = frozenset[Operation](["mean_pool", "group_norm"])
+"""Operations each of whose values depends on whole maps."""
+
 
 def _kept(layer: Layer) -> tuple[str, ...]:
     """Names of the layers whose output the backward pass of ``layer`` reads."""
     if layer.operation in READ_AGAIN:
         return layer.inputs
     return (layer.name,) if layer.operation in PUT_OUT else ()
+
+
+def _field(layer: Layer, before: dict[str, Field | None]) -> Field | None:
+    """Grow the fields of what a layer reads by its window."""
+    if layer.operation in WHOLE_MAP:
+        return None
+    field = before[layer.inputs[0]] if layer.inputs else Field(0, 0, 1)
+    for name in layer.inputs[1:]:
+        other = before[name]
+        if field is None or other is None:
+            return None
+        field = Field(min(field.first, other.first), max(field.last, other.last), field.stride)
+    if field is None or (layer.kernel == 1 and layer.stride == 1):
+        return field
+    # A shift moves the channels in nine equal runs (``reference.shift``); fewer stay in place.
+    still = layer.operation == "shift" and layer.shape[0] < 9
+    padding, reach = (0, 0) if still else (layer.padding, layer.dilation * (layer.kernel - 1))
+    first = field.first - padding * field.stride
+    last = field.last + (reach - padding) * field.stride
+    return Field(first, last, field.stride * layer.stride)

@@ -16,8 +16,8 @@ from rich.text import Text
 
 from resnets.columns import PLAIN, Column, Row, Table
 from resnets.pace import Clock, Pace, Plan
-from resnets.progress import duration, facts, loss_text, moment
-from resnets.training import Epoch, Event
+from resnets.progress import duration, facts, growth_line, loss_text, moment
+from resnets.training import Epoch, Event, Grown
 
 REFRESH = 1 / 8
 """Least seconds from frame to frame."""
@@ -63,6 +63,9 @@ class Live:
             pace.take_epoch(event)
             self._frame.epochs.append(event)
             self._draw(self._clock())
+            return
+        if isinstance(event, Grown):
+            self.note(growth_line(event))
             return
         now = pace.take_step(event)
         if now is not None and (now - self._drawn >= REFRESH or pace.validating):

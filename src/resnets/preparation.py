@@ -10,8 +10,9 @@ from resnets import catalog, data
 from resnets.architecture import Architecture
 from resnets.data.augmentation import split
 from resnets.data.images import Dataset
-from resnets.errors import DataError, RunError
+from resnets.errors import DataError, InvalidDescription, Problem, RunError
 from resnets.files import explained
+from resnets.growth import Deepening
 from resnets.initial import initial_weights
 from resnets.recipe import Recipe
 from resnets.tracing import trace
@@ -51,6 +52,36 @@ def prepare(
     )
     network = Network(architecture, weights, preprocessing, dataset.class_names)
     return network, TrainingData(training, validation)
+
+
+def growth_plan(recipe: Recipe, network: Architecture) -> tuple[Deepening, ...]:
+    """Say how the recipe makes ``network`` deeper, step by step.
+
+    Raises:
+        GrowthError: where a network does not contain the one before it.
+        UnknownName, InvalidDescription, RunError: as ``architecture_called``.
+    """
+    plan: list[Deepening] = []
+    for i, growth in enumerate(recipe.grow):
+        if growth.depths:
+            target = _deepened(network, growth.depths, f"grow[{i}].depths")
+        else:
+            named = architecture_called(growth.to)
+            target = replace(named, channels=network.channels, classes=network.classes)
+        plan.append(Deepening(network, target, growth.placement, growth.start, recipe.seed))
+        network = target
+    return tuple(plan)
+
+
+def _deepened(network: Architecture, depths: tuple[int, ...], path: str) -> Architecture:
+    if len(depths) != len(network.stages):
+        message = f"{len(depths)} of them; {network.name} has {len(network.stages)} stages"
+        raise InvalidDescription("recipe", [Problem(path, message)])
+    stages = tuple(
+        replace(stage, depth=depth) for stage, depth in zip(network.stages, depths, strict=True)
+    )
+    base = network.name.partition(" ")[0]
+    return replace(network, stages=stages, name=f"{base} {'-'.join(map(str, depths))}")
 
 
 def architecture_called(network: str) -> Architecture:

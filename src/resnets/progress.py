@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Protocol, Self
 
 from resnets.pace import Clock, Pace, Plan
-from resnets.training import Epoch, Event
+from resnets.training import Epoch, Event, Grown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -109,6 +109,8 @@ class Plain:
         if isinstance(event, Epoch):
             self._pace.take_epoch(event)
             self.note(self._epoch_line(event, self._pace))
+        elif isinstance(event, Grown):
+            self.note(growth_line(event))
         else:
             now = self._pace.take_step(event)
             if now is not None and now - self._spoke >= SILENCE:
@@ -140,6 +142,11 @@ class Plain:
             duration(event.seconds),
         ]
         return "  ".join(parts + ["best"] * (event.best and event.validation_loss is not None))
+
+
+def growth_line(event: Grown) -> str:
+    """Say what the network has become: ``grown to resnet14_slim: 2-2-2 blocks``."""
+    return f"grown to {event.network}: {'-'.join(map(str, event.depths))} blocks"
 
 
 def facts(plan: Plan) -> list[list[str]]:

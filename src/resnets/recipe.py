@@ -15,6 +15,26 @@ from resnets.errors import InvalidDescription, Problem
 
 
 @dataclass(frozen=True, kw_only=True)
+class Growth:
+    """The network becomes deeper after an epoch; ``growth.Deepening`` says how.
+
+    Attributes:
+        epoch: after which.
+        to: a name of the catalog, or the path of an architecture's JSON file.
+        depths: in place of ``to``, blocks in each stage.
+        placement: where new blocks stand: at the ``end`` of their stage, or ``interleaved``.
+        start: what they begin as: the ``identity``, a ``copy`` of the block before them that adds
+            nothing yet, or ``random``.
+    """
+
+    epoch: int
+    to: str = ""
+    depths: tuple[int, ...] = ()
+    placement: Literal["end", "interleaved"] = "end"
+    start: Literal["identity", "copy", "random"] = "identity"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """Everything that decides the outcome of a training run, the machine aside.
 
@@ -61,6 +81,8 @@ class Recipe:
         zero_last_scale: whether residual branches start at zero.
         normalise: whether pixels are shifted and scaled to mean 0 and deviation 1 of the
             training images; otherwise they are only scaled to 0 to 1.
+        grow: how the network becomes deeper while it trains, one Growth after the other; on the
+            command line EPOCH:NETWORK or EPOCH:DEPTHS, such as 4:resnet14_slim or 4:2-2-2.
     """
 
     name: str = "custom"
@@ -97,6 +119,7 @@ class Recipe:
     initialisation: Literal["he", "xavier"] = "he"
     zero_last_scale: bool = False
     normalise: bool = True
+    grow: tuple[Growth, ...] = ()
 
     def __post_init__(self) -> None:
         problems = list(_problems(self))
@@ -231,5 +254,13 @@ def _contradictions(r: Recipe) -> Iterator[Problem]:
         yield Problem("final", f"the {r.schedule} schedule ends where it is; leave it 0")
     if r.milestones and r.milestones[-1] >= r.epochs:
         yield Problem("milestones", f"{r.milestones[-1]:g} is not before the end, {r.epochs}")
+    last = 0
+    for i, growth in enumerate(r.grow):
+        if not last < growth.epoch < r.epochs:
+            message = f"{growth.epoch} is not after {last} and before the end, {r.epochs}"
+            yield Problem(f"grow[{i}].epoch", message)
+        if bool(growth.to) == bool(growth.depths):
+            yield Problem(f"grow[{i}]", "state either to or depths")
+        last = growth.epoch
     if r.patience is not None and not r.validation:
         yield Problem("patience", "needs a validation split; set validation above 0")

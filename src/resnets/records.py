@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 from resnets.errors import RunError
-from resnets.training import Epoch, Progress, Step
+from resnets.training import Epoch, Grown, Progress, Step
 
 _TIMINGS = ("seconds", "images_per_second")
 """What differs between two repetitions of a run; it has a log of its own."""
@@ -24,6 +24,18 @@ def of_epoch(event: Epoch) -> dict[str, Any]:
     return {"event": "epoch", **{name: getattr(event, name) for name in names}}
 
 
+def of_growth(event: Grown) -> dict[str, Any]:
+    """Give the line of metrics.jsonl for a growth."""
+    named = {name: getattr(event, name) for name in ("number", "epoch", "step", "network")}
+    return {"event": "growth", **named, "depths": list(event.depths)}
+
+
+def of_start(framework: str, device: str, threads: int, progress: Progress) -> dict[str, Any]:
+    """Give the line of timings.jsonl for a process that begins or goes on with a run."""
+    where = {"step": progress.step, "epoch": 0}
+    return {"event": "start", **where, "framework": framework, "device": device, "threads": threads}
+
+
 def timing(event: Epoch) -> dict[str, Any]:
     """Give the line of timings.jsonl for an epoch's end."""
     named = {name: getattr(event, name) for name in ("epoch", "step", *_TIMINGS)}
@@ -40,7 +52,7 @@ def epochs(
     Raises:
         RunError: if a line is not of an epoch.
     """
-    timed = {line["epoch"]: line for line in timings}
+    timed = {line["epoch"]: line for line in timings if line["event"] == "epoch"}
     found: list[Epoch] = []
     for line in metrics:
         if line["event"] != "epoch":

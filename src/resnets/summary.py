@@ -5,12 +5,14 @@ Both come from the architecture alone; no framework is needed. Megabytes are 10â
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from resnets import catalog
 from resnets.architecture import Architecture, Stage
-from resnets.layout import Layer, Trace
+from resnets.layout import Field, Layer, Trace
+from resnets.memory import BATCHES, Memory, training_memories
 from resnets.tracing import trace
 
 if TYPE_CHECKING:
@@ -26,15 +28,22 @@ SPOKEN = {
     "group_norm": "group norm",
     "gated_add": "gated add",
     "leaky_relu": "leaky relu",
+    "sgd": "SGD",
+    "adamw": "AdamW",
 }
-"""Operations whose name in a table is not their name in JSON."""
+"""What has another name in a table than in JSON."""
 
 
-def show_json(trace: Trace) -> dict[str, Any]:
-    """Give every layer with its exact costs for one image.
+def show_json(trace: Trace, batches: Sequence[int] = BATCHES) -> dict[str, Any]:
+    """Give every layer with its exact costs for one image, and what training takes in bytes.
 
     ``activations`` count the values that a training step keeps for the backward pass. A layer's
-    are what it puts out, if that is kept, so that the layers add up to the network.
+    are what it puts out, if that is kept, so that the layers add up to the network. A
+    ``receptive_field`` is in pixels, its ``field_stride`` from one value to the next; both are
+    null where the field is the whole image. The network's is that of the last stage.
+
+    Raises:
+        InvalidDescription: where a batch is not a positive number of images.
     """
     return {
         "name": trace.architecture.name,
@@ -42,15 +51,21 @@ def show_json(trace: Trace) -> dict[str, Any]:
         "parameters": trace.parameters,
         "multiply_adds": trace.multiply_adds,
         "activations": trace.activations,
-        "layers": [_layer_json(layer, layer.name in trace.kept) for layer in trace.layers],
+        **field_json(trace.field),
+        "training_memory": [memory_json(memory) for memory in training_memories(trace, batches)],
+        "layers": [_layer_json(layer, trace) for layer in trace.layers],
         "architecture": trace.architecture.to_json(),
     }
 
 
-def show_table(trace: Trace) -> "RenderableType":
-    """Draw every layer under its block and stage, and what they add up to; 100 columns wide.
+def show_table(trace: Trace, batches: Sequence[int] = BATCHES) -> "RenderableType":
+    """Draw every layer under its block and stage, what they add up to, and what training takes.
 
-    On a narrower terminal the gaps close; then activations, output shapes and multiply-adds go.
+    On a narrow terminal the gaps close; then receptive fields, activations, output shapes and
+    multiply-adds go.
+
+    Raises:
+        InvalidDescription: where a batch is not a positive number of images.
     """
     from rich.console import Group
     from rich.text import Text
@@ -64,10 +79,13 @@ def show_table(trace: Trace) -> "RenderableType":
         Column("parameters", right=True),
         Column("multiply-adds", right=True, spare=1),
         Column("activations", right=True, spare=3),
+        Column("field", right=True, spare=4),
     )
     a = trace.architecture
     title = f"{a.name or 'network'} for {shape_text(trace.layers[0].shape)}, {a.classes} classes"
-    return Group(Text(title, "bold"), "", Table(columns, list(_lines(trace))), "", _footer(trace))
+    layers = Table(columns, list(_lines(trace)))
+    memory = memory_table(training_memories(trace, batches))
+    return Group(Text(title, "bold"), "", layers, "", _footer(trace), "", *memory)
 
 
 def models_json(names: Sequence[str]) -> list[dict[str, Any]]:
@@ -111,6 +129,35 @@ def models_table(names: Sequence[str]) -> "RenderableType":
         for model in models_json(names)
     ]
     return Table(columns, rows)
+
+
+def memory_table(memories: Sequence[Memory]) -> "list[RenderableType]":
+    """Draw what training takes: a line for each batch."""
+    from rich.text import Text
+
+    from resnets.columns import Column, Row, Table
+
+    kinds = {(memory.precision, memory.optimiser): "" for memory in memories}
+    columns = [
+        Column(f"{precision} {SPOKEN[optimiser]}", right=True) for precision, optimiser in kinds
+    ]
+    rows = [
+        Row((str(batch), *(megabytes(memory.total) for memory in own)))
+        for batch, own in groupby(memories, lambda memory: memory.batch)
+    ]
+    title = "a training step: weights, gradients, optimiser, kept activations"
+    return [Text(title, "dim"), Table((Column("batch", right=True), *columns), rows)]
+
+
+def memory_json(memory: Memory) -> dict[str, Any]:
+    """Give the parts in bytes, and their sum."""
+    return {**asdict(memory), "total": memory.total}
+
+
+def field_json(field: Field | None) -> dict[str, int | None]:
+    """Give a receptive field's size and stride in pixels; null for the whole image."""
+    size, stride = (None, None) if field is None else (field.size, field.stride)
+    return {"receptive_field": size, "field_stride": stride}
 
 
 def shape_text(shape: Sequence[int]) -> str:
@@ -158,7 +205,7 @@ def _model_json(name: str) -> dict[str, Any]:
     }
 
 
-def _layer_json(layer: Layer, kept: bool) -> dict[str, Any]:
+def _layer_json(layer: Layer, trace: Trace) -> dict[str, Any]:
     return {
         "name": layer.name,
         "operation": layer.operation,
@@ -171,7 +218,8 @@ def _layer_json(layer: Layer, kept: bool) -> dict[str, Any]:
         "groups": layer.groups,
         "parameters": layer.parameters,
         "multiply_adds": layer.multiply_adds,
-        "activations": layer.activation if kept else 0,
+        "activations": layer.activation if layer.name in trace.kept else 0,
+        **field_json(trace.fields[layer.name]),
     }
 
 
@@ -185,12 +233,12 @@ def _lines(trace: Trace) -> "Iterator[Row | Rule]":
         yield Rule(_part_text(part, stages.get(part), own))
         for block, inside in groupby(own, lambda layer: layer.block):
             if block:
-                yield Row((block, "", "", "", "", ""), "bold")
+                yield Row((block, "", "", "", "", "", ""), "bold")
             for layer in inside:
-                yield _row(layer, layer.name.removeprefix(block), layer.name in trace.kept)
+                yield _row(layer, layer.name.removeprefix(block), trace)
     yield Rule()
     total = _numbers(trace.parameters, trace.multiply_adds, trace.activations)
-    yield Row(("total", "", "", *total), "bold")
+    yield Row(("total", "", "", *total, ""), "bold")
 
 
 def _part_text(part: str, stage: Stage | None, layers: list[Layer]) -> str:
@@ -201,13 +249,20 @@ def _part_text(part: str, stage: Stage | None, layers: list[Layer]) -> str:
     return f"{part}: {blocks}, {parameters:,} parameters"
 
 
-def _row(layer: Layer, name: str, kept: bool) -> "Row":
+def _row(layer: Layer, name: str, trace: Trace) -> "Row":
     from resnets.columns import Row
 
-    costs = _numbers(layer.parameters, layer.multiply_adds, layer.activation if kept else 0)
+    kept = layer.activation if layer.name in trace.kept else 0
+    costs = _numbers(layer.parameters, layer.multiply_adds, kept)
     indented = f"  {name[1:]}" if name.startswith(".") else name
-    cells = (indented, _operation_text(layer), shape_text(layer.shape), *costs)
+    field = field_text(trace.fields[layer.name])
+    cells = (indented, _operation_text(layer), shape_text(layer.shape), *costs, field)
     return Row(cells, "" if layer.multiply_adds else "dim")
+
+
+def field_text(field: Field | None) -> str:
+    """Write a receptive field's size and stride in pixels: ``99 /8``."""
+    return "image" if field is None else f"{field.size} /{field.stride}"
 
 
 def _operation_text(layer: Layer) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from resnets.errors import MissingDependency
-from resnets.training import Epoch, Event, Step
+from resnets.training import Epoch, Event, Grown, Step
 
 EVERY = 10
 """Steps between points; a point is the mean of the losses since the last."""
@@ -38,6 +38,8 @@ class TensorBoard:
         """Take an event of ``training.train``."""
         if isinstance(event, Epoch):
             self._take_epoch(event)
+            return
+        if isinstance(event, Grown):
             return
         self._loss += event.loss
         self._steps += 1

@@ -7,9 +7,10 @@ pure function of the recipe's seed and the step, so going on after an interrupti
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from resnets.architecture import Architecture
 from resnets.backends import Batch, Measured, Session
 from resnets.data.augmentation import chosen, draw
 from resnets.data.images import Images
@@ -28,6 +29,7 @@ class Progress:
         best_epoch: from 1; 0 where none has ended.
         best_accuracy, best_loss: of that epoch, on the validation images.
         stopped: whether patience ended training early.
+        grown: how often the network has become deeper.
     """
 
     step: int = 0
@@ -37,6 +39,7 @@ class Progress:
     best_accuracy: float = 0.0
     best_loss: float = math.inf
     stopped: bool = False
+    grown: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +92,30 @@ class Epoch:
     progress: Progress
 
 
-Event = Step | Epoch
+@dataclass(frozen=True, kw_only=True)
+class Grown:
+    """The network has become deeper.
+
+    Attributes:
+        number: of the recipe's growth, from 1.
+        epoch, step: ended and taken before it.
+        network: the new network's name.
+        depths: its blocks in each stage.
+        progress: where training stands; the session's state belongs to it.
+    """
+
+    number: int
+    epoch: int
+    step: int
+    network: str
+    depths: tuple[int, ...]
+    progress: Progress
+
+
+Event = Step | Epoch | Grown
+
+Grow = Callable[[int], tuple[Session, Architecture]]
+"""Makes the recipe's growth of that index; gives the session to go on with, and its network."""
 
 
 @dataclass(frozen=True)
@@ -101,9 +127,13 @@ class TrainingData:
 
 
 def train(
-    session: Session, data: TrainingData, recipe: Recipe, start: Progress | None = None
+    session: Session,
+    data: TrainingData,
+    recipe: Recipe,
+    start: Progress | None = None,
+    grow: Grow | None = None,
 ) -> Iterator[Event]:
-    """Train from where ``start`` stands to the recipe's end.
+    """Train from where ``start`` stands to the recipe's end; ``grow`` is called where it says.
 
     Raises:
         Diverged: at the first loss that is infinite or not a number; naming the step.
@@ -111,6 +141,11 @@ def train(
     progress = start or Progress()
     per_epoch = steps_per_epoch(recipe, len(data.training))
     while (epoch := _under_way(progress, per_epoch)) <= recipe.epochs and not progress.stopped:
+        if grow is not None and _grows(recipe, progress, ended=epoch - 1):
+            session, network = grow(progress.grown)
+            progress = replace(progress, grown=progress.grown + 1)
+            yield _grown(network, progress, epoch - 1)
+            continue
         began, seen = time.perf_counter(), progress.images
         for event in _steps(session, data.training, recipe, progress, epoch * per_epoch):
             progress = event.progress or progress
@@ -120,6 +155,23 @@ def train(
         event = _epoch(session, data, recipe, progress, epoch, loss, seconds, speed)
         progress = event.progress
         yield event
+
+
+def _grows(recipe: Recipe, progress: Progress, *, ended: int) -> bool:
+    """Whether the next growth is due, between two epochs."""
+    due = recipe.grow[progress.grown :]
+    return bool(due) and due[0].epoch <= ended and not progress.images
+
+
+def _grown(network: Architecture, progress: Progress, ended: int) -> Grown:
+    return Grown(
+        number=progress.grown,
+        epoch=ended,
+        step=progress.step,
+        network=network.name,
+        depths=tuple(stage.depth for stage in network.stages),
+        progress=progress,
+    )
 
 
 def _under_way(progress: Progress, per_epoch: int) -> int:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import safetensors
 import safetensors.numpy
 
+from resnets import catalog
 from resnets.architecture import Architecture
 from resnets.description import from_json, to_json
 from resnets.errors import InvalidDescription, Problem, WeightsError
@@ -26,19 +27,41 @@ from resnets.tracing import tensors
 Weights = dict[str, npt.NDArray[Any]]
 """Arrays by canonical name."""
 
+ARCHITECTURE = "architecture"
+"""Key of the metadata in which the weights of a run that grows carry their network."""
+
 LARGEST_CONFIG = 64 * 2**20
-TIMM_NAMES = frozenset(
-    [
-        *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
-        *("resnet18d", "resnet34d", "resnet50c", "resnet50d", "resnet101c", "resnet101d"),
-        *("resnet152c", "resnet152d"),
-        *("seresnet18", "seresnet34", "seresnet50", "seresnet101", "seresnet152"),
-        *("seresnext50_32x4d", "seresnext101_32x4d", "seresnext101_32x8d"),
-        *("resnetv2_18", "resnetv2_34", "resnetv2_50", "resnetv2_101", "resnetv2_152"),
-        *("wide_resnet50_2", "wide_resnet101_2"),
-        *("resnext50_32x4d", "resnext101_32x4d", "resnext101_32x8d", "resnext101_64x4d"),
-    ]
-)
+TIMM_NAMES = {
+    **{
+        name: name
+        for name in (
+            *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
+            *("resnet18d", "resnet34d", "resnet50c", "resnet50d", "resnet101c", "resnet101d"),
+            *("resnet152c", "resnet152d", "resnet50_gn"),
+            *("seresnet18", "seresnet34", "seresnet50", "seresnet101", "seresnet152"),
+            *("seresnext50_32x4d", "seresnext101_32x4d", "seresnext101_32x8d"),
+            *("resnetv2_18", "resnetv2_34", "resnetv2_50", "resnetv2_101", "resnetv2_152"),
+            *("wide_resnet50_2", "wide_resnet101_2"),
+            *("resnext50_32x4d", "resnext101_32x4d", "resnext101_32x8d", "resnext101_64x4d"),
+        )
+    },
+    "regnet_x_400mf": "regnetx_004_tv",
+    "regnet_x_800mf": "regnetx_008",
+    "regnet_x_1_6gf": "regnetx_016",
+    "regnet_x_3_2gf": "regnetx_032",
+    "regnet_x_8gf": "regnetx_080",
+    "regnet_x_16gf": "regnetx_160",
+    "regnet_x_32gf": "regnetx_320",
+    "regnet_y_400mf": "regnety_004",
+    "regnet_y_800mf": "regnety_008_tv",
+    "regnet_y_1_6gf": "regnety_016",
+    "regnet_y_3_2gf": "regnety_032",
+    "regnet_y_8gf": "regnety_080_tv",
+    "regnet_y_16gf": "regnety_160",
+    "regnet_y_32gf": "regnety_320",
+    "regnet_y_128gf": "regnety_1280",
+}
+"""What timm calls the catalog's networks; it knows torchvision's names of a RegNet's tensors."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,9 +143,13 @@ def load(folder: Path | str) -> Network:
     """
     folder = Path(folder)
     described = load_config(folder / "config.json")
-    weights, _ = load_weights(folder / "model.safetensors")
-    check(described.architecture, weights)
-    return Network(described.architecture, weights, described.preprocessing, described.class_names)
+    weights, metadata = load_weights(folder / "model.safetensors")
+    architecture = described.architecture
+    if ARCHITECTURE in metadata:
+        # A run that grows writes two files: if it was killed between them, this one is newer.
+        architecture = Architecture.from_text(metadata[ARCHITECTURE])
+    check(architecture, weights)
+    return Network(architecture, weights, described.preprocessing, described.class_names)
 
 
 def load_weights(path: Path) -> tuple[Weights, dict[str, str]]:
@@ -175,7 +202,7 @@ def config(network: Network) -> dict[str, Any]:
         "class_names": list(network.class_names),
     }
     result: dict[str, Any] = {"num_classes": a.classes, "resnets": ours}
-    if a.name in TIMM_NAMES:
+    if _is_catalogs(a):
         pretrained = {
             "num_classes": a.classes,
             "input_size": [a.channels, p.size, p.size],
@@ -183,19 +210,31 @@ def config(network: Network) -> dict[str, Any]:
             "std": list(p.std),
             "interpolation": "bilinear",
             "crop_pct": 1.0,
-            "first_conv": tensors(a)[0].name.removesuffix(".weight"),
-            "classifier": "head.fc" if a.preactivation else "fc",
+            **_ends_in_timm(a),
             "label_names": list(network.class_names),
         }
         arguments = {"in_chans": a.channels} if a.channels != 3 else {}
         result = {
-            "architecture": a.name,
+            "architecture": TIMM_NAMES[a.name],
             "num_features": a.stages[-1].width,
             "model_args": arguments,
             "pretrained_cfg": pretrained,
             **result,
         }
     return result
+
+
+def _is_catalogs(a: Architecture) -> bool:
+    """Whether a network is the catalog's of its name, but for channels and classes."""
+    return a.name in TIMM_NAMES and a == catalog.get(a.name, channels=a.channels, classes=a.classes)
+
+
+def _ends_in_timm(a: Architecture) -> dict[str, str]:
+    """Give timm's names of the first and the last layer, which it refits."""
+    if a.naming == "regnet":
+        return {"first_conv": "stem.conv", "classifier": "head.fc"}
+    first = tensors(a)[0].name.removesuffix(".weight")
+    return {"first_conv": first, "classifier": "head.fc" if a.preactivation else "fc"}
 
 
 def load_config(path: Path) -> Config:
@@ -211,6 +250,15 @@ def load_config(path: Path) -> Config:
         if path.stat().st_size > LARGEST_CONFIG:
             raise WeightsError(f"{path}: over {LARGEST_CONFIG} bytes, no configuration is")
         text = path.read_bytes()
+    return config_from(text, str(path))
+
+
+def config_from(text: str | bytes, where: str) -> Config:
+    """Read our part of a config.json's text, which came from ``where``.
+
+    Raises:
+        As ``load_config``.
+    """
     try:
         ours = json.loads(text)["resnets"]
         described = dict(ours)
@@ -218,9 +266,9 @@ def load_config(path: Path) -> Config:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         if isinstance(error, InvalidDescription):
             raise
-        raise WeightsError(f"{path}: holds no network that resnets wrote ({error!r})") from error
-    result = from_json(Config, described, str(path))
-    _check_config(result, path)
+        raise WeightsError(f"{where}: holds no network that resnets wrote ({error!r})") from error
+    result = from_json(Config, described, where)
+    _check_config(result, Path(where))
     return result
 
 

@@ -34,6 +34,13 @@ def images(architecture: Architecture, height: int, width: int, n: int = 2) -> n
     return np.random.default_rng(7).normal(size=shape).astype(np.float32)
 
 
+def evaluating(model: Any) -> Any:
+    """The model in evaluation mode, where its framework's models are in a mode at all."""
+    if hasattr(model, "eval"):
+        model.eval()
+    return model
+
+
 def relative(found: npt.NDArray[Any], expected: npt.NDArray[Any]) -> float:
     """The largest difference, relative to the largest expected value (if that is not 0)."""
     return float(np.abs(found - expected).max() / (np.abs(expected).max() or 1))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from backends.networks import double, images, lively_weights, relative
+from backends.networks import double, evaluating, images, lively_weights, relative
 from resnets import catalog, reference
 from resnets.architecture import Architecture
 from resnets.backends import Backend
@@ -15,7 +15,7 @@ from resnets.tracing import trace
 def test_logits_and_features(backend: Backend, small: Architecture, size: tuple[int, int]) -> None:
     weights, x = lively_weights(small), images(small, *size)
     expected = reference.forward(small, double(weights), x.astype(np.float64))
-    model = backend.build(small, weights=weights).eval()
+    model = evaluating(backend.build(small, weights=weights))
     wanted = trace(small, size).features
     found = backend.features(model, x, list(wanted))
     for feature, layer in wanted.items():
@@ -28,7 +28,7 @@ def test_channels(backend: Backend, channels: int) -> None:
     a = catalog.get("resnet8_slim", channels=channels, classes=3)
     weights, x = lively_weights(a), images(a, 13, 12)
     expected = reference.forward(a, double(weights), x.astype(np.float64)).logits
-    model = backend.build(a, weights=weights).eval()
+    model = evaluating(backend.build(a, weights=weights))
     assert relative(backend.features(model, x)["logits"], expected) < 1e-5
 
 
@@ -39,7 +39,7 @@ def test_full_size_networks(backend: Backend, name: str) -> None:
     a = catalog.get(name)
     weights, x = lively_weights(a), images(a, 65, 64, n=1)
     expected = reference.forward(a, double(weights), x.astype(np.float64)).logits
-    model = backend.build(a, weights=weights).eval()
+    model = evaluating(backend.build(a, weights=weights))
     assert relative(backend.features(model, x)["logits"], expected) < 1e-5
 
 

@@ -129,6 +129,9 @@ class TorchSession:
                 buffer = self.optimiser.state[parameter].get(torch_name)
                 if buffer is not None:
                     result[f"{ours}/{name}"] = _array(buffer)
+            count = self.optimiser.state[parameter].get("step")
+            if count is not None and int(count) != self.steps:
+                result[f"born/{name}"] = np.array(self.steps - int(count), np.int64)
         result["steps"] = np.array(self.steps, np.int64)
         return result
 
@@ -154,7 +157,9 @@ class TorchSession:
                     buffers[torch_name] = torch.empty_like(parameter).copy_(value)
                     taken.add(f"{ours}/{name}")
             if "exp_avg" in buffers:
-                buffers["step"] = torch.tensor(float(self.steps))
+                born = state.get(f"born/{name}")
+                taken.add(f"born/{name}")
+                buffers["step"] = torch.tensor(float(self.steps - (0 if born is None else born)))
         unknown = sorted(set(state) - taken)
         if unknown:
             raise WeightsError(f"the saved state has what this run has not: {', '.join(unknown)}")
