@@ -1,4 +1,5 @@
 # make train: the main job, from nothing. make test: everything that must pass.
+# make frameworks: all four beside each other, and how far they are from the same function.
 PYTHON ?= python3
 VENV := .venv
 ifeq ($(OS),Windows_NT)
@@ -6,26 +7,32 @@ ifeq ($(OS),Windows_NT)
 else
   BIN := $(VENV)/bin
 endif
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 # Two OpenMP pools on two busy cores slow each other 10 to 100 times.
 TEST_ENVIRONMENT := OMP_NUM_THREADS=1
 
-.PHONY: train test lint types format bench docs clean
+.PHONY: train frameworks test lint types format bench docs clean
 .DEFAULT_GOAL := train
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[torch,tensorboard]'
+	$(PIP) --editable '.[torch,tensorboard]'
 	touch $@
 
 $(VENV)/.developed: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt basedpyright hypothesis pytest ruff
+	$(PIP) --editable '.[torch,jax,tensorflow,mxnet,tensorboard,hub,hdf5]'
+	$(PIP) basedpyright hypothesis pytest pytest-xdist ruff
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps mxnet==1.9.1
 	touch $@
+
+frameworks: $(VENV)/.developed
+	$(BIN)/resnets check
 
 train: $(VENV)/.installed
 	$(BIN)/resnets train --resume $(ARGS)
 
 test: lint types
-	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest $(ARGS)
+	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 lint: $(VENV)/.developed
 	$(BIN)/ruff check .

@@ -1,33 +1,43 @@
-"""Our networks against torchvision's and timm's: names, shapes, parameters and logits.
+"""Our networks against torchvision's and timm's, both ways: logits and the features of each stage.
 
-The peer makes random weights and random running statistics; our module loads its ``state_dict``
-strictly, and both compute logits in float32 on the CPU for the same images of 97×80 pixels.
+The peer makes a network; all its weights and running statistics are random. Its state dict is
+saved as a .pth file, read by ``resnets.exchange`` (which recognises the network by its tensors)
+and built; both compute for the same two images of 97×80 pixels, in float32 on the CPU. Then our
+folder is opened by the peer (timm by ``create_model("local-dir:…")``, torchvision by
+``load_state_dict``) and compared again.
 
     pip install --no-deps torchvision==0.28.0 timm==1.0.31 huggingface_hub pyyaml
-    python benchmarks/peers.py
+    python benchmarks/peers.py [NAME …]
 """
 
-from collections.abc import Callable
+import argparse
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 
-from resnets import catalog
+from resnets import exchange
 from resnets.backends import torch as backend
+from resnets.catalog import names
+from resnets.exchange.timm_names import READABLE
+from resnets.weights import TIMM_NAMES, save
 from training_step import write
 
 TORCHVISION = (
     *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
     *("resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d"),
     *("wide_resnet50_2", "wide_resnet101_2"),
-)
-TIMM = (
-    *("resnext101_32x4d", "resnet18d", "resnet34d", "resnet50c", "resnet50d", "resnet101d"),
-    *("seresnet18", "seresnet34", "seresnet50", "seresnet101", "seresnet152"),
-    *("seresnext50_32x4d", "seresnext101_32x8d"),
-    *("resnetv2_18", "resnetv2_34", "resnetv2_50", "resnetv2_101", "resnetv2_152"),
+    *names("regnet_*"),
 )
 CLASSES = 13
+FEATURES = ("stem", "stage1", "stage2", "stage3", "stage4", "logits")
+STAGES = ("layer{}", "stages.{0}", "s{}", "trunk_output.block{}")
+"""What peers call their stages; resnetv2 counts from 0."""
 
 
 def import_torchvision() -> Any:
@@ -53,36 +63,141 @@ def import_torchvision() -> Any:
     return torchvision
 
 
-def difference(name: str, peer: torch.nn.Module) -> float:
-    """The logits' largest difference, relative to their size; raises where names differ."""
-    for module in peer.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.3)
-            module.running_var.uniform_(0.5, 2)
-    ours = backend.build(catalog.get(name, classes=CLASSES))
-    ours.load_state_dict(peer.state_dict(), strict=True)
+@dataclass(frozen=True)
+class Peer:
+    """A network of another project: how it is made, and opens our folder (None: it does not)."""
+
+    where: str
+    name: str
+    make: Callable[[], torch.nn.Module]
+    opened: Callable[[Path], torch.nn.Module] | None
+
+
+def peers(torchvision: Any, timm: Any) -> Iterator[Peer]:
+    """Yield torchvision's and timm's networks that ours are compared with."""
+    for name in TORCHVISION:
+
+        def make(name: str = name) -> torch.nn.Module:
+            return getattr(torchvision.models, name)(num_classes=CLASSES)
+
+        def opened(folder: Path, make: Callable[[], torch.nn.Module] = make) -> torch.nn.Module:
+            model = _empty(make)
+            model.load_state_dict(load_file(folder / "model.safetensors"))
+            return model
+
+        yield Peer("torchvision", name, make, opened)
+    opens = {*TIMM_NAMES.values()}
+    for name in sorted(READABLE):
+
+        def make(name: str = name) -> torch.nn.Module:
+            return timm.create_model(name, num_classes=CLASSES)
+
+        def opened(folder: Path) -> torch.nn.Module:
+            return timm.create_model(f"local-dir:{folder}", pretrained=True)
+
+        yield Peer("timm", name, make, opened if name in opens else None)
+
+
+def _empty(make: Callable[[], torch.nn.Module]) -> torch.nn.Module:
+    """Make a network without its initial weights, which would take most of the time."""
+    try:
+        with torch.device("meta"):
+            return make().to_empty(device="cpu")
+    except NotImplementedError:  # torchvision's RegNets compute their widths with tensors
+        return make()
+
+
+def random_network(make: Callable[[], torch.nn.Module]) -> torch.nn.Module:
+    """Make a network whose every weight and statistic is random; nothing is zero or one."""
+    model = _empty(make)
+    for name, tensor in model.state_dict().items():
+        if name.endswith("num_batches_tracked"):
+            tensor.zero_()
+        elif name.endswith("running_var"):
+            tensor.uniform_(0.5, 2)
+        elif tensor.ndim == 4:
+            tensor.normal_(0, (2 / tensor[0].numel()) ** 0.5)
+        elif tensor.ndim == 1 and name.endswith("weight"):
+            tensor.uniform_(0.3, 0.9)
+        else:
+            tensor.normal_(0, 0.3)
+    return model.eval()
+
+
+def computed(model: torch.nn.Module, x: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The peer's logits and features, by our names."""
+    modules = dict(model.named_modules())
+    found: dict[str, torch.Tensor] = {}
+    watched = {"stem": modules["maxpool"] if "maxpool" in modules else modules["stem"]}
+    for k in range(1, 5):
+        known = (text.format(k - 1 if "{0}" in text else k) for text in STAGES)
+        watched[f"stage{k}"] = next(modules[name] for name in known if name in modules)
+    for name, module in watched.items():
+        module.register_forward_hook(
+            lambda _module, _inputs, output, name=name: found.__setitem__(name, output.clone())
+        )
+    with torch.inference_mode():
+        found["logits"] = model.eval()(x)
+    return found
+
+
+def difference(found: dict[str, Any], expected: dict[str, torch.Tensor]) -> float:
+    """The largest difference of any feature, relative to the feature's size."""
+    worst = 0.0
+    for name in FEATURES:
+        theirs = expected[name]
+        apart = (torch.from_numpy(found[name]) - theirs).abs().max() / theirs.abs().max()
+        worst = max(worst, float(apart))
+    return worst
+
+
+def compare(peer: Peer, folder: Path) -> tuple[str, float, float | None]:
+    """Compare both ways: what it was recognised as, theirs read by us, ours opened by them."""
+    theirs = random_network(peer.make)
     x = torch.randn(2, 3, 97, 80)
-    with torch.no_grad():
-        expected, found = peer.eval()(x), ours.eval()(x)
-    return float((found - expected).abs().max() / expected.abs().max())
+    expected = computed(theirs, x)
+    torch.save(theirs.state_dict(), folder / "peer.pth")
+    del theirs
+    network = exchange.read(folder / "peer.pth")
+    ours = backend.build(network.architecture, weights=network.weights).eval()
+    found = backend.features(ours, x.numpy(), FEATURES)
+    del ours
+    there, back = difference(found, expected), None
+    if peer.opened is not None:
+        save(network, folder / "ours")
+        back = difference(found, computed(peer.opened(folder / "ours"), x))
+    return network.architecture.name, there, back
 
 
 def main() -> None:
     """Compare all, print the table, write the figures."""
     torchvision = import_torchvision()
-    import timm
+    import timm  # which imports torchvision
 
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help="compare these alone, and write no figures")
+    parser.add_argument("--largest", type=float, default=700e6, help="parameters at most")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
     torch.manual_seed(0)
-    makers = [
-        *((n, "torchvision", getattr(torchvision.models, n)) for n in TORCHVISION),
-        *((n, "timm", lambda n=n, **o: timm.create_model(n, **o)) for n in TIMM),
-    ]
-    figures: dict[str, float] = {}
-    for name, where, make in makers:
-        figures[f"{where} {name}"] = difference(name, make(num_classes=CLASSES))
-        print(f"{where:12} {name:22} relative difference {figures[f'{where} {name}']:.1e}")
+    figures: dict[str, Any] = {}
+    for peer in peers(torchvision, timm):
+        if options.names and peer.name not in options.names:
+            continue
+        parameters = sum(p.numel() for p in _empty(peer.make).parameters())
+        label = f"{peer.where} {peer.name}"
+        if parameters > options.largest:
+            figures[label] = "skipped: too large"
+            print(f"{label:34} skipped: {parameters:,} parameters", flush=True)
+            continue
+        with tempfile.TemporaryDirectory() as place:
+            taken_for, there, back = compare(peer, Path(place))
+        figures[label] = {"taken_for": taken_for, "read_by_us": there, "opened_by_peer": back}
+        opened = "" if back is None else f", opened by the peer {back:.1e}"
+        print(f"{label:34} taken for {taken_for or 'no entry':18} {there:.1e}{opened}", flush=True)
     versions = {"torchvision": torchvision.__version__, "timm": timm.__version__}
-    write("peers", {"versions": versions, "figures": figures})
+    if not options.names:
+        write("peers", {"versions": versions, "figures": figures})
 
 
 if __name__ == "__main__":

@@ -54,7 +54,8 @@ def test_activations_of_a_network_counted_by_hand() -> None:
     for width, pixels in ((128, 16), (256, 4), (512, 1)):
         later += 2 * 4 * width * pixels + width * pixels  # and the projection's output
     assert steps.activations == stem + stage1 + later + 512
-    assert steps.conv_activations == 64 * 64 * 5 + sum(
+    # What convolutions put out, and the ten logits.
+    assert steps.conv_activations == 10 + 64 * 64 * 5 + sum(
         width * pixels * 5 for width, pixels in ((128, 16), (256, 4), (512, 1))
     )
 

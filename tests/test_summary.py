@@ -39,14 +39,16 @@ def test_table_of_resnet18():
     assert lines[0] == "resnet18 for 3 × 224 × 224, 1000 classes"
     assert line(lines, "total") == "total 11,689,512 1,814,073,344 5,143,552"
     assert " ".join(lines[5].split()) == (
-        "conv1 convolution 7×7 /2 64 × 112 × 112 9,408 118,013,952 802,816"
+        "conv1 convolution 7×7 /2 64 × 112 × 112 9,408 118,013,952 802,816 7 /2"
     )
-    assert line(lines, "maxpool") == "maxpool max-pool 3×3 /2 64 × 56 × 56 200,704"
+    assert line(lines, "maxpool") == "maxpool max-pool 3×3 /2 64 × 56 × 56 200,704 11 /4"
     assert line(lines, "── stage1").startswith("── stage1: 2 basic blocks, 147,968 parameters ──")
-    assert line(lines, "fc") == "fc dense 1000 513,000 512,000"
+    assert line(lines, "fc") == "fc dense 1000 513,000 512,000 image"
     # 4 bytes for each of 11,689,512 parameters and 9,600 running statistics.
     assert line(lines, "weights").endswith("46.8 MB at fp32, 23.4 MB at bf16")
     assert line(lines, "activations").endswith("20.6 MB at fp32, 10.3 MB at bf16")
+    assert line(lines, "batch") == "batch fp32 SGD fp32 AdamW bf16 SGD bf16 AdamW"
+    assert line(lines, "32 ") == "32 850.1 MB 896.9 MB 544.3 MB 591.0 MB"
 
 
 def test_layers_stand_under_their_block_and_stage():
@@ -79,6 +81,7 @@ def test_tables_fit(name: str, width: int):
     assert f"{found.parameters:,}" in line(lines, "total")
     assert f"{found.multiply_adds:,}" in line(lines, "total") or width < 80
     assert ("activations" in lines[2]) or width < 100
+    assert " field" not in lines[2] or "activations" in lines[2], "fields go first"
 
 
 def test_numbers_end_on_one_line():
@@ -114,7 +117,29 @@ def test_json_is_exact_and_adds_up():
         "parameters": 32_768,
         "multiply_adds": 32_768 * 400,
         "activations": 128 * 400,
+        "receptive_field": 35,
+        "field_stride": 8,
     }
+    assert (value["receptive_field"], value["field_stride"]) == (483, 32)
+    assert value["layers"][-1]["receptive_field"] is None
+
+
+def test_training_memory_in_json_adds_up():
+    found = trace(catalog.get("resnet8_slim"), 28)
+    value = json.loads(json.dumps(show_json(found, (5,))))
+    kinds = [(one["precision"], one["optimiser"]) for one in value["training_memory"]]
+    assert kinds == [("fp32", "sgd"), ("fp32", "adamw"), ("bf16", "sgd"), ("bf16", "adamw")]
+    for one in value["training_memory"]:
+        parts = ("weights", "gradients", "buffers", "activations")
+        assert one["total"] == sum(one[part] for part in parts)
+        assert one["batch"] == 5
+    assert value["training_memory"][0]["gradients"] == 4 * value["parameters"]
+
+
+def test_a_batch_of_ones_own():
+    lines = drawn(show_table(trace(catalog.get("resnet18")), (48,)))
+    assert line(lines, "48").startswith("48 1,2")
+    assert not [text for text in lines if text.strip().startswith("128 ")]
 
 
 def test_unnamed_network_of_padded_shortcuts_is_shown():

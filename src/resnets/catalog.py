@@ -29,6 +29,12 @@ DEPTHS = {
     "resnet152": ("bottleneck", (3, 8, 36, 3)),
 }
 
+# timm's, between and beyond them.
+MORE_DEPTHS = {
+    "resnet26": ("bottleneck", (2, 2, 2, 2)),
+    "resnet200": ("bottleneck", (3, 24, 36, 3)),
+}
+
 # Xie et al. 2016, Table 1 and section 5: depth, cardinality, width of a group in conv2_x.
 RESNEXTS = {
     "resnext50_32x4d": ("resnet50", 32, 4),
@@ -316,6 +322,9 @@ def _entries() -> dict[str, Callable[[], Architecture]]:
         if kind == "bottleneck":
             entries[f"{name}_gn"] = lambda k=kind, d=depths: _group_normed(_resnet(k, d))
         entries[f"{name}_small"] = lambda k=kind, d=depths: _small(_resnet(k, d))
+    for name, (kind, depths) in MORE_DEPTHS.items():
+        entries[name] = lambda k=kind, d=depths: _resnet(k, d)
+        entries[f"{name}d"] = lambda k=kind, d=depths: _averaged(_resnet(k, d))
     for name, (kind, depths) in PREACTIVATIONS.items():
         entries[name] = lambda k=kind, d=depths: _preactivated(_resnet(k, d))
     for name, (base, groups, width) in RESNEXTS.items():

@@ -86,10 +86,10 @@ class _Shown:
                 yield from self._rule(line.text, min(self.width, limit))
 
     def _row(self, cells: tuple[str, ...], limit: int) -> str:
-        padded = (
+        padded = [
             cell.rjust(width) if column.right else cell.ljust(width)
             for cell, column, width in zip(cells, self.columns, self.widths, strict=True)
-        )
+        ]
         text = (" " * self.gap).join(padded).rstrip()
         # A number that lost its end must not look like a smaller one.
         return (text if len(text) <= limit else text[: limit - 1] + "…") + "\n"
@@ -105,8 +105,8 @@ class _Shown:
 
 def _fitted(table: Table, limit: int) -> _Shown:
     """Settle the widths: loose, else with tight shapes, tight gaps, without spare columns."""
-    tight = [_tight(line) for line in table.lines]
     shown = _measured(table.columns, table.lines, gap=2)
+    tight = [_tight(line) for line in table.lines] if shown.width > limit else []
     for gap in (2, 1):
         if shown.width > limit:
             shown = _measured(table.columns, tight, gap)
@@ -129,8 +129,8 @@ def _tight(line: Row | Rule) -> Row | Rule:
     """Write shapes without spaces, and indent by one."""
     if isinstance(line, Rule):
         return line
-    cells = tuple(cell.replace(" × ", "×").replace("  ", " ") for cell in line.cells)
-    return Row(cells, line.style)
+    cells = [cell.replace(" × ", "×").replace("  ", " ") for cell in line.cells]
+    return Row(tuple(cells), line.style)
 
 
 def _without(cells: tuple[Column, ...], out: int) -> tuple[Column, ...]:

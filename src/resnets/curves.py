@@ -162,7 +162,7 @@ def _figure(curves: Curves, title: str) -> "Figure":
         below.append(accuracy)
     for axes in figure.axes:
         _tidy(axes, curves)
-        _mark_growths(axes, curves.growths, named=axes is not rate)
+        _mark_growths(axes, curves.growths, named=axes is loss)
     loss.tick_params(labelbottom=False)
     for axes in below:
         axes.set_xlabel(curves.unit, fontsize=9.5, labelpad=3)

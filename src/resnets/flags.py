@@ -16,10 +16,17 @@ from resnets.errors import InvalidDescription, Problem, RunError
 from resnets.files import explained
 from resnets.recipe import Recipe
 
+Flag = Annotated[bool, Parameter(negative=())]
+"""A switch that is off unless it is given; no second flag to turn it off."""
+
 
 def whole(_type: object, tokens: Sequence[Token]) -> int:
     """Read a whole number as what it is: 1.6 is none."""
     return int(tokens[0].value)
+
+
+Whole = Annotated[int, Parameter(converter=whole)]
+Count = Annotated[int | None, Parameter(converter=whole)]
 
 
 class _NotGiven:

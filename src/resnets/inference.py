@@ -13,11 +13,14 @@ import numpy.typing as npt
 from resnets import backends, data
 from resnets.backends import Evaluator
 from resnets.checkpoint import RECIPE, read_recipe
+from resnets.data.augmentation import split
 from resnets.data.decoding import open_image
-from resnets.data.images import Pixels
+from resnets.data.images import Dataset, Images, Pixels
 from resnets.errors import DataError, RunError, WeightsError
 from resnets.evaluation import Evaluation, evaluate, log_softmax
-from resnets.weights import Network, load
+from resnets.exchange import receive
+from resnets.recipe import Recipe
+from resnets.weights import Network
 
 PREDICTION_BATCH = 64
 LARGEST_INPUT = 256 * 2**20
@@ -54,7 +57,7 @@ class NamedEvaluation:
 
 
 def evaluate_folder(
-    folder: Path,
+    folder: Path | str,
     name: str | None,
     framework: str,
     device: str,
@@ -62,27 +65,20 @@ def evaluate_folder(
 ) -> NamedEvaluation:
     """Evaluate the network in ``folder`` on the test images of the data set called ``name``.
 
+    ``folder`` may be any source that ``resnets.exchange.receive`` reads.
+
     Raises:
         WeightsError, DataError, RunError: where the network or the data cannot be had, or the
             data's classes are not the network's.
     """
-    network = load(folder)
+    network = _received(folder, announce)
     if name is None:
-        if not (folder / RECIPE).is_file():
+        if not (Path(folder) / RECIPE).is_file():
             raise RunError(f"{folder} is no run folder; say what to evaluate on by --data")
-        name = read_recipe(folder).data
+        name = read_recipe(Path(folder)).data
     dataset = data.load(name, size=network.preprocessing.size, announce=announce)
-    if dataset.class_names != network.class_names:
-        raise DataError(
-            f"{name} has the classes {_few(dataset.class_names)}; "
-            f"the network in {folder} knows {_few(network.class_names)}"
-        )
-    if dataset.channels != network.architecture.channels:
-        raise DataError(
-            f"{name} has {dataset.channels} channels; "
-            f"the network in {folder} takes {network.architecture.channels}"
-        )
-    found = evaluate(_evaluator(network, folder, framework, device), dataset.test())
+    _refuse_others(dataset, network, name, folder)
+    found = evaluate(evaluator_of(network, folder, framework, device), dataset.test())
     return NamedEvaluation(network.architecture.name, name, network.class_names, found)
 
 
@@ -109,9 +105,17 @@ class Prediction:
 
 
 def predict_images(
-    folder: Path, images: Sequence[str], top: int, framework: str, device: str
+    folder: Path | str,
+    images: Sequence[str],
+    top: int,
+    framework: str,
+    device: str,
+    announce: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Prediction]:
     """Yield a prediction for each image file, in order; folders give all files within.
+
+    ``folder`` may be any source that ``resnets.exchange.receive`` reads; ``announce`` is told
+    what had to be assumed of it.
 
     Raises:
         WeightsError: if the network cannot be had; RunError: if ``top`` is below 1.
@@ -119,8 +123,8 @@ def predict_images(
     """
     if top < 1:
         raise RunError(f"--top {top}: at least one class is named")
-    network = load(folder)
-    logits = _evaluator(network, folder, framework, device)
+    network = _received(folder, announce)
+    logits = evaluator_of(network, folder, framework, device)
     for sources in _batches(_files(images)):
         read = [_pixels(source, network) for source in sources]
         good = [pixels for pixels in read if isinstance(pixels, np.ndarray)]
@@ -135,7 +139,50 @@ def predict_images(
             yield Prediction(source, named)
 
 
-def _evaluator(network: Network, folder: Path, framework: str, device: str) -> Evaluator:
+def _received(source: Path | str, announce: Callable[[str], None]) -> Network:
+    received = receive(source)
+    for note in received.notes:
+        announce(f"note: {note}")
+    return received.network
+
+
+def _refuse_others(dataset: Dataset, network: Network, name: str, folder: Path | str) -> None:
+    """Refuse data of other classes or channels than the network's."""
+    if dataset.class_names != network.class_names:
+        raise DataError(
+            f"{name} has the classes {_few(dataset.class_names)}; "
+            f"the network in {folder} knows {_few(network.class_names)}"
+        )
+    if dataset.channels != network.architecture.channels:
+        raise DataError(
+            f"{name} has {dataset.channels} channels; "
+            f"the network in {folder} takes {network.architecture.channels}"
+        )
+
+
+def held_out(
+    folder: Path, network: Network, name: str | None, announce: Callable[[str], None]
+) -> Images:
+    """Give the images that a run held out, or a twentieth of another data set's training images.
+
+    Raises:
+        DataError, RunError: where there are none, or they are not the network's.
+    """
+    recipe = read_recipe(folder) if (folder / RECIPE).is_file() else None
+    if name is None and recipe is None:
+        raise RunError(f"{folder} is no run folder; say what to evaluate on by --data")
+    if recipe is None or (name is not None and name != recipe.data):
+        recipe = Recipe(data=str(name))
+    if not recipe.validation:
+        raise RunError(f"the run in {folder} held no images out; name other data by --data")
+    dataset = data.load(recipe.data, size=network.preprocessing.size, announce=announce)
+    _refuse_others(dataset, network, recipe.data, folder)
+    _, held = split(dataset.training.labels, recipe.validation, recipe.seed)
+    return dataset.training[held]
+
+
+def evaluator_of(network: Network, folder: Path | str, framework: str, device: str) -> Evaluator:
+    """Give the function from stored images to logits; logits that are not finite are refused."""
     backend = backends.load(framework)
     model = backend.build(network.architecture, weights=network.weights)
     evaluator = backend.evaluator(model, network.preprocessing, device)

@@ -22,7 +22,7 @@ from resnets.errors import Diverged, MissingDependency, RunError
 from resnets.evaluation import evaluate
 from resnets.files import explained
 from resnets.growth import Deepening
-from resnets.preparation import architecture_called, fingerprint, growth_plan, prepare
+from resnets.preparation import fingerprint, growth_plan, prepare, starting_architecture
 from resnets.progress import Plan, View
 from resnets.recipe import Recipe, steps_per_epoch
 from resnets.tensorboard import TensorBoard
@@ -69,7 +69,7 @@ def run(job: Job, view: View) -> dict[str, Any]:
     backend = backends.load(job.framework)
     folder = RunFolder(job.folder)
     recipe = replace(job.recipe, precision=_precision(job, backend, folder))
-    described = architecture_called(recipe.network)  # a wrong name is said before a download
+    described = starting_architecture(recipe)  # a wrong name is said before a download
     dataset = data.load(recipe.data, size=recipe.size, announce=view.note)
     network, training = prepare(described, recipe, dataset)
     plans = growth_plan(recipe, network.architecture)

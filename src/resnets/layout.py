@@ -93,7 +93,7 @@ class Layer:
         """Number of learned values."""
         return sum(t.size for t in self.tensors if t.learned)
 
-    @cached_property
+    @property
     def activation(self) -> int:
         """Number of values put out for one image."""
         return math.prod(self.shape)

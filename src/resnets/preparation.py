@@ -1,16 +1,17 @@
 """What a run starts from: the network fitted to the data, its initial weights, the split."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from resnets import catalog, data
+from resnets import catalog, data, exchange
 from resnets.architecture import Architecture
 from resnets.data.augmentation import split
 from resnets.data.images import Dataset
-from resnets.errors import DataError, InvalidDescription, Problem, RunError
+from resnets.errors import DataError, InvalidDescription, Problem, RunError, WeightsError
 from resnets.files import explained
 from resnets.growth import Deepening
 from resnets.initial import initial_weights
@@ -23,10 +24,13 @@ from resnets.weights import Network, Preprocessing
 def prepare(
     described: Architecture, recipe: Recipe, dataset: Dataset
 ) -> tuple[Network, TrainingData]:
-    """Fit a network to the data, draw its initial weights, hold images out.
+    """Fit a network to the data, draw its initial weights or take those it starts from.
+
+    Images are held out as the recipe says.
 
     Raises:
         DataError: where there are too few images.
+        WeightsError: where the weights to start from do not fit, and no choice is made.
     """
     architecture = replace(
         described,
@@ -39,6 +43,8 @@ def prepare(
     training = dataset.training[kept] if len(held) else dataset.training
     validation = dataset.training[held] if len(held) else None
     _refuse_lone_values(architecture, recipe, len(kept))
+    if recipe.start is not None:
+        return _started(recipe, dataset), TrainingData(training, validation)
     channels = dataset.channels
     mean, std = (0.0,) * channels, (1.0,) * channels
     if recipe.normalise:
@@ -52,6 +58,43 @@ def prepare(
     )
     network = Network(architecture, weights, preprocessing, dataset.class_names)
     return network, TrainingData(training, validation)
+
+
+def _started(recipe: Recipe, dataset: Dataset) -> Network:
+    """Give the network to start from, fitted to the data as the recipe chooses."""
+    assert recipe.start is not None
+    names = dataset.class_names
+    received = exchange.receive(
+        recipe.start,
+        classes=len(names),
+        new_head=recipe.reset_head,
+        channels=dataset.channels,
+        adapt=recipe.input,
+        seed=recipe.seed,
+    ).network
+    if not recipe.reset_head and received.class_names != names:
+        raise WeightsError(
+            f"{recipe.start} knows the classes {_few(received.class_names)}, {recipe.data} has "
+            f"{_few(names)}; --reset-head draws a new dense layer"
+        )
+    preprocessing = replace(received.preprocessing, size=recipe.size)
+    return replace(received, preprocessing=preprocessing, class_names=names)
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def starting_architecture(recipe: Recipe) -> Architecture:
+    """Give the architecture that the recipe's network, or what it starts from, has.
+
+    Raises:
+        UnknownName, InvalidDescription, RunError: as ``architecture_called``.
+        WeightsError: if the weights to start from cannot be read.
+    """
+    if recipe.start is not None:
+        return exchange.describe(recipe.start).architecture
+    return architecture_called(recipe.network)
 
 
 def growth_plan(recipe: Recipe, network: Architecture) -> tuple[Deepening, ...]:

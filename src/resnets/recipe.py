@@ -41,6 +41,11 @@ class Recipe:
     Attributes:
         name: of the recipe it started as.
         network: a name of the catalog, or the path of an architecture's JSON file.
+        start: weights to train on from, in place of ``network`` and its initial weights: a run
+            folder, or whatever ``resnets convert`` reads. Images are normalised as they were.
+        reset_head: whether ``start`` gets a new dense layer for the classes of the data.
+        input: what becomes of ``start``'s first kernel where the data has another number of
+            channels: ``sum`` (to 1) or ``repeat``.
         data: ``fashion_mnist``, or the path of a folder of images.
         size: height and width the images are resized to, in pixels.
         validation: share of the training images held out to choose the best epoch; 0 trains on
@@ -87,6 +92,9 @@ class Recipe:
 
     name: str = "custom"
     network: str = "resnet18_small"
+    start: str | None = None
+    reset_head: bool = False
+    input: Literal["sum", "repeat"] | None = None
     data: str = "fashion_mnist"
     size: int = 28
     validation: float = 0.05
@@ -254,6 +262,10 @@ def _contradictions(r: Recipe) -> Iterator[Problem]:
         yield Problem("final", f"the {r.schedule} schedule ends where it is; leave it 0")
     if r.milestones and r.milestones[-1] >= r.epochs:
         yield Problem("milestones", f"{r.milestones[-1]:g} is not before the end, {r.epochs}")
+    if r.start is None:
+        for name in ("reset_head", "input"):
+            if getattr(r, name):
+                yield Problem(name, "is for weights to start from; set start")
     last = 0
     for i, growth in enumerate(r.grow):
         if not last < growth.epoch < r.epochs:

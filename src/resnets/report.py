@@ -3,7 +3,7 @@
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from resnets.inference import NamedEvaluation, Prediction
+from resnets.pruning import Cost
+from resnets.weights import Network
 
 BAR = 20
 
@@ -75,6 +77,18 @@ def evaluation_report(found: NamedEvaluation) -> RenderableType:
         shares = (_percent(evaluation.recall[i]), _percent(evaluation.precision[i]))
         table.add_row(name, *shares, f"{images:,}", taken)
     return Group(head, Text(total, style="bold"), "", table)
+
+
+def cost_report(network: Network, costs: Sequence[Cost], images: int) -> RenderableType:
+    """What taking each block out costs, the cheapest first."""
+    table = Table(box=None, padding=(0, 2), header_style="bold")
+    for heading in ("block", "loss", "accuracy", "multiply-adds spared"):
+        table.add_column(heading, justify="left" if heading == "block" else "right")
+    for cost in sorted(costs, key=lambda cost: cost.loss):
+        shares = (f"{cost.loss:+.4f}", f"{100 * cost.accuracy:+.2f} points")
+        table.add_row(cost.block, *shares, f"{cost.multiply_adds:,}")
+    head = f"{network.architecture.name} on {images:,} held-out images, one block taken out"
+    return Group(head, "", table)
 
 
 def prediction_lines(prediction: Prediction) -> str:

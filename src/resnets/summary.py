@@ -4,15 +4,15 @@ Both come from the architecture alone; no framework is needed. Megabytes are 10â
 """
 
 import math
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from resnets import catalog
 from resnets.architecture import Architecture, Stage
 from resnets.layout import Field, Layer, Trace
-from resnets.memory import BATCHES, Memory, training_memories
+from resnets.memory import BATCHES, megabytes, memory_json, memory_table, training_memories
 from resnets.tracing import trace
 
 if TYPE_CHECKING:
@@ -28,10 +28,11 @@ SPOKEN = {
     "group_norm": "group norm",
     "gated_add": "gated add",
     "leaky_relu": "leaky relu",
-    "sgd": "SGD",
-    "adamw": "AdamW",
 }
-"""What has another name in a table than in JSON."""
+"""Operations whose name in a table is not their name in JSON."""
+
+BESIDE = re.compile(r"\.(downsample|proj|gate)\b")
+"""Names of convolutions that stand beside the main path."""
 
 
 def show_json(trace: Trace, batches: Sequence[int] = BATCHES) -> dict[str, Any]:
@@ -85,7 +86,8 @@ def show_table(trace: Trace, batches: Sequence[int] = BATCHES) -> "RenderableTyp
     title = f"{a.name or 'network'} for {shape_text(trace.layers[0].shape)}, {a.classes} classes"
     layers = Table(columns, list(_lines(trace)))
     memory = memory_table(training_memories(trace, batches))
-    return Group(Text(title, "bold"), "", layers, "", _footer(trace), "", *memory)
+    said = Text("a training step: weights, gradients, optimiser, kept activations", "dim")
+    return Group(Text(title, "bold"), "", layers, "", _footer(trace), "", said, memory)
 
 
 def models_json(names: Sequence[str]) -> list[dict[str, Any]]:
@@ -131,29 +133,6 @@ def models_table(names: Sequence[str]) -> "RenderableType":
     return Table(columns, rows)
 
 
-def memory_table(memories: Sequence[Memory]) -> "list[RenderableType]":
-    """Draw what training takes: a line for each batch."""
-    from rich.text import Text
-
-    from resnets.columns import Column, Row, Table
-
-    kinds = {(memory.precision, memory.optimiser): "" for memory in memories}
-    columns = [
-        Column(f"{precision} {SPOKEN[optimiser]}", right=True) for precision, optimiser in kinds
-    ]
-    rows = [
-        Row((str(batch), *(megabytes(memory.total) for memory in own)))
-        for batch, own in groupby(memories, lambda memory: memory.batch)
-    ]
-    title = "a training step: weights, gradients, optimiser, kept activations"
-    return [Text(title, "dim"), Table((Column("batch", right=True), *columns), rows)]
-
-
-def memory_json(memory: Memory) -> dict[str, Any]:
-    """Give the parts in bytes, and their sum."""
-    return {**asdict(memory), "total": memory.total}
-
-
 def field_json(field: Field | None) -> dict[str, int | None]:
     """Give a receptive field's size and stride in pixels; null for the whole image."""
     size, stride = (None, None) if field is None else (field.size, field.stride)
@@ -181,10 +160,10 @@ def natural_size(architecture: Architecture) -> int:
 def weighted_layers(trace: Trace) -> int:
     """Count convolutions and dense layers on the main path: the 50 of ResNet-50.
 
-    Projections and squeeze-and-excitation stand beside it.
+    Projections, gates and squeeze-and-excitation stand beside it.
     """
     return sum(
-        (layer.operation == "convolution" and ".downsample" not in layer.name)
+        (layer.operation == "convolution" and not BESIDE.search(layer.name))
         or (layer.operation == "dense" and layer.part == "head")
         for layer in trace.layers
     )
@@ -235,7 +214,8 @@ def _lines(trace: Trace) -> "Iterator[Row | Rule]":
             if block:
                 yield Row((block, "", "", "", "", "", ""), "bold")
             for layer in inside:
-                yield _row(layer, layer.name.removeprefix(block), trace)
+                cells = _cells(layer, layer.name.removeprefix(block), trace)
+                yield Row(cells, "" if layer.multiply_adds else "dim")
     yield Rule()
     total = _numbers(trace.parameters, trace.multiply_adds, trace.activations)
     yield Row(("total", "", "", *total, ""), "bold")
@@ -249,15 +229,12 @@ def _part_text(part: str, stage: Stage | None, layers: list[Layer]) -> str:
     return f"{part}: {blocks}, {parameters:,} parameters"
 
 
-def _row(layer: Layer, name: str, trace: Trace) -> "Row":
-    from resnets.columns import Row
-
+def _cells(layer: Layer, name: str, trace: Trace) -> tuple[str, ...]:
     kept = layer.activation if layer.name in trace.kept else 0
     costs = _numbers(layer.parameters, layer.multiply_adds, kept)
     indented = f"  {name[1:]}" if name.startswith(".") else name
     field = field_text(trace.fields[layer.name])
-    cells = (indented, _operation_text(layer), shape_text(layer.shape), *costs, field)
-    return Row(cells, "" if layer.multiply_adds else "dim")
+    return (indented, _operation_text(layer), shape_text(layer.shape), *costs, field)
 
 
 def field_text(field: Field | None) -> str:
@@ -279,7 +256,7 @@ def _operation_text(layer: Layer) -> str:
 
 def _numbers(*numbers: int) -> tuple[str, ...]:
     """Write numbers; nothing for none, so that the eye finds those that count."""
-    return tuple(f"{number:,}" if number else "" for number in numbers)
+    return tuple([f"{number:,}" if number else "" for number in numbers])
 
 
 def _footer(trace: Trace) -> "RenderableType":
@@ -303,8 +280,3 @@ def _footer(trace: Trace) -> "RenderableType":
             for text, values in lines
         )
     )
-
-
-def megabytes(count: int) -> str:
-    """Write bytes as megabytes: ``102.4 MB``."""
-    return f"{count / 1e6:,.1f} MB"

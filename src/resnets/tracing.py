@@ -2,12 +2,17 @@
 
 import operator
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 from resnets.architecture import Architecture, Stage
 from resnets.errors import InvalidDescription, Problem
 from resnets.layout import Layer, Operation, Role, Tensor, Trace
 
 LARGEST_SIZE = 2**15
+
+# A norm's tensors: names and roles.
+LEARNED: tuple[tuple[str, Role], ...] = (("weight", "scale"), ("bias", "shift"))
+RUNNING: tuple[tuple[str, Role], ...] = (("running_mean", "mean"), ("running_var", "variance"))
 
 
 def trace(architecture: Architecture, size: int | tuple[int, int] = 224) -> Trace:
@@ -330,13 +335,8 @@ class _Tracer:
         norm, shape = self.architecture.norm, self.layers[x].shape
         if norm.kind == "none":
             return x
-        learned: tuple[tuple[str, Role], ...] = (("weight", "scale"), ("bias", "shift"))
-        running: tuple[tuple[str, Role], ...] = (
-            ("running_mean", "mean"),
-            ("running_var", "variance"),
-        )
-        roles = learned + running if norm.kind == "batch" else learned
-        own = tuple(Tensor(f"{name}.{part}", (shape[0],), role) for part, role in roles)
+        roles = LEARNED + RUNNING if norm.kind == "batch" else LEARNED
+        own = tuple([Tensor(f"{name}.{part}", shape[:1], role) for part, role in roles])
         if norm.kind == "batch":
             return self.put(name, "norm", (x,), shape, own=own)
         return self.put(name, "group_norm", (x,), shape, own=own, groups=norm.groups)
@@ -389,6 +389,7 @@ class _Tracer:
         return name
 
 
+@cache
 def _counted(template: str, k: int) -> str:
     """Fill in which convolution of a block it is: from 1, or a letter."""
     return template.replace("{k}", str(k)).replace("{letter}", "abc"[k - 1])

@@ -36,6 +36,7 @@ TIMM_NAMES = {
         name: name
         for name in (
             *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
+            *("resnet26", "resnet26d", "resnet200", "resnet200d"),
             *("resnet18d", "resnet34d", "resnet50c", "resnet50d", "resnet101c", "resnet101d"),
             *("resnet152c", "resnet152d", "resnet50_gn"),
             *("seresnet18", "seresnet34", "seresnet50", "seresnet101", "seresnet152"),
@@ -118,7 +119,7 @@ def save(network: Network, folder: Path | str) -> None:
     """
     folder = Path(folder)
     check(network.architecture, network.weights)
-    _check_config(Config.of(network), folder / "config.json")
+    check_config(Config.of(network), folder / "config.json")
     with explained(f"cannot write the network to {folder}", WeightsError):
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / "config.json", config_text(network))
@@ -268,11 +269,16 @@ def config_from(text: str | bytes, where: str) -> Config:
             raise
         raise WeightsError(f"{where}: holds no network that resnets wrote ({error!r})") from error
     result = from_json(Config, described, where)
-    _check_config(result, Path(where))
+    check_config(result, Path(where))
     return result
 
 
-def _check_config(config: Config, path: Path) -> None:
+def check_config(config: Config, path: Path) -> None:
+    """Refuse preprocessing or class names that contradict the architecture.
+
+    Raises:
+        InvalidDescription: naming ``path``, with every problem.
+    """
     a, p = config.architecture, config.preprocessing
     problems: list[Problem] = []
     if not 1 <= p.size <= 2**15:

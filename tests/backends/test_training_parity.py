@@ -25,8 +25,8 @@ OPTIMISERS = {
     "nesterov": PLAIN.changed(momentum=0.9, nesterov=True, weight_decay=1e-2, clip=0.5),
     "adamw": PLAIN.changed(optimiser="adamw", weight_decay=0.1, betas=(0.8, 0.95)),
 }
-EXACTNESS = {"mxnet": 1e-6}
-"""Relative; MXNet's learning rate is a float32. Elsewhere 1e-9."""
+EXACTNESS = {"mxnet": 1e-7}
+"""Relative; the gradient of MXNet's erf, for GELU, has a float32 in it. Elsewhere 1e-9."""
 
 
 def random_images(a: Architecture, n: int, size: int) -> Images:

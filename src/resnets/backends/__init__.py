@@ -20,7 +20,10 @@ from resnets.errors import MissingDependency, UnknownName
 from resnets.recipe import Recipe
 from resnets.weights import Preprocessing, Weights
 
-NAMES = ("torch",)
+NAMES = ("torch", "jax", "tensorflow", "mxnet")
+
+# Beyond the extra: MXNet asks for an older NumPy than it needs, so pip must not look.
+_AFTER = {"mxnet": " and pip install --no-deps mxnet==1.9.1"}
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,10 @@ class Backend(Protocol):
         """Put the module on a device, ready to evaluate."""
         ...
 
+    def available_devices(self) -> list[str]:
+        """List the devices that the framework finds here, the fastest kind first."""
+        ...
+
     def precision(self, recipe: Recipe, device: str = "auto") -> str:
         """Resolve the recipe's precision on a device: ``fp32``, ``bf16`` or ``fp64``."""
         ...
@@ -140,7 +147,8 @@ def load(name: str) -> Backend:
         return cast("Backend", importlib.import_module(f"resnets.backends.{name}"))
     except ImportError as error:
         if importlib.util.find_spec(name) is None:
-            message = f'{name} is not installed: pip install "resnets[{name}]"'
+            after = _AFTER.get(name, "")
+            message = f'{name} is not installed: pip install "resnets[{name}]"{after}'
         else:
             message = f"{name} is installed but cannot be imported: {error}"
         raise MissingDependency(message) from error

@@ -1,0 +1,110 @@
+"""The JAX backend: five functions around a plain ``flax.nnx.Module``."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+from flax import nnx
+
+from resnets.architecture import Architecture
+from resnets.backends.jax.canonical import from_canonical, to_canonical, variables
+from resnets.backends.jax.devices import available_devices, precision
+from resnets.backends.jax.regnet import RegNet
+from resnets.backends.jax.resnet import ResNet
+from resnets.backends.jax.resnetv2 import ResNetV2
+from resnets.backends.jax.training_session import JaxSession, Model, evaluator
+from resnets.initial import initial_weights
+from resnets.tracing import tensors
+from resnets.weights import Weights, check
+
+__all__ = [
+    "RegNet",
+    "ResNet",
+    "ResNetV2",
+    "available_devices",
+    "build",
+    "dump",
+    "evaluator",
+    "features",
+    "load",
+    "precision",
+    "session",
+]
+
+
+def build(architecture: Architecture, *, weights: Weights | None = None, seed: int = 0) -> Model:
+    """Make the network with the given canonical weights, or with initial ones drawn by ``seed``.
+
+    Raises:
+        WeightsError: if the weights do not fit.
+    """
+    if weights is None:
+        weights = initial_weights(architecture, seed=seed)
+    family = _family(architecture)
+    # Only shapes: Flax's own initialisation would be drawn only to be replaced.
+    model = nnx.eval_shape(lambda: family(architecture, rngs=nnx.Rngs(0)))
+    load(model, weights)
+    return model
+
+
+def _family(a: Architecture) -> type[Model]:
+    if a.preactivation:
+        return ResNetV2
+    return RegNet if a.naming == "regnet" else ResNet
+
+
+def dump(model: Model) -> Weights:
+    """Copy the canonical weights out of ``model``, in its own precision and canonical order."""
+    found = variables(model)
+    return {
+        tensor.name: to_canonical(np.asarray(found[tensor.name][...]), tensor.shape)
+        for tensor in tensors(model.architecture)
+    }
+
+
+def load(model: Model, weights: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Copy canonical weights into ``model``, in its own precision.
+
+    Raises:
+        WeightsError: listing the missing, unknown and misshapen tensors.
+    """
+    check(model.architecture, weights)
+    for name, variable in variables(model).items():
+        like = variable.get_value()
+        array = from_canonical(weights[name], len(like.shape))
+        variable.set_value(jnp.asarray(array, like.dtype))
+
+
+def features(
+    model: Model, images: npt.NDArray[Any], wanted: Sequence[str] = ("logits",)
+) -> dict[str, npt.NDArray[Any]]:
+    """Compute intermediate results for prepared images [n, channels, height, width].
+
+    ``wanted`` names them: stem, stage1, stage2 and so on, pooled, logits; maps are
+    [n, channels, height, width]. The model is used in the mode it is in.
+    """
+    dtype = next(iter(variables(model).values())).get_value().dtype
+    with jax.enable_x64(True) if dtype == np.float64 else nullcontext():
+        found = _features(model, jnp.asarray(images.transpose(0, 2, 3, 1), dtype))
+    unknown = [name for name in wanted if name not in found]
+    if unknown:
+        raise KeyError(f"no feature is called {', '.join(unknown)}; there are {', '.join(found)}")
+    return {name: _canonical(found[name]) for name in wanted}
+
+
+@nnx.jit
+def _features(model: Model, x: jax.Array) -> dict[str, jax.Array]:
+    return model.features(x)
+
+
+def _canonical(value: jax.Array) -> npt.NDArray[Any]:
+    """NumPy knows no bf16: give fp32 instead."""
+    array = np.asarray(value, np.float32 if value.dtype == jnp.bfloat16 else None)
+    return np.ascontiguousarray(array.transpose(0, 3, 1, 2)) if array.ndim == 4 else array
+
+
+session = JaxSession

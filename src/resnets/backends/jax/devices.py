@@ -1,0 +1,76 @@
+"""Which device JAX computes on, and in what precision it is fast there."""
+
+import contextlib
+import os
+import platform
+
+import jax
+
+from resnets.errors import ResnetsError
+from resnets.recipe import Recipe
+
+
+def _found() -> dict[str, jax.Device]:
+    """Give the devices JAX finds here by name, the fastest kind first.
+
+    GPUs are called ``cuda``, AMD's too, as in torch.
+    """
+    found: dict[str, jax.Device] = {}
+    for i, device in enumerate(jax.local_devices()):
+        if device.platform != "cpu":
+            found[f"{'cuda' if device.platform == 'gpu' else device.platform}:{i}"] = device
+    with contextlib.suppress(RuntimeError):  # where JAX_PLATFORMS leaves the processor out
+        found["cpu"] = jax.local_devices(backend="cpu")[0]
+    return found
+
+
+def available_devices() -> list[str]:
+    """List the devices JAX finds here, the fastest kind first."""
+    return list(_found())
+
+
+def device_called(name: str) -> jax.Device:
+    """Give the device called ``name``; ``auto`` is the fastest found.
+
+    Raises:
+        ResnetsError: if there is no such device here.
+    """
+    found = _found()
+    if name == "auto":
+        return next(iter(found.values()))
+    wanted = name if name == "cpu" or ":" in name else f"{name}:0"
+    if wanted not in found:
+        raise ResnetsError(f"no device is called {name!r} here; JAX finds {', '.join(found)}")
+    return found[wanted]
+
+
+def precision(recipe: Recipe, device: str = "auto") -> str:
+    """Resolve the recipe's precision: ``auto`` is bf16 where that is faster."""
+    if recipe.precision != "auto":
+        return recipe.precision
+    return "bf16" if _computes_bf16(device_called(device)) else "fp32"
+
+
+def in_words(device: jax.Device) -> str:
+    """Describe a device for people."""
+    if device.platform != "cpu":
+        return device.device_kind
+    count = threads()
+    return f"{platform.machine()} CPU, {count} thread{'s' if count != 1 else ''}"
+
+
+def threads() -> int:
+    """Threads that XLA computes with on the processor: all it may run on, or ``NPROC``."""
+    with contextlib.suppress(KeyError, ValueError):
+        return max(int(os.environ["NPROC"]), 1)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _computes_bf16(device: jax.Device) -> bool:
+    """Whether bf16 is faster than fp32; XLA only emulates it on processors."""
+    if device.platform == "tpu":
+        return True
+    capability = getattr(device, "compute_capability", None)  # of NVIDIA's, such as "9.0"
+    return device.platform == "gpu" and capability is not None and float(capability) >= 8

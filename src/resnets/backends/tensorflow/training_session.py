@@ -1,0 +1,240 @@
+"""A Keras model in training: one compiled step, evaluation, and the state that resumes it."""
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from resnets.backends import Batch, Evaluator
+from resnets.backends.tensorflow import devices
+from resnets.backends.tensorflow.augmentation import Preparation, Tensors, tensors_of
+from resnets.backends.tensorflow.canonical import canonical, native, variables
+from resnets.backends.tensorflow.optimiser import Variables, clipped, optimiser
+from resnets.backends.tensorflow.resnet import ResNet
+from resnets.data.images import Pixels
+from resnets.errors import WeightsError
+from resnets.layout import Tensor
+from resnets.recipe import Recipe
+from resnets.weights import Preprocessing, Weights
+
+
+@dataclass(frozen=True)
+class MeasuredLoss:
+    """A step's mean loss, still on the device until it is read."""
+
+    value: Any
+
+    @property
+    def loss(self) -> float:
+        return float(self.value.numpy())
+
+
+def evaluator(model: ResNet, preprocessing: Preprocessing, device: str = "auto") -> Evaluator:
+    """Put the model on a device; give the function from stored images to logits."""
+    where = devices.device_called(device)
+    prepare = Preparation.of(preprocessing.mean, preprocessing.std, model.variable_dtype)
+    return _compiled(placed(model, where, model.dtype_policy.name), prepare, where)
+
+
+def _compiled(model: ResNet, prepare: Preparation, where: str) -> Evaluator:
+    shape = [None, None, None, model.architecture.channels]
+
+    @tf.function(input_signature=[tf.TensorSpec(shape, tf.uint8)], autograph=False)
+    def logits(pixels: Any) -> Any:
+        return tf.cast(model(prepare(pixels), training=False), tf.float32)
+
+    def evaluate(pixels: Pixels) -> npt.NDArray[np.float32]:
+        with tf.device(where):
+            return logits(tf.constant(pixels)).numpy()
+
+    return evaluate
+
+
+def placed(model: ResNet, where: str, policy: str) -> ResNet:
+    """Give the model itself if it is on that device and computes so, otherwise a copy that is."""
+    here = all(v.value.device.endswith(where) for v in model.variables)
+    return model if here and model.dtype_policy.name == policy else copy_of(model, where, policy)
+
+
+def copy_of(model: ResNet, where: str, policy: str) -> ResNet:
+    """Make a model of the same weights."""
+    with tf.device(where):
+        copy = ResNet(model.architecture, dtype=policy)
+        for new, old in zip(variables(copy).values(), variables(model).values(), strict=True):
+            new.assign(tf.cast(old.value, new.dtype))
+    return copy
+
+
+@contextmanager
+def computing_in_bf16(model: keras.Model) -> Generator[None]:
+    """Let layers that are called meanwhile compute in bf16, with weights in fp32.
+
+    Means over pixels and the logits stay as they are.
+    """
+    means = keras.layers.GlobalAveragePooling2D
+    kept = [(one, one.dtype_policy) for one in model.layers[:-1] if not isinstance(one, means)]
+    for layer, _ in kept:
+        layer.dtype_policy = "mixed_bfloat16"
+    try:
+        yield
+    finally:
+        for layer, policy in kept:
+            layer.dtype_policy = policy
+
+
+class TensorFlowSession:
+    """The model on a device, with its optimiser and the average of its weights.
+
+    It trains the model it is given; in fp64, or where that model is on another device, a copy.
+    """
+
+    def __init__(
+        self, model: ResNet, recipe: Recipe, preprocessing: Preprocessing, device: str = "auto"
+    ) -> None:
+        self.recipe = recipe
+        self.where = devices.device_called(device)
+        self.precision = devices.precision(recipe, device)
+        kind = "float64" if self.precision == "fp64" else "float32"
+        self.model = placed(model, self.where, kind)
+        self.prepare = Preparation.of(preprocessing.mean, preprocessing.std, kind)
+        self.averaged = copy_of(model, self.where, kind) if recipe.average else None
+        found = variables(self.model)
+        self.learned: Variables = {t: v.value for t, v in found.items() if t.learned}
+        with tf.device(self.where):
+            self.optimiser = optimiser(self.learned, recipe)
+        self.steps = 0
+        self._compiled_step: Any = tf.function(self._step, autograph=False)
+        # Each session traces its own step once; TensorFlow would warn of the fifth session.
+        self._compiled_step._omit_frequent_tracing_warning = True
+        evaluated = self.model if self.averaged is None else self.averaged
+        self._evaluate = _compiled(evaluated, self.prepare, self.where)
+
+    @property
+    def device(self) -> str:
+        return devices.in_words(self.where)
+
+    @property
+    def threads(self) -> int:
+        return devices.threads()
+
+    @property
+    def lag(self) -> int:
+        return 1 if self.where.startswith("CPU") else 50
+
+    def train_step(self, batch: Batch, rate: float) -> MeasuredLoss:
+        """Take one step on a batch at a learning rate."""
+        steps = self.steps + 1
+        numbers = self.optimiser.numbers(rate, steps)
+        if self.recipe.average is not None:
+            # Fast at first, when the average is mostly the start.
+            decay = min(self.recipe.average, (1 + steps) / (10 + steps))
+            numbers["share"] = 1 - decay
+        images = batch.images
+        with tf.device(self.where):
+            loss = self._compiled_step(
+                tf.constant(images.pixels),
+                tf.constant(images.labels),
+                tensors_of(batch.draws),
+                {name: tf.constant(number, tf.float64) for name, number in numbers.items()},
+            )
+        self.steps = steps
+        return MeasuredLoss(loss)
+
+    def _step(self, pixels: Any, labels: Any, draws: Tensors, numbers: Tensors) -> Any:
+        x = self.prepare(pixels, draws)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(list(self.learned.values()))
+            with computing_in_bf16(self.model) if self.precision == "bf16" else nullcontext():
+                logits = self.model(x, training=True)
+            loss = self._loss(logits, labels, draws)
+        found = tape.gradient(loss, list(self.learned.values()))
+        gradients = dict(zip(self.learned, found, strict=True))
+        if self.recipe.clip is not None:
+            gradients = clipped(gradients, self.recipe.clip)
+        self.optimiser.apply(gradients, numbers)
+        if self.averaged is not None:
+            averages = variables(self.averaged).values()
+            for old, new in zip(averages, variables(self.model).values(), strict=True):
+                share = tf.cast(numbers["share"], old.dtype)
+                old.value.assign_add(share * (new.value - old.value))
+        return loss
+
+    def _loss(self, logits: Any, labels: Any, draws: Tensors) -> Any:
+        logs = tf.nn.log_softmax(logits)
+        loss = self._smoothed(logs, labels)
+        if "partner" not in draws:
+            return loss
+        share = tf.cast(draws["share"], logs.dtype)
+        other = self._smoothed(logs, tf.gather(labels, draws["partner"]))
+        return share * loss + (1 - share) * other
+
+    def _smoothed(self, logs: Any, labels: Any) -> Any:
+        """Mean cross-entropy with targets of 1 - smoothing, and smoothing spread over all."""
+        smoothing = self.recipe.label_smoothing
+        own = tf.gather(logs, labels, axis=1, batch_dims=1)
+        return -tf.reduce_mean((1 - smoothing) * own + smoothing * tf.reduce_mean(logs, axis=1))
+
+    def eval_step(self, pixels: Pixels) -> npt.NDArray[np.float32]:
+        """Compute logits [n, classes] in fp32, of the averaged weights where there are any."""
+        return self._evaluate(pixels)
+
+    def weights(self) -> Weights:
+        """Copy the weights that ``eval_step`` uses."""
+        found = self._variables()
+        return _arrays(found.get("average", found["weights"]))
+
+    def state(self) -> Weights:
+        """Copy weights, averages and optimiser buffers, as ``weights/NAME`` and so on."""
+        found = self._variables()
+        result = {f"{kind}/{n}": a for kind in found for n, a in _arrays(found[kind]).items()}
+        born = {f"born/{t.name}": np.array(n, np.int64) for t, n in self.optimiser.born.items()}
+        return {**result, **born, "steps": np.array(self.steps, np.int64)}
+
+    def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take over what ``state`` gave."""
+        if "steps" not in state or state["steps"].shape != ():
+            raise WeightsError("the saved state lacks the number of steps")
+        self.steps = int(state["steps"])
+        taken = {"steps"}
+        for kind, found in self._variables().items():
+            for tensor, variable in found.items():
+                name = f"{kind}/{tensor.name}"
+                array = native(tensor, _array(state, name, tensor))
+                variable.assign(array.astype(variable.dtype.as_numpy_dtype))
+                taken.add(name)
+        if self.recipe.optimiser == "adamw":
+            names = {f"born/{tensor.name}": tensor for tensor in self.learned}
+            self.optimiser.born = {t: int(state[n]) for n, t in names.items() if n in state}
+            taken.update(names)
+        unknown = sorted(set(state) - taken)
+        if unknown:
+            raise WeightsError(f"the saved state has what this run has not: {', '.join(unknown)}")
+
+    def _variables(self) -> dict[str, Variables]:
+        """All that changes in training, by the kinds of names it has in a saved state."""
+        found = {"weights": self.model, "average": self.averaged}
+        result = {
+            kind: {tensor: variable.value for tensor, variable in variables(model).items()}
+            for kind, model in found.items()
+            if model is not None
+        }
+        return {**result, **self.optimiser.buffers} if self.steps else result
+
+
+def _arrays(found: Variables) -> Weights:
+    return {tensor.name: canonical(tensor, variable) for tensor, variable in found.items()}
+
+
+def _array(state: Mapping[str, npt.NDArray[Any]], name: str, tensor: Tensor) -> npt.NDArray[Any]:
+    if name not in state:
+        raise WeightsError(f"the saved state lacks {name}")
+    if state[name].shape != tensor.shape:
+        raise WeightsError(
+            f"the saved state's {name} has shape {state[name].shape}, not {tensor.shape}"
+        )
+    return state[name]

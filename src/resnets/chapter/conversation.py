@@ -1,0 +1,158 @@
+"""Networks of the chapter's classes described as ``Architecture``; their weights out and in.
+
+That the description is the network's is not believed but computed: its logits for random images
+have to be those of the NumPy definition (``resnets.reference``) with the same weights.
+"""
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from resnets.architecture import Architecture
+from resnets.chapter.parts import Inspected, refusal
+from resnets.chapter.recognition import Recognised, recognise
+from resnets.data.fashion_mnist import CLASS_NAMES
+from resnets.errors import ResnetsError, WeightsError
+from resnets.reference import forward
+from resnets.weights import Network, Preprocessing, Weights, check
+
+TOLERANCE = 1e-4
+"""Largest difference of logits, relative to the largest: rounding in fp32 stays below a tenth."""
+
+FRAMEWORKS = {"torch": "torch", "keras": "tensorflow", "flax": "jax", "mxnet": "mxnet"}
+"""The tab of a model by the package that its base class is from."""
+
+
+@dataclass(frozen=True)
+class _Examined:
+    inspected: Inspected
+    recognised: Recognised
+
+
+def describe(model: Any, variables: Any = None) -> Architecture:
+    """Describe a network of the chapter's classes, a reader's or the helper's own.
+
+    Args:
+        model: with its layers in ``net``, or a sequence of layers itself; of any tab.
+        variables: of a JAX module, such as ``trainer.variables``; none in the other tabs, nor
+            for a module that is bound.
+
+    Raises:
+        InvalidDescription: saying which layer is none that an ``Architecture`` has, or that the
+            network computes something else than its layers suggest.
+        ResnetsError: where the model is of no tab, or has no weights yet.
+    """
+    return _examined(model, variables).recognised.architecture
+
+
+def weights(model: Any, variables: Any = None) -> Weights:
+    """Copy the canonical weights out of a network that ``describe`` describes.
+
+    Raises:
+        As ``describe``.
+    """
+    slots = _examined(model, variables).recognised.slots
+    return {name: np.array(slot.read(), order="C") for name, slot in slots.items()}
+
+
+def load(
+    model: Any, source: Mapping[str, npt.NDArray[Any]] | Network, variables: Any = None
+) -> Any:
+    """Copy canonical weights into a network that ``describe`` describes.
+
+    A model that has no shapes yet gets them. Given a ``Network``, its architecture has to be the
+    model's; bare weights do not tell the norms' epsilon, nor strides.
+
+    Returns:
+        The model, or in JAX its new variables: modules hold none there.
+
+    Raises:
+        As ``describe``; WeightsError if the weights do not fit.
+    """
+    given = source.weights if isinstance(source, Network) else source
+    tab = _tab(model)
+    if "conv1.weight" not in given:
+        raise WeightsError("conv1.weight is missing: these are no network's canonical weights")
+    variables = tab.prepared(model, variables, given["conv1.weight"].shape[1])
+    examined = _examined(model, variables)
+    architecture = examined.recognised.architecture
+    if isinstance(source, Network):
+        _expect_alike(architecture, source.architecture)
+    check(architecture, given)
+    for name, slot in examined.recognised.slots.items():
+        slot.write(np.asarray(given[name]))
+    return examined.inspected.written()
+
+
+def network(
+    model: Any,
+    variables: Any = None,
+    *,
+    size: int = 96,
+    class_names: Sequence[str] = CLASS_NAMES,
+) -> Network:
+    """Give description and weights together, to save, export, evaluate or train on.
+
+    Pixels from 0 to 1 are the chapter's preprocessing; ``size`` is its ``resize``.
+
+    Raises:
+        As ``describe``.
+    """
+    examined = _examined(model, variables)
+    a = examined.recognised.architecture
+    preprocessing = Preprocessing(size=size, mean=(0.0,) * a.channels, std=(1.0,) * a.channels)
+    values = {name: np.array(s.read(), order="C") for name, s in examined.recognised.slots.items()}
+    return Network(a, values, preprocessing, tuple(class_names))
+
+
+def _examined(model: Any, variables: Any) -> _Examined:
+    inspected: Inspected = _tab(model).inspect(model, variables)
+    recognised = recognise(inspected.parts, type(model).__name__)
+    _expect_function(inspected, recognised)
+    return _Examined(inspected, recognised)
+
+
+def _tab(model: Any) -> Any:
+    """Import the inspection of the tab that the model is of; its framework is imported already."""
+    for kind in type(model).__mro__:
+        package = kind.__module__.partition(".")[0]
+        if package in FRAMEWORKS:
+            return importlib.import_module(f"resnets.chapter.{FRAMEWORKS[package]}.inspection")
+    raise ResnetsError(
+        f"{type(model).__name__} is no model of PyTorch, Keras, Flax (linen) or MXNet's Gluon"
+    )
+
+
+def _expect_function(inspected: Inspected, recognised: Recognised) -> None:
+    """Compare the model with the NumPy definition, on random images."""
+    a = recognised.architecture
+    shape = (2, a.channels, *inspected.size)
+    images = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    values = {name: slot.read() for name, slot in recognised.slots.items()}
+    check(a, values)
+    expected = forward(a, values, images).logits
+    found = inspected.logits(images)
+    scale = float(np.abs(expected).max()) or 1.0
+    difference = float(np.abs(found - expected).max()) / scale
+    if not difference <= TOLERANCE:
+        message = (
+            f"its logits differ by {difference:.2g} of their size from those of the residual "
+            "network that its layers suggest: it computes something else"
+        )
+        raise refusal("forward", message)
+
+
+def _expect_alike(own: Architecture, given: Architecture) -> None:
+    own, given = replace(own, name=""), replace(given, name="")
+    if own == given:
+        return
+    differing = [
+        f"{name}: {getattr(own, name)!r} here, {getattr(given, name)!r} there"
+        for name in vars(own)
+        if getattr(own, name) != getattr(given, name)
+    ]
+    raise WeightsError("\n  ".join(["the weights are another network's:", *differing]))

@@ -1,0 +1,217 @@
+"""The parts of a JAX network (Flax linen), for ``resnets.chapter.describe``."""
+# ruff: noqa: N803 (X is the book's name)
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from resnets.chapter.jax.learning import in_mode
+from resnets.chapter.parts import (
+    BatchNorm,
+    Block,
+    Convolution,
+    Dense,
+    Inspected,
+    Part,
+    Plain,
+    Slot,
+    refusal,
+    same_padding,
+)
+from resnets.errors import ResnetsError
+
+Kind = Literal["relu", "max_pool", "mean_pool", "flatten"]
+
+
+def prepared(model: Any, variables: Any, channels: int) -> Any:
+    """Give the variables, or fresh ones for images of so many channels."""
+    if variables is not None or model.scope is not None:
+        return variables
+    initial = jax.jit(in_mode(model, training=False).init)
+    return initial(jax.random.PRNGKey(0), jnp.zeros((1, 64, 64, channels)))
+
+
+def inspect(model: Any, variables: Any = None) -> Inspected:
+    """List the parts of ``model``.
+
+    Raises:
+        InvalidDescription: for a layer that no chapter's network has.
+        ResnetsError: without variables.
+    """
+    if variables is None and model.scope is None:
+        raise ResnetsError(
+            f"a linen module has no weights in it: give {type(model).__name__}'s variables too, "
+            "such as trainer.variables"
+        )
+    values = model.variables if variables is None else variables
+    kept = jax.tree.map(np.array, dict(values))
+    evaluating = in_mode(model.unbind()[0] if model.scope is not None else model, training=False)
+    bound = evaluating.bind(kept)
+
+    def logits(images: Any) -> Any:
+        return np.asarray(_computed(evaluating, kept, jnp.asarray(images.transpose(0, 2, 3, 1))))
+
+    net, where = (bound.net, "net") if hasattr(bound, "net") else (bound, "")
+    reader = _Reader(kept)
+    return Inspected(parts=tuple(reader.parts(net, where)), logits=logits, written=lambda: kept)
+
+
+def _computed(model: Any, variables: Any, X: Any) -> Any:
+    """Compile once for a module that can be told from others, else each time."""
+    try:
+        hash(model)
+    except TypeError:
+        return jax.jit(model.apply)(variables, X)
+    return _applied(model, variables, X)
+
+
+@partial(jax.jit, static_argnums=0)
+def _applied(model: Any, variables: Any, X: Any) -> Any:
+    return model.apply(variables, X)
+
+
+class _Reader:
+    """Goes through bound modules; slots read and replace leaves of ``variables``."""
+
+    def __init__(self, variables: dict[str, Any]) -> None:
+        self.variables = variables
+
+    def parts(self, layer: Any, where: str) -> Iterator[Part]:
+        match layer:
+            case nn.Sequential():
+                for i, child in enumerate(layer.layers):
+                    yield from self.parts(child, f"{where}[{i}]")
+            case nn.Conv():
+                yield self.convolution(layer, where)
+            case nn.BatchNorm():
+                yield self.norm(layer, where)
+            case nn.Dense():
+                slots = {"weight": self.slot(layer, "kernel", _transposed, _transposed)}
+                slots["bias"] = self.slot(layer, "bias")
+                yield Dense(where=where, width=layer.features, slots=slots)
+            case nn.Module():
+                layer._try_setup()
+                if not (hasattr(layer, "conv1") and hasattr(layer, "conv2")):
+                    name = type(layer).__name__
+                    raise refusal(where, f"{name} is no layer of the chapter's networks")
+                yield self.block(layer, where)
+            case _:
+                yield Plain(where=where, kind=_kind_of(layer, where))
+
+    def block(self, block: Any, where: str) -> Block:
+        convolutions: dict[str, Convolution] = {}
+        norms: dict[str, BatchNorm] = {}
+        for name, child in vars(block).items():
+            at = f"{where}.{name}"
+            if isinstance(child, nn.Conv):
+                convolutions[name] = self.convolution(child, at)
+            elif isinstance(child, nn.BatchNorm):
+                norms[name] = self.norm(child, at)
+            elif isinstance(child, nn.Module) and name not in ("parent", "_parent_ref"):
+                message = f"{type(child).__name__} is no layer of the chapter's blocks"
+                raise refusal(at, message)
+        return Block(where=where, convolutions=convolutions, norms=norms)
+
+    def convolution(self, layer: Any, where: str) -> Convolution:
+        kernel, stride = _square(layer.kernel_size, where), _square(layer.strides, where)
+        padding = layer.padding
+        if isinstance(padding, str):
+            named = padding.upper() == "SAME"
+            padding = same_padding(where, kernel, stride) if named else 0
+        else:
+            padding = _both_sides(padding, where)
+        slots = {"weight": self.slot(layer, "kernel", _to_oihw, _to_hwio)}
+        if layer.use_bias:
+            slots["bias"] = self.slot(layer, "bias")
+        return Convolution(
+            where=where,
+            channels=slots["weight"].read().shape[1] * layer.feature_group_count,
+            width=layer.features,
+            kernel=kernel,
+            stride=stride,
+            padding=padding,
+            groups=layer.feature_group_count,
+            slots=slots,
+        )
+
+    def norm(self, layer: Any, where: str) -> BatchNorm:
+        if not (layer.use_scale and layer.use_bias):
+            raise refusal(where, "the norm has no scale or no shift")
+        slots = {
+            "weight": self.slot(layer, "scale"),
+            "bias": self.slot(layer, "bias"),
+            "running_mean": self.slot(layer, "mean", collection="batch_stats"),
+            "running_var": self.slot(layer, "var", collection="batch_stats"),
+        }
+        return BatchNorm(where=where, epsilon=layer.epsilon, decay=layer.momentum, slots=slots)
+
+    def slot(
+        self,
+        layer: Any,
+        leaf: str,
+        canonical: Callable[[Any], Any] = np.asarray,
+        native: Callable[[Any], Any] = np.asarray,
+        collection: str = "params",
+    ) -> Slot:
+        holder = self.variables[collection]
+        for name in layer.path:
+            holder = holder[name]
+
+        def write(array: Any) -> None:
+            holder[leaf] = np.ascontiguousarray(native(array))
+
+        return Slot(lambda: canonical(holder[leaf]), write)
+
+
+def _kind_of(function: Callable[[Any], Any], where: str) -> Kind:
+    """Find out what a function does, by trying it."""
+    x = np.random.default_rng(0).normal(size=(1, 6, 6, 3)).astype(np.float32)
+    y = np.asarray(function(jnp.asarray(x)))
+    pool = {"window_shape": (3, 3), "strides": (2, 2)}
+    around = np.asarray(nn.max_pool(jnp.asarray(x), **pool, padding=((1, 1), (1, 1))))
+    behind = np.asarray(nn.max_pool(jnp.asarray(x), **pool, padding="SAME"))
+    mean = x.mean(axis=(1, 2), keepdims=True)
+    candidates: dict[Kind, Any] = {
+        "relu": np.maximum(x, 0),
+        "max_pool": around,
+        "mean_pool": mean if y.ndim == 4 else mean[:, 0, 0],
+        "flatten": x.reshape(1, -1),
+    }
+    for kind, expected in candidates.items():
+        if y.shape == expected.shape and np.allclose(y, expected, atol=1e-6):
+            return kind
+    if y.shape == behind.shape and np.allclose(y, behind):
+        same_padding(where, 3, 2)
+    raise refusal(where, f"{function} is no layer of the chapter's networks")
+
+
+def _square(value: Any, where: str) -> int:
+    sides = {1} if value is None else {value} if isinstance(value, int) else set(value)
+    if len(sides) != 1:
+        raise refusal(where, f"{value} is not square")
+    return int(sides.pop())
+
+
+def _both_sides(padding: Any, where: str) -> int:
+    """Give the pixels of an explicit padding, as Flax takes it in several forms."""
+    sides = set(np.ravel(np.asarray(padding)).tolist())
+    if len(sides) != 1:
+        raise refusal(where, f"padding {padding} is not the same on all sides")
+    return int(sides.pop())
+
+
+def _to_oihw(array: Any) -> Any:
+    return array.transpose(3, 2, 0, 1)
+
+
+def _to_hwio(array: Any) -> Any:
+    return array.transpose(2, 3, 1, 0)
+
+
+def _transposed(array: Any) -> Any:
+    return array.T

@@ -1,0 +1,39 @@
+"""GPUs and the processor, as the chapter calls them."""
+
+from typing import Any
+
+from resnets.backends.mxnet.importing import mx
+from resnets.errors import ResnetsError
+
+
+def cpu() -> Any:
+    """The processor."""
+    return mx.cpu()
+
+
+def num_gpus() -> int:
+    """Count the GPUs that MXNet finds."""
+    return int(mx.context.num_gpus())
+
+
+def gpu(i: int = 0) -> Any:
+    """GPU number ``i``.
+
+    Raises:
+        ResnetsError: if it is not here.
+    """
+    if not 0 <= i < num_gpus():
+        raise ResnetsError(
+            f"GPU {i} is not here: MXNet finds {num_gpus()}; try_gpu({i}) takes the CPU instead"
+        )
+    return mx.gpu(i)
+
+
+def try_gpu(i: int = 0) -> Any:
+    """GPU number ``i`` if it is here, else the processor."""
+    return gpu(i) if 0 <= i < num_gpus() else cpu()
+
+
+def try_all_gpus() -> list[Any]:
+    """All GPUs, or the processor if there are none."""
+    return [gpu(i) for i in range(num_gpus())] or [cpu()]

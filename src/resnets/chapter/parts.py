@@ -1,0 +1,117 @@
+"""What a chapter's network is made of, in no framework's terms: what the four tabs hand over.
+
+Each tab lists its network's parts in order; ``recognition`` makes an ``Architecture`` of them.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy.typing as npt
+
+from resnets.errors import InvalidDescription, Problem
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where a tensor is kept: how to read it in the canonical layout, and how to replace it."""
+
+    read: Callable[[], Array]
+    write: Callable[[Array], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convolution:
+    """A convolution whose padding is ``padding`` pixels on all sides.
+
+    Attributes:
+        where: it stands, in the reader's words, such as ``net[0][0]``.
+        slots: ``weight``, and ``bias`` if it has one.
+    """
+
+    where: str
+    channels: int
+    width: int
+    kernel: int
+    stride: int
+    padding: int
+    groups: int
+    slots: Mapping[str, Slot]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchNorm:
+    """A batch norm; slots are ``weight``, ``bias``, ``running_mean`` and ``running_var``."""
+
+    where: str
+    epsilon: float
+    decay: float
+    slots: Mapping[str, Slot]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dense:
+    """A dense layer; slots are ``weight`` and ``bias``."""
+
+    where: str
+    width: int
+    slots: Mapping[str, Slot]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plain:
+    """A layer without weights."""
+
+    where: str
+    kind: Literal["relu", "max_pool", "mean_pool", "flatten"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """A residual block: its convolutions and norms by the chapter's names for them."""
+
+    where: str
+    convolutions: Mapping[str, Convolution] = field(default_factory=dict[str, Convolution])
+    norms: Mapping[str, BatchNorm] = field(default_factory=dict[str, BatchNorm])
+
+
+Part = Convolution | BatchNorm | Dense | Plain | Block
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspected:
+    """A reader's network: its parts, and its function in evaluation mode.
+
+    Attributes:
+        logits: for images [n, channels, height, width].
+        size: height and width of images that it takes.
+        written: gives what ``load`` gives back, once slots were written.
+    """
+
+    parts: tuple[Part, ...]
+    logits: Callable[[Array], Array]
+    written: Callable[[], Any]
+    size: tuple[int, int] = (64, 64)
+
+
+def refusal(where: str, message: str) -> InvalidDescription:
+    """Make the error that says what keeps a network from being described, and where."""
+    return InvalidDescription("the chapter's network", [Problem(where, message)])
+
+
+def same_padding(where: str, kernel: int, stride: int) -> int:
+    """Give the pixels on each side that ``same`` padding means.
+
+    Raises:
+        InvalidDescription: at a stride, where it puts the odd pixel behind.
+    """
+    if stride > 1 and kernel > 1:
+        message = (
+            f"padding 'same' at stride {stride} puts more pixels behind than before, which no "
+            "Architecture does and the other tabs do not; the helper's own Residual, ResNet and "
+            "ResNet18 pad on both sides alike"
+        )
+        raise refusal(where, message)
+    return kernel // 2

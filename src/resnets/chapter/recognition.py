@@ -1,0 +1,246 @@
+"""From a network's parts to its ``Architecture``, and the canonical name of each tensor."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from resnets import architecture as described
+from resnets.architecture import Architecture, Norm, Stage, Stem
+from resnets.chapter.parts import BatchNorm, Block, Convolution, Dense, Part, Plain, Slot, refusal
+
+_Kind = TypeVar("_Kind", Convolution, BatchNorm, Dense, Block)
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """An architecture, and where its tensors are, by canonical name."""
+
+    architecture: Architecture
+    slots: dict[str, Slot]
+
+
+def recognise(parts: Sequence[Part], name: str) -> Recognised:
+    """Make out a residual network called ``name``.
+
+    Raises:
+        InvalidDescription: saying which part is none that an architecture has, and where it is.
+    """
+    rest = list(parts)
+    first, norm = _take(rest, Convolution), _take(rest, BatchNorm)
+    _take_plain(rest, "relu")
+    pool = _next_is(rest, "max_pool")
+    if pool:
+        rest.pop(0)
+    blocks: list[Block] = []
+    while rest and isinstance(rest[0], Block):
+        blocks.append(_take(rest, Block))
+    if not blocks:
+        raise refusal(_where(rest), "a residual block has to stand here")
+    _take_plain(rest, "mean_pool")
+    if _next_is(rest, "flatten"):
+        rest.pop(0)
+    dense = _take(rest, Dense)
+    if rest:
+        raise refusal(rest[0].where, "nothing may follow the dense layer")
+    _expect_symmetric(first)
+    slots = {**_named("conv1", first), **_named("bn1", norm)}
+    stages = _stages(blocks, first.width, slots)
+    slots |= _named("fc", dense)
+    norms = [norm, *(n for block in blocks for n in block.norms.values())]
+    convolutions = [first, *(c for block in blocks for c in block.convolutions.values())]
+    return Recognised(
+        Architecture(
+            name=name,
+            channels=first.channels,
+            classes=dense.width,
+            stem=Stem(width=first.width, kernel=first.kernel, stride=first.stride, pool=pool),
+            stages=stages,
+            bias=_biased(convolutions),
+            norm=_norm(norms),
+        ),
+        slots,
+    )
+
+
+_WORDS = {
+    Convolution: "convolution",
+    BatchNorm: "batch norm",
+    Dense: "dense layer",
+    Block: "residual block",
+}
+
+
+def _take(rest: list[Part], kind: type[_Kind]) -> _Kind:
+    part = rest.pop(0) if rest else None
+    if not isinstance(part, kind):
+        where = part.where if part else "the end"
+        raise refusal(where, f"a {_WORDS[kind]} has to stand here")
+    return part
+
+
+def _where(rest: Sequence[Part]) -> str:
+    return rest[0].where if rest else "the end"
+
+
+def _next_is(rest: Sequence[Part], kind: str) -> bool:
+    return bool(rest) and isinstance(rest[0], Plain) and rest[0].kind == kind
+
+
+def _take_plain(rest: list[Part], kind: str) -> None:
+    words = {"relu": "ReLU", "mean_pool": "mean over the maps"}
+    if not _next_is(rest, kind):
+        raise refusal(_where(rest), f"a {words[kind]} has to stand here")
+    rest.pop(0)
+
+
+def _named(name: str, part: Convolution | BatchNorm | Dense) -> dict[str, Slot]:
+    return {f"{name}.{kind}": slot for kind, slot in part.slots.items()}
+
+
+def _expect_symmetric(convolution: Convolution) -> None:
+    if convolution.padding != convolution.kernel // 2:
+        message = (
+            f"kernel {convolution.kernel} with padding {convolution.padding}; an Architecture "
+            f"pads by {convolution.kernel // 2}"
+        )
+        raise refusal(convolution.where, message)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a block is, and which of its parts is which.
+
+    Attributes:
+        stride, width: of the block; ``channels`` that it reads.
+        block: its description; of an identity's, the shortcut is not known.
+        names: canonical names of its parts.
+        projects: whether its shortcut is a convolution.
+    """
+
+    channels: int
+    width: int
+    stride: int
+    block: described.Block
+    names: dict[str, Convolution | BatchNorm]
+    projects: bool
+
+
+def _stages(blocks: Sequence[Block], channels: int, slots: dict[str, Slot]) -> tuple[Stage, ...]:
+    """Group blocks: a stage begins where the shape changes or the kind of block does."""
+    stages: list[Stage] = []
+    identities: list[int] = []
+    for block in blocks:
+        seen = _seen(block)
+        if seen.channels != channels:
+            raise refusal(block.where, f"reads {seen.channels} channels of {channels}")
+        changes = seen.stride != 1 or seen.width != channels
+        if seen.projects and not changes:
+            message = (
+                "a 1x1 convolution stands on the shortcut although neither size nor channels "
+                "change; an Architecture has the identity there"
+            )
+            raise refusal(block.where, message)
+        if changes and not seen.projects:
+            raise refusal(block.where, "the shape changes, but the shortcut is the identity")
+        last = stages[-1] if stages else None
+        alike = last and replace(seen.block, shortcut=last.block.shortcut) == last.block
+        if last and alike and not changes:
+            stages[-1] = replace(last, depth=last.depth + 1)
+        else:
+            own = Stage(depth=1, width=seen.width, stride=seen.stride, block=seen.block)
+            stages.append(own)
+            identities += [] if seen.projects else [len(stages) - 1]
+        at = f"layer{len(stages)}.{stages[-1].depth - 1}"
+        for name, part in seen.names.items():
+            slots |= _named(f"{at}.{name}", part)
+        channels = seen.width
+    # What a stage of identities would project with is of no matter: say what the others do.
+    others = [stage.block.shortcut for i, stage in enumerate(stages) if i not in identities]
+    for i in identities if others else []:
+        stages[i] = replace(stages[i], block=replace(stages[i].block, shortcut=others[0]))
+    return tuple(stages)
+
+
+def _seen(block: Block) -> _Seen:
+    """Tell the chapter's two blocks apart, and see that each part is as it must be."""
+    convolutions, norms, where = block.convolutions, block.norms, block.where
+    try:
+        first, second = convolutions["conv1"], convolutions["conv2"]
+        names: dict[str, Convolution | BatchNorm] = {"conv1": first, "bn1": norms["bn1"]}
+        names |= {"conv2": second, "bn2": norms["bn2"]}
+        if first.kernel == 3:
+            last, branch, number = second, [first, second], "3"
+        else:
+            last = convolutions["conv3"]
+            branch, number = [first, second, last], "4"
+            names |= {"conv3": last, "bn3": norms["bn3"]}
+    except KeyError as missing:
+        raise refusal(where, f"has no {missing.args[0]}, as the chapter's blocks have") from None
+    kernels = [convolution.kernel for convolution in branch]
+    if kernels not in ([3, 3], [1, 3, 1]):
+        raise refusal(where, f"kernels {kernels} are neither Residual's nor ResNeXtBlock's")
+    projection, norm = convolutions.get(f"conv{number}"), norms.get(f"bn{number}")
+    _no_others(block, {*names, f"conv{number}", f"bn{number}"})
+    for convolution in (*branch, *([projection] if projection else [])):
+        _expect_symmetric(convolution)
+    if projection:
+        names["downsample.0"] = projection
+    if norm:
+        names["downsample.1"] = norm
+    stride = _stride(where, branch, projection)
+    grouped = len(branch) == 3
+    inner = None if first.width == (last.width // 4 if grouped else last.width) else first.width
+    return _Seen(
+        channels=first.channels,
+        width=last.width,
+        stride=stride,
+        block=described.Block(
+            kind="bottleneck" if grouped else "basic",
+            inner=inner,
+            groups=second.groups if grouped else 1,
+            stride_in="1x1" if grouped and first.stride > 1 else "3x3",
+            shortcut="projection" if norm or not projection else "bare_projection",
+        ),
+        names=names,
+        projects=projection is not None,
+    )
+
+
+def _no_others(block: Block, known: set[str]) -> None:
+    for name in (*block.convolutions, *block.norms):
+        if name not in known:
+            raise refusal(block.where, f"its {name} has no place in the chapter's blocks")
+
+
+def _stride(where: str, branch: Sequence[Convolution], projection: Convolution | None) -> int:
+    """Give the block's stride, which one convolution of the branch has, and the projection."""
+    strides = [convolution.stride for convolution in branch]
+    stride = max(strides)
+    if strides.count(1) < len(strides) - 1 or branch[-1].stride > 1:
+        raise refusal(where, f"strides {strides}: one convolution before the last may have one")
+    if any(c.groups > 1 for i, c in enumerate(branch) if (i, len(branch)) != (1, 3)):
+        raise refusal(where, "groups are for the 3x3 convolution of three")
+    if projection and (projection.kernel != 1 or projection.stride != stride):
+        message = f"the shortcut has kernel {projection.kernel} and stride {projection.stride}"
+        raise refusal(where, f"{message}, the block's stride is {stride}")
+    return stride
+
+
+def _biased(convolutions: Sequence[Convolution]) -> bool:
+    biased = ["bias" in convolution.slots for convolution in convolutions]
+    if any(biased) and not all(biased):
+        odd = convolutions[biased.index(not biased[0])]
+        raise refusal(odd.where, "some convolutions have biases and some have none")
+    return biased[0]
+
+
+def _norm(norms: Sequence[BatchNorm]) -> Norm:
+    first = norms[0]
+    for norm in norms:
+        if abs(norm.epsilon - first.epsilon) > 1e-12 or abs(norm.decay - first.decay) > 1e-9:
+            message = (
+                f"epsilon {norm.epsilon:g}, decay {norm.decay:g}, but {first.where} has "
+                f"{first.epsilon:g} and {first.decay:g}; an Architecture has one for all"
+            )
+            raise refusal(norm.where, message)
+    return Norm(epsilon=first.epsilon, decay=first.decay)

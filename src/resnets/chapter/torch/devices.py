@@ -1,0 +1,38 @@
+"""GPUs and the processor, as the chapter calls them."""
+
+import torch
+
+from resnets.errors import ResnetsError
+
+
+def cpu() -> torch.device:
+    """The processor."""
+    return torch.device("cpu")
+
+
+def num_gpus() -> int:
+    """Count the CUDA GPUs that torch finds."""
+    return torch.cuda.device_count()
+
+
+def gpu(i: int = 0) -> torch.device:
+    """GPU number ``i``.
+
+    Raises:
+        ResnetsError: if it is not here.
+    """
+    if not 0 <= i < num_gpus():
+        raise ResnetsError(
+            f"GPU {i} is not here: torch finds {num_gpus()}; try_gpu({i}) takes the CPU instead"
+        )
+    return torch.device(f"cuda:{i}")
+
+
+def try_gpu(i: int = 0) -> torch.device:
+    """GPU number ``i`` if it is here, else the processor."""
+    return gpu(i) if 0 <= i < num_gpus() else cpu()
+
+
+def try_all_gpus() -> list[torch.device]:
+    """All GPUs, or the processor if there are none."""
+    return [gpu(i) for i in range(num_gpus())] or [cpu()]

@@ -1,0 +1,129 @@
+"""The parts of a PyTorch network, for ``resnets.chapter.describe``."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from resnets.chapter.parts import (
+    BatchNorm,
+    Block,
+    Convolution,
+    Dense,
+    Inspected,
+    Part,
+    Plain,
+    Slot,
+    refusal,
+    same_padding,
+)
+from resnets.chapter.torch.learning import evaluated
+from resnets.errors import ResnetsError
+
+
+def prepared(model: nn.Module, variables: None, channels: int) -> None:
+    """Give lazy layers their shapes by an image of so many channels."""
+    if any(map(nn.parameter.is_lazy, model.parameters())):
+        evaluated(model, model, torch.zeros(1, channels, 64, 64))
+
+
+def inspect(model: nn.Module, variables: None = None) -> Inspected:
+    """List the parts of ``model``.
+
+    Raises:
+        InvalidDescription: for a layer that no chapter's network has.
+        ResnetsError: if the layers have no shapes yet.
+    """
+    if any(map(nn.parameter.is_lazy, model.parameters())):
+        raise ResnetsError(
+            f"{type(model).__name__} has no shapes yet: call apply_init or layer_summary, or fit it"
+        )
+    device = next(model.parameters()).device
+
+    def logits(images: Any) -> Any:
+        return evaluated(model, model, torch.from_numpy(images).to(device)).cpu().numpy()
+
+    net, where = (model.net, "net") if hasattr(model, "net") else (model, "")
+    return Inspected(parts=tuple(_parts(net, where)), logits=logits, written=lambda: model)
+
+
+def _parts(layer: Any, where: str) -> Iterator[Part]:
+    match layer:
+        case nn.Sequential():
+            for name, child in layer.named_children():
+                yield from _parts(child, f"{where}.{name}".lstrip("."))
+        case nn.Conv2d():
+            yield _convolution(layer, where)
+        case nn.BatchNorm2d():
+            yield _norm(layer, where)
+        case nn.Linear():
+            yield Dense(where=where, width=layer.out_features, slots=_slots(layer))
+        case nn.ReLU():
+            yield Plain(where=where, kind="relu")
+        case nn.MaxPool2d() if (layer.kernel_size, layer.stride, layer.padding) == (3, 2, 1):
+            yield Plain(where=where, kind="max_pool")
+        case nn.AdaptiveAvgPool2d() if layer.output_size in (1, (1, 1)):
+            yield Plain(where=where, kind="mean_pool")
+        case nn.Flatten():
+            yield Plain(where=where, kind="flatten")
+        case nn.Module() if hasattr(layer, "conv1") and hasattr(layer, "conv2"):
+            yield _block(layer, where)
+        case _:
+            raise refusal(where, f"{layer} is no layer of the chapter's networks")
+
+
+def _block(block: nn.Module, where: str) -> Block:
+    convolutions: dict[str, Convolution] = {}
+    norms: dict[str, BatchNorm] = {}
+    for name, child in block.named_children():
+        at = f"{where}.{name}"
+        if isinstance(child, nn.Conv2d):
+            convolutions[name] = _convolution(child, at)
+        elif isinstance(child, nn.BatchNorm2d):
+            norms[name] = _norm(child, at)
+        elif any(True for _ in child.parameters()):
+            raise refusal(at, f"{child} is no layer of the chapter's blocks")
+    return Block(where=where, convolutions=convolutions, norms=norms)
+
+
+def _convolution(layer: nn.Conv2d, where: str) -> Convolution:
+    kernel, stride = layer.kernel_size, layer.stride
+    if kernel[0] != kernel[1] or stride[0] != stride[1] or set(layer.dilation) != {1}:
+        raise refusal(where, f"{layer} is not square, or dilated")
+    if layer.padding == "same":
+        padding = same_padding(where, kernel[0], stride[0])
+    else:
+        padding = 0 if layer.padding == "valid" else layer.padding[0]
+    return Convolution(
+        where=where,
+        channels=layer.in_channels,
+        width=layer.out_channels,
+        kernel=kernel[0],
+        stride=stride[0],
+        padding=padding,
+        groups=layer.groups,
+        slots=_slots(layer),
+    )
+
+
+def _norm(layer: nn.BatchNorm2d, where: str) -> BatchNorm:
+    if layer.momentum is None or not layer.affine or not layer.track_running_stats:
+        raise refusal(where, f"{layer} has no decay, scale or running statistics")
+    return BatchNorm(
+        where=where, epsilon=layer.eps, decay=round(1 - layer.momentum, 12), slots=_slots(layer)
+    )
+
+
+def _slots(layer: nn.Module) -> dict[str, Slot]:
+    state = layer.state_dict()
+    return {name: _slot(value) for name, value in state.items() if name != "num_batches_tracked"}
+
+
+def _slot(tensor: torch.Tensor) -> Slot:
+    def write(array: Any) -> None:
+        with torch.no_grad():
+            tensor.copy_(torch.from_numpy(np.ascontiguousarray(array)))
+
+    return Slot(lambda: tensor.detach().cpu().numpy(), write)

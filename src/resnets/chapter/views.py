@@ -1,0 +1,189 @@
+"""What people see of the chapter's training: a table on a terminal, the board in a notebook."""
+
+import importlib.util
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+import rich.live
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.text import Text
+
+from resnets.chapter.board import ProgressBoard, in_notebook
+from resnets.columns import Column, Row, Table
+from resnets.progress import duration, loss_text
+from resnets.training import Epoch, Step
+
+REFRESH = 1 / 8
+"""Least seconds from frame to frame on a terminal."""
+
+SILENCE = 10.0
+"""Seconds after which a log that is no terminal hears of the epoch under way."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is known before the first step.
+
+    Attributes:
+        title: what is trained, on what and with what.
+        epochs, steps: epochs in all, steps in each.
+    """
+
+    title: str
+    epochs: int
+    steps: int
+
+
+class View(Protocol):
+    """What takes the events of a training run."""
+
+    def start(self, plan: Plan) -> None:
+        """Show what is about to happen."""
+        ...
+
+    def step(self, event: Step) -> None:
+        """Show that a step was taken."""
+        ...
+
+    def epoch(self, event: Epoch) -> None:
+        """Show that an epoch has ended."""
+        ...
+
+    def stop(self) -> None:
+        """Leave the last state on screen and give the terminal back."""
+        ...
+
+
+def view(board: ProgressBoard) -> View:
+    """Choose: the board in a notebook, a table that grows on a terminal, lines elsewhere.
+
+    Without matplotlib a notebook has lines too.
+    """
+    if in_notebook() and importlib.util.find_spec("matplotlib") is not None:
+        return Notebook(board)
+    return OnTerminal(Console(stderr=True))
+
+
+class Notebook:
+    """Draws on the board: loss of the steps, loss and accuracy of the validation images."""
+
+    def __init__(self, board: ProgressBoard) -> None:
+        self.board = board
+        self.plan = Plan(title="", epochs=1, steps=1)
+
+    def start(self, plan: Plan) -> None:
+        self.plan = plan
+        print(plan.title)
+        self.board.xlabel = "epoch"
+        self.board.xlim = self.board.xlim or (0, plan.epochs)
+
+    def step(self, event: Step) -> None:
+        every = max(self.plan.steps // 10, 1)
+        self.board.draw(event.step / self.plan.steps, event.loss, "train_loss", every)
+
+    def epoch(self, event: Epoch) -> None:
+        for label, value in (
+            ("val_loss", event.validation_loss),
+            ("val_acc", event.validation_accuracy),
+        ):
+            if value is not None:
+                self.board.draw(event.epoch, value, label)
+        self.board.show()
+
+    def stop(self) -> None:
+        self.board.show()
+
+
+class OnTerminal:
+    """A table of the epochs; on a terminal with the step under way beneath it."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.plan = Plan(title="", epochs=1, steps=1)
+        self.epochs: list[Epoch] = []
+        self.last: Step | None = None
+        self._drawn = time.monotonic()
+        self._live: rich.live.Live | None = None
+
+    def start(self, plan: Plan) -> None:
+        self.plan = plan
+        self.console.print(Text(plan.title, "bold" if self.console.is_terminal else ""))
+        if self.console.is_terminal:
+            self._live = rich.live.Live(console=self.console, auto_refresh=False)
+            self._live.start()
+
+    def step(self, event: Step) -> None:
+        self.last = event
+        now = time.monotonic()
+        if now - self._drawn < (REFRESH if self._live else SILENCE):
+            return
+        self._drawn = now
+        if self._live:
+            self._live.update(self, refresh=True)
+        else:
+            self.console.out(self._moment(event), highlight=False)
+
+    def epoch(self, event: Epoch) -> None:
+        self.epochs.append(event)
+        self.last = None
+        self._drawn = time.monotonic()
+        if self._live:
+            self._live.update(self, refresh=True)
+        else:
+            header = len(self.epochs) == 1
+            text = self._text()
+            self.console.out(text if header else text.splitlines()[-1], highlight=False)
+
+    def stop(self) -> None:
+        self.last = None
+        if self._live:
+            self._live.update(self, refresh=True)
+            self._live.stop()
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        room = max(options.size.height - 4, 1)
+        yield Table(_COLUMNS, [_row(e) for e in self.epochs[-room:]])
+        if self.last is not None:
+            yield Text(self._moment(self.last), "dim")
+
+    def _text(self) -> str:
+        """Write the table as a log has it, whose rows come one by one."""
+        cells = [[c.title for c in _COLUMNS], *(_row(e).cells for e in self.epochs)]
+        widths = [max(len(c.title), 8) for c in _COLUMNS]
+        lines = (
+            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+            for row in cells
+        )
+        return "\n".join(lines)
+
+    def _moment(self, event: Step) -> str:
+        done = event.step - (event.epoch - 1) * self.plan.steps
+        return (
+            f"epoch {event.epoch}/{self.plan.epochs}  step {done}/{self.plan.steps}  "
+            f"loss {loss_text(event.loss)}"
+        )
+
+
+_COLUMNS = (
+    Column("epoch", right=True),
+    Column("train loss", right=True),
+    Column("val. loss", right=True),
+    Column("val. accuracy", right=True),
+    Column("images/s", right=True, spare=1),
+    Column("time", right=True),
+)
+
+
+def _row(epoch: Epoch) -> Row:
+    loss, accuracy = epoch.validation_loss, epoch.validation_accuracy
+    return Row(
+        (
+            f"{epoch.epoch:,}",
+            loss_text(epoch.training_loss),
+            "" if loss is None else loss_text(loss),
+            "" if accuracy is None else f"{accuracy:.2%}",
+            f"{epoch.images_per_second:,.0f}",
+            duration(epoch.seconds),
+        )
+    )

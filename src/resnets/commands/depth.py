@@ -1,0 +1,191 @@
+"""``grow`` and ``prune-depth``: networks made deeper or shallower."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from resnets.errors import RunError
+from resnets.flags import Count, Flag, Whole
+from resnets.terminal import note, print_drawn, print_json
+
+if TYPE_CHECKING:
+    from resnets.pruning import Cut
+    from resnets.weights import Network
+
+
+def grow(
+    network: str,
+    /,
+    *,
+    to: str,
+    out: Annotated[Path, Parameter(name=["--out", "-o"])],
+    placement: Literal["end", "interleaved"] = "end",
+    start: Literal["identity", "copy", "random"] = "identity",
+    seed: Whole = 0,
+    json: Flag = False,
+) -> None:
+    """Make a trained network deeper without changing what it computes.
+
+    To train it on: resnets train --start OUT. To grow while training: resnets train --grow.
+
+    Parameters
+    ----------
+    network
+        A run folder, or any weights that convert reads.
+    to
+        A name (resnets models), an architecture's JSON file, or blocks in each stage: 3-4-6-3.
+    out
+        The folder to write.
+    placement
+        Where new blocks stand in their stage.
+    start
+        What new blocks begin as: the identity, a copy of the block before them that adds nothing
+        yet, or random, which changes the function.
+    seed
+        Of what is drawn.
+    json
+        Print the outcome as JSON.
+    """
+    from dataclasses import replace
+
+    from resnets import exchange
+    from resnets.preparation import growth_plan
+    from resnets.recipe import Growth, Recipe
+    from resnets.tracing import trace
+    from resnets.weights import save
+
+    _refuse_used(out)
+    source = exchange.read(network)
+    depths = to.split("-")
+    by_depths = all(depth.isascii() and depth.isdigit() for depth in depths)
+    wanted = Growth(
+        epoch=1,
+        to="" if by_depths else to,
+        depths=tuple(map(int, depths)) if by_depths else (),
+        placement=placement,
+        start=start,
+    )
+    (growth,) = growth_plan(Recipe(grow=(wanted,), epochs=2, seed=seed), source.architecture)
+    grown = replace(source, architecture=growth.target, weights=growth.weights(source.weights))
+    save(grown, out)
+    result: dict[str, Any] = {
+        "network": growth.target.name,
+        "blocks": [stage.depth for stage in growth.target.stages],
+        "parameters": trace(growth.target, 32).parameters,
+        "exact": not growth.obstacle,
+        "difference": growth.difference(source.weights) if growth.obstacle else 0.0,
+        "folder": str(out),
+    }
+    if json:
+        print_json(result)
+        return
+    blocks = "-".join(map(str, result["blocks"]))
+    print(f"{growth.target.name}: {blocks} blocks, {result['parameters']:,} parameters, in {out}")
+    if growth.obstacle:
+        print(f"not exactly the same function: {growth.obstacle}")
+        print(f"logits move by {result['difference']:.1e} of their size on random images")
+    else:
+        print("the same function, bit for bit")
+
+
+def prune_depth(
+    network: Path,
+    /,
+    *,
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+    blocks: Count = None,
+    share: float | None = None,
+    data: str | None = None,
+    framework: str = "torch",
+    device: str = "auto",
+    json: Flag = False,
+) -> None:
+    """Rank a network's blocks by what removing them costs, and cut to a budget.
+
+    Without a budget only the ranking is printed. The images are those that training held out,
+    never the test set.
+
+    Parameters
+    ----------
+    network
+        A run folder, or any folder with model.safetensors and config.json.
+    out
+        The folder to write what is left into.
+    blocks
+        The budget: blocks to take out.
+    share
+        The budget: largest share of the multiply-adds that may be left.
+    data
+        fashion_mnist, or a folder of images, a twentieth of whose training images is held out.
+        Default: the run's own held-out images.
+    framework
+        torch, jax, tensorflow or mxnet.
+    device
+        auto, cpu, or as the framework calls its others: cuda, cuda:1, mps (resnets check).
+    json
+        Print the ranking and the cuts as JSON.
+    """
+    from resnets import pruning
+    from resnets.inference import evaluator_of, held_out
+    from resnets.weights import load, save
+
+    if blocks is not None and share is not None:
+        raise RunError("state one budget: --blocks or --share")
+    if share is not None and not 0 < share <= 1:
+        raise RunError(f"--share {share}: not above 0, up to 1")
+    budget = blocks is not None or share is not None
+    if budget and out is None:
+        raise RunError("say where to write what is left: --out FOLDER")
+    if out is not None:
+        if not budget:
+            raise RunError("say how much to take out: --blocks N or --share 0.7")
+        _refuse_used(out)
+    whole_network = load(network)
+    images = held_out(network, whole_network, data, note)
+
+    def make(candidate: "Network") -> Any:
+        return evaluator_of(candidate, network, framework, device)
+
+    if not budget:
+        from resnets.report import cost_report
+
+        found = list(pruning.costs(whole_network, images, make))
+        if json:
+            print_json([cost.__dict__ for cost in found])
+        else:
+            print_drawn(cost_report(whole_network, found, len(images)))
+        return
+    steps: list[Cut] = []
+
+    def say(cut: "Cut") -> None:
+        steps.append(cut)
+        done = f"without {cut.removed}" if cut.removed else "whole network"
+        left = f"{cut.multiply_adds / steps[0].multiply_adds:.0%} of the multiply-adds"
+        found = f"loss {cut.evaluation.loss:.4f}, accuracy {cut.evaluation.accuracy:.2%}"
+        note(f"{done}: {found}, {left}")
+
+    left = pruning.prune(whole_network, images, make, blocks=blocks, share=share, announce=say)
+    assert out is not None
+    save(left.network, out)
+    depths = "-".join(str(stage.depth) for stage in left.network.architecture.stages)
+    if json:
+        print_json(
+            {"blocks": depths, "folder": str(out), "cuts": [_cut_json(cut) for cut in steps]}
+        )
+    else:
+        print(f"{left.network.architecture.name}: {depths} blocks, in {out}")
+
+
+def _cut_json(cut: "Cut") -> dict[str, Any]:
+    return {
+        "removed": cut.removed,
+        "loss": cut.evaluation.loss,
+        "accuracy": cut.evaluation.accuracy,
+        "multiply_adds": cut.multiply_adds,
+    }
+
+
+def _refuse_used(out: Path) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise RunError(f"{out} holds something already; choose a new folder by --out")

@@ -1,0 +1,93 @@
+"""``evaluate`` and ``predict``: a trained network at work."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from resnets.flags import Flag, Whole
+from resnets.terminal import json_line, note, print_drawn, print_json
+
+
+def _no_options(_type: object, images: list[str]) -> None:
+    """Let ``-`` through, but not a misspelt option that would pass for an image."""
+    for image in images:
+        if image.startswith("-") and image != "-":
+            raise ValueError(f"unknown option {image}; a file of that name is ./{image}")
+
+
+def evaluate(
+    network: str,
+    /,
+    *,
+    data: str | None = None,
+    framework: str = "torch",
+    device: str = "auto",
+    json: Flag = False,
+) -> None:
+    """Evaluate a trained network on a data set's test images.
+
+    Parameters
+    ----------
+    network
+        A run folder, or any weights that convert reads.
+    data
+        fashion_mnist, or a folder of images. Default: what the run was trained on.
+    framework
+        torch, jax, tensorflow or mxnet.
+    device
+        auto, cpu, or as the framework calls its others: cuda, cuda:1, mps (resnets check).
+    json
+        Print the figures as JSON.
+    """
+    from resnets.inference import evaluate_folder
+
+    found = evaluate_folder(network, data, framework, device, note)
+    if json:
+        print_json(found.to_json())
+    else:
+        from resnets.report import evaluation_report
+
+        print_drawn(evaluation_report(found))
+
+
+def predict(
+    network: str,
+    images: Annotated[list[str], Parameter(allow_leading_hyphen=True, validator=_no_options)],
+    /,
+    *,
+    top: Whole = 3,
+    framework: str = "torch",
+    device: str = "auto",
+    json: Flag = False,
+) -> None:
+    """Name what images show, with probabilities.
+
+    Parameters
+    ----------
+    network
+        A run folder, or any weights that convert reads.
+    images
+        Image files, folders of them, or - for one image from standard input.
+    top
+        How many classes to name for each image.
+    framework
+        torch, jax, tensorflow or mxnet.
+    device
+        auto, cpu, or as the framework calls its others: cuda, cuda:1, mps (resnets check).
+    json
+        Print one JSON object a line for each image.
+    """
+    from resnets.inference import predict_images
+    from resnets.report import prediction_lines
+
+    failed = 0
+    for prediction in predict_images(network, images, top, framework, device, note):
+        if prediction.error is not None:
+            failed += 1
+            note(f"error: {prediction.error}")
+        if json:
+            print(json_line(prediction.to_json()), flush=True)
+        elif prediction.error is None:
+            print(prediction_lines(prediction), flush=True)
+    if failed:
+        raise SystemExit(1)

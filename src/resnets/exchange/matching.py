@@ -1,0 +1,40 @@
+"""Comparing what a file has with what a network needs, in the file's own names."""
+
+from collections.abc import Iterable, Mapping
+
+from resnets.errors import WeightsError
+
+Shape = tuple[int, ...]
+MOST_SHOWN = 12
+
+
+def require(found: Mapping[str, Shape], needed: Mapping[str, Shape], where: str, form: str) -> None:
+    """Raise WeightsError with missing, unknown and misshapen arrays, unless there are none."""
+    problems = [f"{name}: missing, shape {needed[name]}" for name in needed if name not in found]
+    problems += [f"{name}: unknown, shape {found[name]}" for name in found if name not in needed]
+    problems += [
+        f"{name}: shape {found[name]}, expected {needed[name]}"
+        for name in needed
+        if name in found and found[name] != needed[name]
+    ]
+    if problems:
+        more = len(problems) - MOST_SHOWN
+        shown = problems[:MOST_SHOWN] + ([f"… and {more} more"] if more > 0 else [])
+        raise WeightsError("\n  ".join([f"{where}: not whole as {form}:", *shown]))
+
+
+def extent(found: Mapping[str, Shape], name: str, dimensions: int, where: str) -> Shape:
+    """Give the shape of an array that must be there with that many dimensions, or WeightsError."""
+    if name not in found:
+        raise WeightsError(f"{where}: {name} is missing; it has {some(found)}")
+    shape = found[name]
+    if len(shape) != dimensions:
+        raise WeightsError(f"{where}: {name} has shape {shape}, not {dimensions} dimensions")
+    return shape
+
+
+def some(names: Iterable[str], most: int = 5) -> str:
+    """Name the first few of many."""
+    listed = list(names)
+    more = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return ", ".join(listed[:most]) + more if listed else "nothing"

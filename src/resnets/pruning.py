@@ -1,0 +1,129 @@
+"""Networks made shallower: the blocks that are missed least are taken out.
+
+A residual network is a sum over many paths, and most of its blocks can be taken out one by one
+with little harm (Veit et al. 2016, "Residual Networks Behave Like Ensembles of Relatively Shallow
+Networks", arXiv:1605.06431, section 4.1). Which ones, held-out images say.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from resnets.backends import Evaluator
+from resnets.data.images import Images
+from resnets.errors import GrowthError
+from resnets.evaluation import Evaluation, evaluate
+from resnets.growth import removable, shortened
+from resnets.tracing import trace
+from resnets.weights import Network
+
+MakeEvaluator = Callable[[Network], Evaluator]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A network after some of its blocks have been taken out.
+
+    Attributes:
+        removed: the block taken out last, by its name in the network it was taken from; empty for
+            the whole network.
+        network: what is left.
+        evaluation: of it, on the held-out images.
+        multiply_adds: of it, for one image of the network's size.
+    """
+
+    removed: str
+    network: Network
+    evaluation: Evaluation
+    multiply_adds: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What taking one block out of the whole network costs.
+
+    Attributes:
+        block: its canonical name.
+        loss, accuracy: without it, minus those with it, on the held-out images.
+        multiply_adds: that it spares.
+    """
+
+    block: str
+    loss: float
+    accuracy: float
+    multiply_adds: int
+
+
+def costs(network: Network, images: Images, make: MakeEvaluator) -> Iterator[Cost]:
+    """Yield what each block costs to take out, in the network's order."""
+    whole = _cut("", network, images, make)
+    for block in removable(network.architecture):
+        without = _cut(block, _without(network, block), images, make)
+        yield Cost(
+            block,
+            without.evaluation.loss - whole.evaluation.loss,
+            without.evaluation.accuracy - whole.evaluation.accuracy,
+            whole.multiply_adds - without.multiply_adds,
+        )
+
+
+def cuts(network: Network, images: Images, make: MakeEvaluator) -> Iterator[Cut]:
+    """Yield the whole network, then each time with one more block taken out: the cheapest.
+
+    After each the blocks that are left are ranked again: two blocks may stand in for one another.
+    It ends where only the first blocks of the stages are left.
+    """
+    cut = _cut("", network, images, make)
+    yield cut
+    while blocks := removable(cut.network.architecture):
+        left = cut.network
+        # Of equal losses the block that spares most, then the last.
+        cut = min(
+            (_cut(block, _without(left, block), images, make) for block in reversed(blocks)),
+            key=lambda found: (found.evaluation.loss, found.multiply_adds),
+        )
+        yield cut
+
+
+def prune(
+    network: Network,
+    images: Images,
+    make: MakeEvaluator,
+    *,
+    blocks: int | None = None,
+    share: float | None = None,
+    announce: Callable[[Cut], None] = lambda _: None,
+) -> Cut:
+    """Take out ``blocks`` blocks, or as many as leave at most ``share`` of the multiply-adds.
+
+    Raises:
+        GrowthError: where there are not so many, or what must stay is more than the share.
+    """
+    most = len(removable(network.architecture))
+    if blocks is not None and not 0 <= blocks <= most:
+        raise GrowthError(f"{blocks} blocks to take out; {network.architecture.name} has {most}")
+    steps = cuts(network, images, make)
+    cut = whole = next(steps)
+    announce(cut)
+    for taken in range(most + 1):
+        done = blocks == taken if blocks is not None else _within(cut, whole, share)
+        if done:
+            return cut
+        if taken < most:
+            cut = next(steps)
+            announce(cut)
+    least = cut.multiply_adds / whole.multiply_adds
+    raise GrowthError(f"what must stay is {least:.1%} of the multiply-adds, over {share:.1%}")
+
+
+def _within(cut: Cut, whole: Cut, share: float | None) -> bool:
+    return share is None or cut.multiply_adds <= share * whole.multiply_adds
+
+
+def _without(network: Network, block: str) -> Network:
+    a, weights = shortened(network.architecture, network.weights, [block])
+    return replace(network, architecture=a, weights=weights)
+
+
+def _cut(removed: str, network: Network, images: Images, make: MakeEvaluator) -> Cut:
+    steps = trace(network.architecture, network.preprocessing.size)
+    return Cut(removed, network, evaluate(make(network), images), steps.multiply_adds)

@@ -1,0 +1,85 @@
+"""One run, four frameworks: each goes on with what the one before left, and all agree on it."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resnets import backends
+
+ORDER = [*backends.NAMES, backends.NAMES[0]]
+
+
+def command(*arguments: Any) -> list[str]:
+    return [sys.executable, "-m", "resnets", *map(str, arguments)]
+
+
+def interrupted(arguments: list[str], run: Path) -> None:
+    """Train until a new state is saved, then ask politely to stop."""
+    state = run / "state.safetensors"
+    before = state.stat().st_mtime_ns if state.is_file() else 0
+    process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None:
+        if state.is_file() and state.stat().st_mtime_ns != before:
+            time.sleep(0.3)  # the first save may be of an epoch's end, without a step
+            process.send_signal(signal.SIGINT)
+            break
+        time.sleep(0.01)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 130, said
+
+
+@pytest.fixture(scope="module")
+def travelled(picture_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A run that every framework has trained; and what the last of them said."""
+    run = tmp_path_factory.mktemp("travelled") / "run"
+    arguments = command(
+        *("train", "--data", picture_folder, "--network", "resnet8_slim", "--size", 14),
+        *("--batch", 16, "--validation", 0.2, "--epochs", 40, "--optimiser", "adamw"),
+        *("--rate", 1e-3, "--average", 0.9, "--precision", "fp32", "--run", run),
+        *("--resume", "--save-every", 0),
+    )
+    for framework in ORDER[:-1]:
+        interrupted([*arguments, "--framework", framework], run)
+    done = subprocess.run(
+        [*arguments, "--framework", ORDER[-1]],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return run, done.stderr
+
+
+def test_a_run_goes_through_all_frameworks(travelled: tuple[Path, str]) -> None:
+    run, said = travelled
+    lines = [json.loads(line) for line in (run / "timings.jsonl").read_text().splitlines()]
+    starts = [line for line in lines if line["event"] == "start"]
+    assert [line["framework"] for line in starts] == ORDER
+    steps = [line["step"] for line in starts]
+    assert steps == sorted(set(steps))
+    assert f"trained by {ORDER[-2]} and goes on with {ORDER[-1]}" in said
+    assert json.loads((run / "result.json").read_text())["test_accuracy"] > 0.7
+
+
+def test_all_frameworks_agree_on_the_outcome(travelled: tuple[Path, str]) -> None:
+    run, _ = travelled
+    expected = json.loads((run / "result.json").read_text())
+    for framework in backends.NAMES:
+        done = subprocess.run(
+            command("evaluate", run, "--framework", framework, "--json"),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        found = json.loads(done.stdout)
+        assert found["accuracy"] == expected["test_accuracy"], framework
+        assert found["loss"] == pytest.approx(expected["test_loss"], rel=1e-4), framework

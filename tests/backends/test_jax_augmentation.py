@@ -1,0 +1,69 @@
+"""Draws applied to pixels in JAX, against loops in NumPy."""
+
+from typing import Any
+
+import jax
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from resnets.backends.jax.augmentation import Preparation
+from resnets.data.augmentation import Draws, Mix, draw
+from resnets.recipe import Recipe
+
+MEAN, STD = (0.2, 0.4, 0.6), (0.3, 0.2, 0.1)
+PREPARE = Preparation.of(MEAN, STD, jax.devices("cpu")[0])
+
+
+def _pixels(n: int = 6, height: int = 9, width: int = 7) -> npt.NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (n, height, width, 3), dtype=np.uint8)
+
+
+def _expected(pixels: npt.NDArray[np.uint8], draws: Draws) -> npt.NDArray[Any]:
+    n, height, width, _ = pixels.shape
+    b, out = draws.border, np.zeros((n, height, width, 3))
+    for k in range(n):
+        image = np.pad(pixels[k], ((b, b), (b, b), (0, 0)))
+        row, column = draws.offsets[k] if draws.offsets is not None else (0, 0)
+        image = image[row : row + height, column : column + width]
+        if draws.flipped is not None and draws.flipped[k]:
+            image = image[:, ::-1]
+        out[k] = (image / 255 - np.array(MEAN)) / np.array(STD)
+        if draws.erased is not None:
+            top, left, tall, wide = draws.erased[k]
+            out[k, top : top + tall, left : left + wide] = 0
+    if draws.mix is not None:
+        other = out[draws.mix.partner]
+        if draws.mix.box is None:
+            out = draws.mix.share * out + (1 - draws.mix.share) * other
+        else:
+            top, left, bottom, right = draws.mix.box
+            out[:, top:bottom, left:right] = other[:, top:bottom, left:right]
+    return out
+
+
+RECIPES = {
+    "none": {},
+    "flip": {"flip": True},
+    "crop": {"crop": 2},
+    "erase": {"erase": 0.8},
+    "mixup": {"mixup": 0.5},
+    "cutmix": {"cutmix": 1.0},
+    "all": {"flip": True, "crop": 4, "erase": 0.5, "mixup": 1.0, "cutmix": 1.0},
+}
+
+
+@pytest.mark.parametrize("settings", RECIPES.values(), ids=RECIPES.keys())
+@pytest.mark.parametrize("step", [0, 1, 2])
+def test_against_loops(settings: dict[str, Any], step: int) -> None:
+    pixels = _pixels()
+    draws = draw(Recipe(**settings), step, len(pixels), (9, 7))
+    found = np.asarray(PREPARE(pixels, draws))
+    np.testing.assert_allclose(found, _expected(pixels, draws), atol=1e-5)
+
+
+def test_the_stored_pixels_are_untouched() -> None:
+    pixels = _pixels()
+    before = pixels.copy()
+    PREPARE(pixels, Draws(np.ones(6, bool), mix=Mix(np.arange(6)[::-1].copy(), 0.5, (1, 1, 4, 4))))
+    np.testing.assert_array_equal(pixels, before)

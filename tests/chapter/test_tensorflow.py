@@ -1,0 +1,80 @@
+"""The TensorFlow tab's own: the mode reaches every norm, whatever arguments ``call`` has."""
+# ruff: noqa: N803, N806 (X and Y are the book's names)
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from resnets import chapter
+from resnets.chapter import tensorflow as d2l
+from resnets.errors import InvalidDescription, ResnetsError
+
+import tensorflow as tf  # isort: skip  (the helper keeps its greetings quiet)
+
+
+class Deaf(d2l.Classifier):
+    """A model whose ``call``, like the chapter's blocks', knows no mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lr = 0.1
+        self.norm = tf.keras.layers.BatchNormalization()
+        self.dense = tf.keras.layers.Dense(10)
+
+    def call(self, X: Any) -> Any:
+        return self.dense(tf.reduce_mean(self.norm(X), (1, 2)))
+
+
+class Noise(d2l.DataModule):
+    def get_dataloader(self, train: bool) -> Any:
+        self.batch_size = 8
+        rng = np.random.default_rng(0)
+        X = rng.normal(3, 2, (16, 4, 4, 3)).astype(np.float32)
+        return self.get_tensorloader([X, np.arange(16) % 10], train)
+
+
+def test_training_and_validation_reach_norms_that_no_argument_reaches() -> None:
+    model = Deaf()
+    d2l.Trainer(max_epochs=30, folder=None).fit(model, Noise())
+    mean = model.norm.moving_mean.numpy()
+    assert np.allclose(mean, 3 * (1 - 0.99**60), atol=0.2)
+    (X, Y), *_ = Noise().get_dataloader(False)
+    trainer = d2l.Trainer(max_epochs=1, folder=None)
+    trainer.model = model
+    trainer.prepare_model(model, (X, Y))
+    loss, _ = trainer.validate((X, Y))
+    scale = model.norm.gamma / tf.sqrt(model.norm.moving_variance + model.norm.epsilon)
+    normed = (X - model.norm.moving_mean) * scale + model.norm.beta
+    expected = model.loss(model.dense(tf.reduce_mean(normed, (1, 2))), Y)
+    assert loss == pytest.approx(float(expected), rel=1e-4)
+    assert np.array_equal(model.norm.moving_mean.numpy(), mean)
+
+
+def test_blocks_refuse_what_cannot_be_added_also_inside_others() -> None:
+    model = d2l.ResNet(((1, 8),))
+    with pytest.raises(InvalidDescription, match="the input has 64 channels"):
+        model.layer_summary((1, 32, 32, 1))
+
+
+def test_sequential_takes_a_layer_or_a_list() -> None:
+    dense = tf.keras.layers.Dense(3)
+    assert tf.keras.Sequential(dense).layers == tf.keras.Sequential([dense]).layers == [dense]
+    whole = tf.keras.Sequential([tf.keras.layers.Input((2,)), dense], name="whole")
+    again = tf.keras.Sequential.from_config(whole.get_config())
+    assert (again.name, again(np.ones((1, 2))).shape) == ("whole", (1, 3))
+
+
+def test_a_network_of_one_size_is_described_and_a_loaded_one_takes_any() -> None:
+    model = d2l.ResNet(((1, 64), (1, 8)))
+    model.layer_summary((1, 46, 46, 1))  # Keras's sequences refuse every other size from here on
+    weights = chapter.weights(model)
+    fresh = d2l.ResNet(((1, 64), (1, 8)))
+    assert chapter.load(fresh, weights) is fresh
+    assert np.allclose(fresh(np.ones((1, 46, 46, 1))), model(np.ones((1, 46, 46, 1))), rtol=1e-5)
+    assert fresh(np.ones((2, 28, 32, 1)), training=True).shape == (2, 10)
+
+
+def test_a_gpu_that_is_not_here_is_a_sentence() -> None:
+    with pytest.raises(ResnetsError, match=f"GPU {d2l.num_gpus()} is not here: TensorFlow finds"):
+        d2l.gpu(d2l.num_gpus())

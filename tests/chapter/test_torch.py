@@ -1,0 +1,156 @@
+"""The PyTorch tab's own: lazy layers that are really initialised, modes, sentences."""
+# ruff: noqa: N803, N806 (X and Y are the book's names)
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import resnets
+from resnets import backends, chapter
+from resnets.chapter import torch as d2l
+from resnets.errors import InvalidDescription, ResnetsError, WeightsError
+
+LAZY = "ignore:Lazy modules are a new feature:UserWarning"
+
+
+class Readers(nn.Module):
+    """A block as a reader writes it."""
+
+    def __init__(self, width: int, activated: bool = False) -> None:
+        super().__init__()
+        self.conv1 = nn.LazyConv2d(width, kernel_size=3, padding=1)
+        self.conv2 = nn.LazyConv2d(width, kernel_size=3, padding=1)
+        self.bn1, self.bn2 = nn.LazyBatchNorm2d(), nn.LazyBatchNorm2d()
+        self.activated = activated
+
+    def forward(self, X: Any) -> Any:
+        Y = F.relu(self.bn1(self.conv1(X)))
+        Y = self.bn2(self.conv2(Y))
+        Y += X
+        return Y if self.activated else F.relu(Y)
+
+
+class Network8(d2l.ResNet):
+    def block(self, depth: int, width: int, first_block: bool = False) -> Any:
+        return nn.Sequential(*(Readers(width, activated=self.lr > 1) for _ in range(depth)))
+
+
+def test_init_cnn_waits_for_the_weights_of_lazy_layers() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(d2l.Residual(8, use_1x1conv=True), nn.Flatten(), nn.Linear(288, 2))
+    net.apply(d2l.init_cnn)
+    net(torch.zeros(2, 3, 6, 6))
+    block: Any = net[0]
+    bound = (6 / (9 * 3 + 9 * 8)) ** 0.5  # Xavier's; torch's own is 1 / sqrt(27) here
+    assert 0.95 * bound < block.conv1.weight.abs().max() <= bound
+    assert not block.conv1._forward_pre_hooks
+    before = block.conv1.weight.clone()
+    net(torch.zeros(2, 3, 6, 6))
+    assert torch.equal(block.conv1.weight, before)
+
+
+def test_looking_at_shapes_leaves_modes_and_statistics(capsys: pytest.CaptureFixture[str]) -> None:
+    model = d2l.ResNet(((1, 64),))
+    model.layer_summary((1, 1, 32, 32))  # one image: in training mode torch would refuse it
+    model.apply_init([torch.randn(4, 1, 32, 32)], d2l.init_cnn)
+    assert model.training
+    assert all(module.training for module in model.modules())
+    norm: Any = model.net[0][1]
+    assert norm.running_mean.abs().max() == 0
+    assert norm.num_batches_tracked == 0
+    assert "torch.Size([1, 64, 8, 8])" in capsys.readouterr().out
+
+
+def test_the_chapters_figures() -> None:
+    block = d2l.ResNeXtBlock(32, 16, 1)
+    assert block(torch.randn(4, 32, 96, 96)).shape == (4, 32, 96, 96)
+    assert sum(p.numel() for p in block.parameters()) == 6944
+    assert block.conv2.groups == 2
+    assert d2l.ResNeXtBlock(32, cardinality=16).conv2.groups == 16
+
+
+def test_blocks_refuse_what_cannot_be_added() -> None:
+    with pytest.raises(InvalidDescription, match="the input has 3 channels"):
+        d2l.Residual(8)(torch.zeros(1, 3, 6, 6))
+    with pytest.raises(InvalidDescription, match="groups: 5 does not divide the 32"):
+        d2l.ResNeXtBlock(32, 5)
+
+
+@pytest.mark.filterwarnings(LAZY)
+def test_a_readers_block_that_cannot_be_added_is_a_sentence() -> None:
+    model = Network8(((1, 8),))
+    words = r"Readers is not valid:\n  use_1x1conv: the shortcut is \(1, 64, 8, 8\) and the branch "
+    with pytest.raises(InvalidDescription, match=words):
+        model.layer_summary((1, 1, 32, 32))
+
+
+def test_a_gpu_that_is_not_here_is_a_sentence() -> None:
+    absent = d2l.num_gpus() + 3
+    assert d2l.try_gpu(absent) == torch.device("cpu")
+    with pytest.raises(ResnetsError, match=f"GPU {absent} is not here"):
+        d2l.gpu(absent)
+
+
+def test_a_network_without_shapes_cannot_be_described() -> None:
+    with pytest.raises(ResnetsError, match="has no shapes yet: call apply_init"):
+        chapter.describe(d2l.ResNet18())
+    with pytest.raises(ResnetsError, match="object is no model of PyTorch, Keras"):
+        chapter.describe(object())
+
+
+@pytest.mark.filterwarnings(LAZY)
+def test_a_description_is_believed_only_if_it_computes_the_same() -> None:
+    model = Network8(((2, 64),), lr=0.1)
+    model.layer_summary((1, 1, 32, 32))
+    assert chapter.describe(model).stages[0].depth == 2
+    other = Network8(((2, 64),), lr=2.0)  # the same layers, but without the last ReLU
+    other.layer_summary((1, 1, 32, 32))
+    with pytest.raises(InvalidDescription, match="it computes something else"):
+        chapter.describe(other)
+
+
+def test_layers_without_a_place_are_named() -> None:
+    model = d2l.ResNet(((1, 64),))
+    model.net.add_module("more", nn.Dropout())
+    model.layer_summary((1, 1, 32, 32))
+    with pytest.raises(InvalidDescription, match=r"net\.more: Dropout.* is no layer of the"):
+        chapter.describe(model)
+    needless = nn.Sequential(d2l.ResNet(((1, 64),)).b1(), d2l.Residual(64, use_1x1conv=True))
+    needless.append(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10)))
+    needless(torch.zeros(1, 1, 32, 32))
+    with pytest.raises(InvalidDescription, match="1: a 1x1 convolution stands on the shortcut"):
+        chapter.describe(needless)
+
+
+def test_a_chapters_network_is_saved_as_any_other(tmp_path: Path) -> None:
+    model = d2l.ResNet(((1, 64), (1, 8)), num_classes=10).eval()
+    model.layer_summary((1, 1, 32, 32))
+    resnets.save(chapter.network(model, size=32), tmp_path / "network")
+    again = resnets.load(tmp_path / "network")
+    assert again.class_names[0] == "t-shirt"
+    backend = backends.load("torch")
+    rebuilt = backend.build(again.architecture, weights=again.weights).eval()
+    x = torch.randn(2, 1, 32, 32)
+    with torch.no_grad():
+        assert torch.allclose(rebuilt(x), model(x), rtol=1e-5, atol=1e-6)
+
+
+def test_weights_of_another_network_are_refused() -> None:
+    model = d2l.ResNet(((1, 64),))
+    model.layer_summary((1, 1, 32, 32))
+    whole = chapter.network(model, size=32)
+    fresh = d2l.ResNet(((1, 64),))
+    assert chapter.load(fresh, whole) is fresh
+    assert torch.equal(fresh.net[0][0].weight, model.net[0][0].weight)
+    for module in fresh.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eps = 1e-3
+    with pytest.raises(WeightsError, match=r"another network's:\n  norm: Norm.*epsilon=0\.001"):
+        chapter.load(fresh, whole)
+    lacking = {name: array for name, array in whole.weights.items() if name != "fc.bias"}
+    with pytest.raises(WeightsError, match=r"fc\.bias: missing"):
+        chapter.load(model, lacking)
