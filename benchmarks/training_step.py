@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -36,7 +37,7 @@ class Work:
     steps: int
 
 
-def _images(work: Work) -> tuple[np.ndarray, np.ndarray]:
+def images_of(work: Work) -> tuple[np.ndarray, np.ndarray]:
     """Random images: the time of a step does not depend on what they show."""
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (8 * work.batch, work.size, work.size, 1), dtype=np.uint8)
@@ -52,7 +53,7 @@ def chapter(work: Work) -> Callable[[], Any]:
 
     model = backend.build(catalog.get(work.network, channels=1, classes=10)).train()
     optimiser = torch.optim.SGD(model.parameters(), lr=0.01)
-    pixels, labels = _images(work)
+    pixels, labels = images_of(work)
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div(255).contiguous()
     targets = torch.from_numpy(labels)
     state = {"step": 0}
@@ -69,44 +70,43 @@ def chapter(work: Work) -> Callable[[], Any]:
     return step
 
 
-def ours(precision: str) -> Callable[[Work], Callable[[], Any]]:
+def ours(work: Work, *, precision: str, framework: str = "torch") -> Callable[[], Any]:
     """What ``resnets train`` does in a step, drawing and gathering the batch included."""
+    from resnets import backends, catalog, recipes
+    from resnets.backends import Batch
+    from resnets.data.augmentation import chosen, draw
+    from resnets.data.images import Images
+    from resnets.weights import Preprocessing
 
-    def prepare(work: Work) -> Callable[[], Any]:
-        from resnets import backends, catalog, recipes
-        from resnets.backends import Batch
-        from resnets.data.augmentation import chosen, draw
-        from resnets.data.images import Images
-        from resnets.weights import Preprocessing
+    recipe = recipes.named("chapter").changed(batch=work.batch, precision=precision)
+    backend = backends.load(framework)
+    model = backend.build(catalog.get(work.network, channels=1, classes=10))
+    shape = Preprocessing(size=work.size, mean=(0.0,), std=(1.0,))
+    session = backend.session(model, recipe, shape, "cpu")
+    images = Images(*images_of(work))
+    state = {"step": 0}
 
-        recipe = recipes.named("chapter").changed(batch=work.batch, precision=precision)
-        backend = backends.load("torch")
-        model = backend.build(catalog.get(work.network, channels=1, classes=10))
-        shape = Preprocessing(size=work.size, mean=(0.0,), std=(1.0,))
-        session = backend.session(model, recipe, shape, "cpu")
-        images = Images(*_images(work))
-        state = {"step": 0}
+    def step() -> float:
+        index = chosen(recipe, len(images), state["step"])
+        draws = draw(recipe, state["step"], len(index), (work.size, work.size))
+        state["step"] += 1
+        return session.train_step(Batch(images[index], draws), 0.01).loss
 
-        def step() -> float:
-            index = chosen(recipe, len(images), state["step"])
-            draws = draw(recipe, state["step"], len(index), (work.size, work.size))
-            state["step"] += 1
-            return session.train_step(Batch(images[index], draws), 0.01).loss
-
-        return step
-
-    return prepare
+    return step
 
 
-CONTENDERS: dict[str, Callable[[Work], Callable[[], Any]]] = {
+Prepare = Callable[[Work], Callable[[], Any]]
+"""Gets a contender ready, in its own process; gives its step."""
+
+CONTENDERS: dict[str, Prepare] = {
     "chapter's loop": chapter,
-    "resnets fp32": ours("fp32"),
-    "resnets auto": ours("auto"),
+    "resnets fp32": partial(ours, precision="fp32"),
+    "resnets auto": partial(ours, precision="auto"),
 }
 
 
-def _serve(name: str, work: Work, pipe: Connection) -> None:
-    step = CONTENDERS[name](work)
+def _serve(prepare: Prepare, work: Work, pipe: Connection) -> None:
+    step = prepare(work)
     for _ in range(3):
         step()
     pipe.send("ready")
@@ -117,13 +117,13 @@ def _serve(name: str, work: Work, pipe: Connection) -> None:
         pipe.send(work.batch * work.steps / (time.perf_counter() - began))
 
 
-def measure(work: Work, rounds: int) -> dict[str, list[float]]:
+def measure(work: Work, rounds: int, contenders: dict[str, Prepare]) -> dict[str, list[float]]:
     """Images per second of every contender in every round; the order turns round by round."""
     context = get_context("spawn")
     pipes: dict[str, Connection] = {}
-    for name in CONTENDERS:
+    for name, prepare in contenders.items():
         pipes[name], theirs = context.Pipe()
-        context.Process(target=_serve, args=(name, work, theirs), daemon=True).start()
+        context.Process(target=_serve, args=(prepare, work, theirs), daemon=True).start()
         theirs.close()  # so that a contender that dies ends the wait for it
         pipes[name].recv()
     found: dict[str, list[float]] = {name: [] for name in pipes}
@@ -140,17 +140,17 @@ def measure(work: Work, rounds: int) -> dict[str, list[float]]:
     return found
 
 
-def summary(found: dict[str, list[float]]) -> dict[str, Any]:
-    """Medians, ranges, and the ratio to the chapter's loop round by round."""
-    base = found["chapter's loop"]
+def summary(found: dict[str, list[float]], peers: dict[str, str] | None = None) -> dict[str, Any]:
+    """Medians, ranges, and the ratio round by round: to the chapter's loop, or to a stated peer."""
+    bases = {name: found[(peers or {}).get(name, "chapter's loop")] for name in found}
     return {
         name: {
             "images_per_second": statistics.median(values),
             "least": min(values),
             "most": max(values),
-            "ratio": statistics.median(v / b for v, b in zip(values, base, strict=True)),
-            "ratio_least": min(v / b for v, b in zip(values, base, strict=True)),
-            "ratio_most": max(v / b for v, b in zip(values, base, strict=True)),
+            "ratio": statistics.median(v / b for v, b in zip(values, bases[name], strict=True)),
+            "ratio_least": min(v / b for v, b in zip(values, bases[name], strict=True)),
+            "ratio_most": max(v / b for v, b in zip(values, bases[name], strict=True)),
             "n": len(values),
         }
         for name, values in found.items()
@@ -169,16 +169,21 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     given = parser.parse_args()
     work = Work(given.network, given.size, given.batch, given.steps)
-    figures = summary(measure(work, given.rounds))
+    figures = summary(measure(work, given.rounds, CONTENDERS))
+    show(work, figures)
+    write("training_step", {"work": vars(work), "figures": figures})
+
+
+def show(work: Work, figures: dict[str, Any]) -> None:
+    """Print the table."""
     print(f"{work.network} at {work.size}x{work.size}, batch {work.batch}, images/s")
-    print(f"{'':16} {'median':>8} {'least':>8} {'most':>8} {'ratio':>7} {'(least to most)':>17}")
+    print(f"{'':20} {'median':>8} {'least':>8} {'most':>8} {'ratio':>7} {'(least to most)':>17}")
     for name, row in figures.items():
         spread = f"({row['ratio_least']:.2f} to {row['ratio_most']:.2f})"
         print(
-            f"{name:16} {row['images_per_second']:8.0f} {row['least']:8.0f} {row['most']:8.0f}"
+            f"{name:20} {row['images_per_second']:8.0f} {row['least']:8.0f} {row['most']:8.0f}"
             f" {row['ratio']:7.2f} {spread:>17}"
         )
-    write("training_step", {"work": vars(work), "figures": figures})
 
 
 def write(name: str, figures: dict[str, Any]) -> None:

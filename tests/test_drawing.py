@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFont
 
-from resnets import catalog
+from resnets import catalog, families
 from resnets.architecture import Architecture, Block, Stage, Stem
 from resnets.drawing import (
     Diagram,
@@ -266,7 +266,7 @@ def test_groups_as_paths() -> None:
     assert "32 paths" in shown and shown.count("4 → 4") == 4 and shown.count("256 → 4") == 4
     assert "concatenation, 128 channels" in shown
     # The chapter's ResNeXtBlock(32, 16, 1) has two groups of 16 channels: both are shown.
-    block = catalog.chapter_resnext_block(32, 16)
+    block = families.chapter_resnext_block(32, 16)
     chapter = Architecture(stem=Stem(width=32), stages=(Stage(depth=1, width=32, block=block),))
     shown = texts(part_diagram(trace(chapter, 96), "paths"))
     assert shown.count("16 → 16") == 2 and not any("paths" in text for text in shown)

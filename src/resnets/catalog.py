@@ -11,14 +11,14 @@ Learning*: convolutions with biases and no norm on the shortcut's 1×1 convoluti
 
 import difflib
 import fnmatch
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
-from resnets.architecture import Architecture, Block, Stage, Stem
+from resnets import families
+from resnets.architecture import Architecture
 from resnets.errors import UnknownName
-
-SMALL_STEM = Stem(kernel=3, stride=1, pool=False)
 
 # He et al. 2015, Table 1: blocks in conv2_x to conv5_x.
 DEPTHS = {
@@ -28,6 +28,16 @@ DEPTHS = {
     "resnet101": ("bottleneck", (3, 4, 23, 3)),
     "resnet152": ("bottleneck", (3, 8, 36, 3)),
 }
+
+# What is made of each of them, by the ending of the name; some of bottlenecks only.
+VARIANTS: dict[str, Callable[[Architecture], Architecture]] = {
+    "_v1": families.strided_in_1x1,
+    "c": families.deep_stemmed,
+    "d": families.averaged,
+    "_gn": families.group_normed,
+    "_small": families.small,
+}
+OF_BOTTLENECKS = ("_v1", "_gn")
 
 # timm's, between and beyond them.
 MORE_DEPTHS = {
@@ -132,228 +142,53 @@ SLIM = {
 }
 
 
-def _imagenet(depths: tuple[int, ...], block: Block, widths: Iterable[int]) -> Architecture:
-    stages = tuple(
-        Stage(depth=depth, width=width, stride=1 if i == 0 else 2, block=block)
-        for i, (depth, width) in enumerate(zip(depths, widths, strict=True))
-    )
-    return Architecture(stages=stages)
-
-
-def _resnet(kind: str, depths: tuple[int, ...]) -> Architecture:
-    if kind == "basic":
-        return _imagenet(depths, Block(kind="basic"), (64, 128, 256, 512))
-    return _imagenet(depths, Block(kind="bottleneck"), (256, 512, 1024, 2048))
-
-
-def _strided_in_1x1(architecture: Architecture) -> Architecture:
-    stages = tuple(
-        replace(stage, block=replace(stage.block, stride_in="1x1")) for stage in architecture.stages
-    )
-    return replace(architecture, stages=stages)
-
-
-def _resnext(base: str, groups: int, group_width: int) -> Architecture:
-    plain = _resnet(*DEPTHS[base])
-    stages = tuple(
-        replace(stage, block=replace(stage.block, groups=groups, inner=groups * group_width * 2**i))
-        for i, stage in enumerate(plain.stages)
-    )
-    return replace(plain, stages=stages)
-
-
-def _deep_stemmed(architecture: Architecture) -> Architecture:
-    """ResNet-C: T. He et al. 2018, Figure 2b."""
-    return replace(architecture, stem=Stem(kernel=3, stride=2, deep=True))
-
-
-def _averaged(architecture: Architecture) -> Architecture:
-    """ResNet-D: ResNet-C whose shortcuts average before they project; ibid., Figure 2c."""
-    stages = tuple(
-        replace(stage, block=replace(stage.block, shortcut="average_projection"))
-        for stage in architecture.stages
-    )
-    return replace(_deep_stemmed(architecture), stages=stages)
-
-
-def _excited(architecture: Architecture) -> Architecture:
-    stages = tuple(
-        replace(stage, block=replace(stage.block, squeeze=max(stage.width // 16, 8)))
-        for stage in architecture.stages
-    )
-    return replace(architecture, stages=stages)
-
-
-def _small(architecture: Architecture) -> Architecture:
-    return replace(architecture, stem=SMALL_STEM)
-
-
-def _chapter() -> Architecture:
-    """Dive into Deep Learning 8.6: ``ResNet18``, for grey images of ten classes."""
-    block = Block(kind="basic", shortcut="bare_projection")
-    plain = _imagenet((2, 2, 2, 2), block, (64, 128, 256, 512))
-    return replace(plain, channels=1, classes=10, bias=True)
-
-
-def _cifar(layers: int, shortcut: Literal["padding", "projection"]) -> Architecture:
-    block = Block(kind="basic", shortcut=shortcut)
-    stages = tuple(
-        Stage(depth=(layers - 2) // 6, width=width, stride=1 if i == 0 else 2, block=block)
-        for i, width in enumerate((16, 32, 64))
-    )
-    return Architecture(stem=replace(SMALL_STEM, width=16), stages=stages, classes=10)
-
-
-def _preactivated(architecture: Architecture) -> Architecture:
-    return replace(architecture, preactivation=True)
-
-
-def _cifar_preactivation(
-    kind: Literal["basic", "bottleneck"], depth: int, factor: int = 1
-) -> Architecture:
-    """Three stages of 16, 32 and 64 inner channels times ``factor``; four times that put out."""
-    expansion = 4 if kind == "bottleneck" else factor
-    stages = tuple(
-        Stage(
-            depth=depth,
-            width=width * expansion,
-            stride=1 if i == 0 else 2,
-            block=Block(kind=kind),
-        )
-        for i, width in enumerate((16, 32, 64))
-    )
-    stem = replace(SMALL_STEM, width=16)
-    return Architecture(stem=stem, stages=stages, classes=10, preactivation=True)
-
-
-def _cifar_resnext(groups: int, group_width: int) -> Architecture:
-    stages = tuple(
-        Stage(
-            depth=3,
-            width=256 * 2**i,
-            stride=1 if i == 0 else 2,
-            block=Block(kind="bottleneck", groups=groups, inner=groups * group_width * 2**i),
-        )
-        for i in range(3)
-    )
-    return Architecture(stem=SMALL_STEM, stages=stages, classes=10)
-
-
-def _regnet(
-    depths: tuple[int, ...], widths: tuple[int, ...], group_width: int, squeezed: bool
-) -> Architecture:
-    stages = tuple(
-        Stage(
-            depth=depth,
-            width=width,
-            stride=2,
-            block=Block(
-                kind="bottleneck",
-                inner=width,
-                groups=width // min(group_width, width),
-                squeeze_ratio=0.25 if squeezed else None,
-                squeeze_at="3x3" if squeezed else "branch",
-            ),
-        )
-        for depth, width in zip(depths, widths, strict=True)
-    )
-    stem = Stem(width=32, kernel=3, stride=2, pool=False)
-    return Architecture(stem=stem, stages=stages, naming="regnet")
-
-
-def _shifted(layers: int, expansion: int) -> Architecture:
-    plain = _cifar(layers, "projection")
-    stages = tuple(
-        replace(stage, block=Block(kind="shift", inner=expansion * stage.width))
-        for stage in plain.stages
-    )
-    return replace(plain, stages=stages)
-
-
-def _gated(architecture: Architecture) -> Architecture:
-    """He et al. 2016, section 3.1: "exclusive gating", the gate of Highway Networks."""
-    stages = tuple(
-        replace(stage, block=replace(stage.block, gated=True)) for stage in architecture.stages
-    )
-    return replace(architecture, stages=stages)
-
-
-def _group_normed(architecture: Architecture) -> Architecture:
-    """Wu and He 2018, Table 1: 32 groups."""
-    return replace(architecture, norm=replace(architecture.norm, kind="group", groups=32))
-
-
-def chapter_resnext_block(width: int, groups: int, multiplier: float = 1.0) -> Block:
-    """Give the chapter's ``ResNeXtBlock(width, groups, multiplier)``.
-
-    Its ``groups`` is the number of channels in a group, not of groups: it gives
-    ``inner // groups`` to its convolution as the number of groups.
-    """
-    inner = round(width * multiplier)
-    return Block(kind="bottleneck", inner=inner, groups=inner // groups)
-
-
-def _chapter_resnext() -> Architecture:
-    """The chapter's blocks where its ResNet-18 has ``Residual``; the chapter stops at the block."""
-    plain = _chapter()
-    stages = tuple(
-        replace(stage, block=chapter_resnext_block(stage.width, groups=16))
-        for stage in plain.stages
-    )
-    return replace(plain, stages=stages)
-
-
-def _slim(depth: int, widths: tuple[int, ...]) -> Architecture:
-    stages = tuple(
-        Stage(depth=depth, width=width, stride=1 if i == 0 else 2) for i, width in enumerate(widths)
-    )
-    stem = Stem(width=widths[0], kernel=3, stride=2, pool=False)
-    return Architecture(stem=stem, stages=stages, channels=1, classes=10)
-
-
 def _entries() -> dict[str, Callable[[], Architecture]]:
     entries: dict[str, Callable[[], Architecture]] = {}
-    for name, (kind, depths) in DEPTHS.items():
-        entries[name] = lambda k=kind, d=depths: _resnet(k, d)
-        if kind == "bottleneck":
-            entries[f"{name}_v1"] = lambda k=kind, d=depths: _strided_in_1x1(_resnet(k, d))
-        entries[f"{name}c"] = lambda k=kind, d=depths: _deep_stemmed(_resnet(k, d))
-        entries[f"{name}d"] = lambda k=kind, d=depths: _averaged(_resnet(k, d))
-        if kind == "bottleneck":
-            entries[f"{name}_gn"] = lambda k=kind, d=depths: _group_normed(_resnet(k, d))
-        entries[f"{name}_small"] = lambda k=kind, d=depths: _small(_resnet(k, d))
-    for name, (kind, depths) in MORE_DEPTHS.items():
-        entries[name] = lambda k=kind, d=depths: _resnet(k, d)
-        entries[f"{name}d"] = lambda k=kind, d=depths: _averaged(_resnet(k, d))
-    for name, (kind, depths) in PREACTIVATIONS.items():
-        entries[name] = lambda k=kind, d=depths: _preactivated(_resnet(k, d))
+    for name, numbers in DEPTHS.items():
+        entries[name] = partial(families.resnet, *numbers)
+        for ending, change in VARIANTS.items():
+            if numbers[0] == "bottleneck" or ending not in OF_BOTTLENECKS:
+                entries[f"{name}{ending}"] = partial(_changed, change, *numbers)
+    for name, numbers in MORE_DEPTHS.items():
+        entries[name] = partial(families.resnet, *numbers)
+        entries[f"{name}d"] = partial(_changed, families.averaged, *numbers)
+    for name, numbers in PREACTIVATIONS.items():
+        entries[name] = partial(_changed, families.preactivated, *numbers)
     for name, (base, groups, width) in RESNEXTS.items():
-        entries[name] = lambda b=base, g=groups, w=width: _resnext(b, g, w)
+        entries[name] = partial(_grouped, base, groups, width)
     for name, base in EXCITED.items():
-        entries[name] = lambda b=base: _excited(_ENTRIES[b]())
+        entries[name] = lambda b=base: families.excited(_ENTRIES[b]())
     for name, (base, inner) in WIDE.items():
-        entries[name] = lambda b=base, w=inner: _resnext(b, 1, w)
+        entries[name] = partial(_grouped, base, 1, inner)
     for layers in CIFAR_LAYERS:
-        entries[f"cifar_resnet{layers}"] = lambda n=layers: _cifar(n, "padding")
-        entries[f"cifar_resnet{layers}_projection"] = lambda n=layers: _cifar(n, "projection")
+        entries[f"cifar_resnet{layers}"] = partial(families.cifar, layers, "padding")
+        entries[f"cifar_resnet{layers}_projection"] = partial(families.cifar, layers, "projection")
     for name, (kind, depth) in CIFAR_PREACTIVATIONS.items():
-        entries[name] = lambda k=kind, d=depth: _cifar_preactivation(k, d)
+        entries[name] = partial(families.cifar_preactivation, kind, depth)
     for name, (depth, factor) in WRNS.items():
-        entries[name] = lambda d=depth, f=factor: _cifar_preactivation("basic", d, f)
-    for name, (depths, widths, group_width) in REGNETS.items():
-        entries[name] = lambda d=depths, w=widths, g=group_width, y="_y_" in name: _regnet(
-            d, w, g, squeezed=y
-        )
-    for name, (layers, expansion) in SHIFTS.items():
-        entries[name] = lambda n=layers, e=expansion: _shifted(n, e)
-    entries["cifar_highway110"] = lambda: _gated(_cifar(110, "projection"))
-    for name, (groups, width) in CIFAR_RESNEXTS.items():
-        entries[name] = lambda g=groups, w=width: _cifar_resnext(g, w)
-    for name, (depth, widths) in SLIM.items():
-        entries[name] = lambda d=depth, w=widths: _slim(d, w)
-    entries["chapter_resnet18"] = _chapter
-    entries["chapter_resnext26"] = _chapter_resnext
+        entries[name] = partial(families.cifar_preactivation, "basic", depth, factor)
+    for name, numbers in REGNETS.items():
+        entries[name] = partial(families.regnet, *numbers, squeezed="_y_" in name)
+    for name, numbers in SHIFTS.items():
+        entries[name] = partial(families.shifted, *numbers)
+    entries["cifar_highway110"] = lambda: families.gated(families.cifar(110, "projection"))
+    for name, numbers in CIFAR_RESNEXTS.items():
+        entries[name] = partial(families.cifar_resnext, *numbers)
+    for name, numbers in SLIM.items():
+        entries[name] = partial(families.slim, *numbers)
+    entries["chapter_resnet18"] = families.chapter
+    entries["chapter_resnext26"] = families.chapter_resnext
     return entries
+
+
+def _changed(
+    change: Callable[[Architecture], Architecture], kind: str, depths: tuple[int, ...]
+) -> Architecture:
+    return change(families.resnet(kind, depths))
+
+
+def _grouped(base: str, groups: int, group_width: int) -> Architecture:
+    return families.resnext(families.resnet(*DEPTHS[base]), groups, group_width)
 
 
 _ENTRIES = _entries()

@@ -10,6 +10,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from resnets.architecture import Stage
+from resnets.blocks import Place, convolutions, places
 from resnets.layout import Trace
 from resnets.memory import (
     BATCHES,
@@ -20,7 +21,6 @@ from resnets.memory import (
     training_memory,
 )
 from resnets.summary import field_json, field_text, shape_text, weighted_layers
-from resnets.tracing import Place, convolutions, places
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult

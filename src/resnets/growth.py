@@ -19,7 +19,8 @@ from resnets import reference
 from resnets.architecture import Architecture
 from resnets.errors import GrowthError
 from resnets.initial import initial_weights, last_scales
-from resnets.tracing import names_of, trace
+from resnets.naming import names_of
+from resnets.tracing import trace
 from resnets.weights import Weights, check
 
 Placement = Literal["end", "interleaved"]

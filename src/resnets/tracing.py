@@ -5,8 +5,10 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 
 from resnets.architecture import Architecture, Stage
+from resnets.blocks import Convolution, Place, convolutions, places
 from resnets.errors import InvalidDescription, Problem
 from resnets.layout import Layer, Operation, Role, Tensor, Trace
+from resnets.naming import REGNET, Names, names_of
 
 LARGEST_SIZE = 2**15
 
@@ -33,149 +35,6 @@ def trace(architecture: Architecture, size: int | tuple[int, int] = 224) -> Trac
 def tensors(architecture: Architecture) -> tuple[Tensor, ...]:
     """List every tensor of the network, in the order of computation."""
     return tuple(t for layer in trace(architecture, 32).layers for t in layer.tensors)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where a block stands.
-
-    Attributes:
-        channels: that it reads.
-        stride: 1 but for a stage's first block.
-        dilations: of its first and of its second 3×3 convolution.
-        changes: whether its shortcut changes the shape.
-    """
-
-    channels: int
-    stride: int
-    dilations: tuple[int, int]
-    changes: bool
-
-
-def places(architecture: Architecture) -> tuple[tuple[Place, ...], ...]:
-    """Give every stage's blocks the place where they stand.
-
-    A stage that would shrink the maps beyond the output stride dilates instead: its first block's
-    first 3×3 still as the stage before, all later ones by the stride it forgoes.
-    """
-    stem = architecture.stem
-    channels, dilation = stem.width, 1
-    reduction = stem.stride * (2 if stem.pool else 1)
-    limit = architecture.output_stride
-    found: list[tuple[Place, ...]] = []
-    for stage in architecture.stages:
-        stride, before = stage.stride, dilation
-        if limit is not None and reduction >= limit:
-            stride, dilation = 1, dilation * stage.stride
-        reduction *= stride
-        first = Place(
-            channels=channels,
-            stride=stride,
-            dilations=(before, dilation),
-            changes=stride != 1 or channels != stage.width,
-        )
-        channels = stage.width
-        later = Place(channels=channels, stride=1, dilations=(dilation, dilation), changes=False)
-        found.append((first, *[later] * (stage.depth - 1)))
-    return tuple(found)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Convolution:
-    """One of a block's convolutions: channels put out, and the rest as ``Layer`` has it."""
-
-    width: int
-    kernel: int
-    stride: int = 1
-    groups: int = 1
-    dilation: int = 1
-
-
-def convolutions(stage: Stage, place: Place) -> tuple[Convolution, ...]:
-    """List the convolutions of a block's branch."""
-    block, width, stride = stage.block, stage.width, place.stride
-    inner = block.inner_width(width)
-    first, second = place.dilations
-    if block.kind == "basic":
-        return (
-            Convolution(width=inner, kernel=3, stride=stride, dilation=first),
-            Convolution(width=width, kernel=3, dilation=second),
-        )
-    if block.kind == "shift":
-        narrow = Convolution(width=inner, kernel=1)
-        return narrow, Convolution(width=width, kernel=1, stride=stride)
-    in_1x1, in_3x3 = (stride, 1) if block.stride_in == "1x1" else (1, stride)
-    return (
-        Convolution(width=inner, kernel=1, stride=in_1x1),
-        Convolution(width=inner, kernel=3, stride=in_3x3, groups=block.groups, dilation=first),
-        Convolution(width=width, kernel=1),
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Names:
-    """Canonical names of a family's parts; stages, blocks and convolutions are counted in."""
-
-    stem: str
-    stem_norm: str = ""
-    stem_activation: str = ""
-    pool: str = "maxpool"
-    block: str
-    convolution: str = "conv{k}"
-    norm: str
-    activation: str = "{act}{k}"
-    excitation: str = "se"
-    projection: str = "downsample.0"
-    projection_norm: str = ""
-    last_norm: str = ""
-    last_activation: str = ""
-    mean_pool: str = "avgpool"
-    dense: str = "fc"
-
-
-RESNET = Names(
-    stem="conv1",
-    stem_norm="bn1",
-    stem_activation="{act}",
-    block="layer{stage}.{block}",
-    norm="bn{k}",
-    projection_norm="downsample.1",
-)
-"""torchvision's and timm's ``resnet``."""
-
-RESNET_V2 = Names(
-    stem="stem.conv",
-    pool="stem.pool",
-    block="stages.{stage0}.blocks.{block}",
-    norm="norm{k}",
-    projection="downsample.conv",
-    last_norm="norm",
-    last_activation="{act}",
-    mean_pool="head.global_pool",
-    dense="head.fc",
-)
-"""timm's ``resnetv2``; stages count from 0 there."""
-
-REGNET = Names(
-    stem="stem.0",
-    stem_norm="stem.1",
-    stem_activation="stem.2",
-    block="trunk_output.block{stage}.block{stage}-{block}",
-    convolution="f.{letter}.0",
-    norm="f.{letter}.1",
-    activation="f.{letter}.2",
-    excitation="f.se",
-    projection="proj.0",
-    projection_norm="proj.1",
-)
-"""torchvision's ``regnet``."""
-
-
-def names_of(architecture: Architecture) -> Names:
-    """Give the names of an architecture's family."""
-    if architecture.preactivation:
-        return RESNET_V2
-    return REGNET if architecture.naming == "regnet" else RESNET
 
 
 @dataclass

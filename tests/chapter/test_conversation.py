@@ -13,7 +13,7 @@ import pytest
 from backends.networks import images, lively_weights, relative
 from resnets import backends, catalog
 from resnets.architecture import Architecture, Block, Stage
-from resnets.catalog import chapter_resnext_block
+from resnets.families import chapter_resnext_block
 from resnets.reference import forward
 
 HERE = Path(__file__).parent

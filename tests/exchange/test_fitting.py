@@ -12,8 +12,9 @@ from resnets.architecture import Architecture, Stage, Stem
 from resnets.errors import WeightsError
 from resnets.exchange.fitting import head_weights, reset_head, with_channels
 from resnets.initial import initial_weights
+from resnets.naming import names_of
 from resnets.reference import forward
-from resnets.tracing import names_of, tensors
+from resnets.tracing import tensors
 from resnets.weights import Network, Preprocessing
 from strategies import SMALL_ARCHITECTURES, architectures
 

@@ -15,8 +15,9 @@ from resnets.errors import WeightsError
 from resnets.exchange.fitting import Input, head_weights, numbered, reset_head, with_channels
 from resnets.exchange.found import Found
 from resnets.exchange.sources import assumed_preprocessing, found_in, our_config
+from resnets.naming import names_of
 from resnets.summary import natural_size
-from resnets.tracing import names_of, tensors
+from resnets.tracing import tensors
 from resnets.weights import Config, Network, Weights, check, check_config
 
 __all__ = [

@@ -6,7 +6,7 @@ from typing import Literal
 
 from resnets.architecture import Block, Stage
 from resnets.errors import WeightsError
-from resnets.tracing import REGNET, RESNET_V2, Names
+from resnets.naming import REGNET, RESNET_V2, Names
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Shapes of tensors by canonical name."""

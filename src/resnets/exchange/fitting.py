@@ -9,7 +9,8 @@ import numpy as np
 from resnets.architecture import Architecture, Block, Norm, Stage, Stem
 from resnets.errors import WeightsError
 from resnets.initial import initial_weights
-from resnets.tracing import names_of, tensors
+from resnets.naming import names_of
+from resnets.tracing import tensors
 from resnets.weights import Network, Preprocessing, Weights
 
 Input = Literal["sum", "repeat"]

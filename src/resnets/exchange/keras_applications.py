@@ -15,11 +15,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from resnets.architecture import Architecture, Block, Norm, Stage, Stem
+from resnets.blocks import places
 from resnets.errors import InvalidDescription, WeightsError
 from resnets.exchange.hdf5 import Array
 from resnets.exchange.matching import Shape, extent
 from resnets.layout import Role, Tensor
-from resnets.tracing import places, tensors
+from resnets.tracing import tensors
 from resnets.weights import Preprocessing
 
 FORM = "a ResNet of keras.applications"

@@ -13,7 +13,8 @@ from resnets import catalog
 from resnets.architecture import Architecture, Norm, Stem
 from resnets.errors import InvalidDescription, WeightsError
 from resnets.exchange.blocks import Shapes, kernel_at, some, stages_of
-from resnets.tracing import REGNET, RESNET, RESNET_V2, Names, tensors
+from resnets.naming import REGNET, RESNET, RESNET_V2, Names
+from resnets.tracing import tensors
 
 UNTOLD = "strides, pools and anti-aliasing, activation and the norms' epsilon"
 ASSUMED_GROUPS = 32

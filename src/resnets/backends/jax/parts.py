@@ -14,7 +14,7 @@ from jax import Array
 
 from resnets.architecture import Architecture, Stage
 from resnets.backends.jax.norm import BatchNorm
-from resnets.tracing import Convolution, Place
+from resnets.blocks import Convolution, Place
 
 Layer = Callable[[Array], Array]
 """A module, or a function that has nothing to learn."""

@@ -23,7 +23,7 @@ from resnets.backends.jax.parts import (
     pool,
     shortcut,
 )
-from resnets.tracing import Convolution, Place, convolutions, places
+from resnets.blocks import Convolution, Place, convolutions, places
 
 
 class ResNet(nnx.Module):

@@ -10,7 +10,7 @@ from typing import Any
 
 from resnets.architecture import Architecture, Stage
 from resnets.backends.mxnet.importing import mx
-from resnets.tracing import Convolution, Place
+from resnets.blocks import Convolution, Place
 
 nn, HybridBlock = mx.gluon.nn, mx.gluon.HybridBlock
 Identity = mx.gluon.contrib.nn.Identity

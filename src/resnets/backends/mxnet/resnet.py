@@ -20,7 +20,7 @@ from resnets.backends.mxnet.parts import (
     sequence,
     shortcut,
 )
-from resnets.tracing import Convolution, Place, convolutions, places
+from resnets.blocks import Convolution, Place, convolutions, places
 
 nn, HybridBlock = mx.gluon.nn, mx.gluon.HybridBlock
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from resnets.architecture import Architecture, Stage
-from resnets.tracing import Convolution, Place
+from resnets.blocks import Convolution, Place
 
 ACTIVATIONS = {
     "relu": lambda in_place: nn.ReLU(inplace=in_place),

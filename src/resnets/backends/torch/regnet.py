@@ -18,7 +18,7 @@ from resnets.backends.torch.parts import (
     pool,
     shortcut,
 )
-from resnets.tracing import Convolution, Place, convolutions, places
+from resnets.blocks import Convolution, Place, convolutions, places
 
 
 class RegNet(nn.Sequential):

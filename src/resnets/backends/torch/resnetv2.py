@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from resnets.architecture import Architecture, Stage
 from resnets.backends.torch.parts import activation, convolution, norm, pool, shortcut
-from resnets.tracing import Convolution, Place, convolutions, places
+from resnets.blocks import Convolution, Place, convolutions, places
 
 
 class ResNetV2(nn.Sequential):
