@@ -12,7 +12,7 @@ from backends.networks import images, lively_weights
 from resnets import catalog, reference
 from resnets.architecture import Architecture
 from resnets.errors import GrowthError
-from resnets.growth import Deepening, placed, removable, shortened
+from resnets.growth import Deepening, deepen, placed, removable, shortened
 from resnets.tracing import tensors
 from strategies import SMALL_ARCHITECTURES
 
@@ -136,6 +136,19 @@ def test_a_sessions_state_grows() -> None:
     assert again["born/layer2.2.conv2.weight"] == 7
     sgd = {k: v for k, v in state.items() if not k.startswith(("mean/", "square/"))}
     assert not any(key.startswith("born/") for key in growth.state(sgd))
+
+
+def test_deepen_takes_names_and_keeps_classes_and_channels() -> None:
+    a = catalog.get("resnet8_slim", channels=2, classes=3)
+    weights = lively_weights(a)
+    target, grown = deepen(a, weights, to="resnet14_slim", placement="interleaved")
+    assert target == catalog.get("resnet14_slim", channels=2, classes=3)
+    x = images(a, 12, 12)
+    np.testing.assert_array_equal(
+        reference.forward(a, weights, x).logits, reference.forward(target, grown, x).logits
+    )
+    with pytest.raises(GrowthError, match=r"stem\.width: 32 here, 64 there"):
+        deepen(a, weights, to="resnet18")
 
 
 def test_copies_are_of_the_block_before() -> None:

@@ -16,6 +16,7 @@ from resnets.catalog import get, names
 from resnets.errors import (
     DataError,
     Diverged,
+    GrowthError,
     InvalidDescription,
     MissingDependency,
     ResnetsError,
@@ -28,6 +29,8 @@ from resnets.recipe import Recipe
 from resnets.tracing import tensors, trace
 
 if TYPE_CHECKING:
+    from resnets.exchange import read as read
+    from resnets.growth import deepen as deepen
     from resnets.initial import initial_weights as initial_weights
     from resnets.reference import forward as forward
     from resnets.weights import Network as Network
@@ -42,6 +45,7 @@ __all__ = [
     "Block",
     "DataError",
     "Diverged",
+    "GrowthError",
     "InvalidDescription",
     "Layer",
     "MissingDependency",
@@ -57,17 +61,21 @@ __all__ = [
     "Trace",
     "UnknownName",
     "WeightsError",
+    "deepen",
     "forward",
     "get",
     "initial_weights",
     "load",
     "names",
+    "read",
     "save",
     "tensors",
     "trace",
 ]
 
 _LAZY = {
+    "deepen": "growth",
+    "read": "exchange",
     "Network": "weights",
     "Preprocessing": "weights",
     "forward": "reference",

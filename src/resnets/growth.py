@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from resnets import reference
+from resnets import catalog, reference
 from resnets.architecture import Architecture
 from resnets.errors import GrowthError
 from resnets.initial import initial_weights, last_scales
@@ -167,6 +167,31 @@ class Deepening:
                 suffix = tensor.name.removeprefix(layer.block)
                 found[tensor.name] = None if old is None else f"{old}{suffix}"
         return found
+
+
+def deepen(
+    architecture: Architecture,
+    weights: Weights,
+    *,
+    to: Architecture | str,
+    placement: Placement = "end",
+    start: Start = "identity",
+    seed: int = 0,
+) -> tuple[Architecture, Weights]:
+    """Give a deeper network and its weights; ``to`` may be a name of the catalog.
+
+    Of a name the classes and input channels are those of ``architecture``. Whether the function
+    is exactly the same, ``Deepening.obstacle`` says.
+
+    Raises:
+        GrowthError: where the target does not contain the network, with the first difference.
+        UnknownName: if the catalog has no such name.
+        WeightsError: if the weights are not the network's.
+    """
+    if isinstance(to, str):
+        to = catalog.get(to, channels=architecture.channels, classes=architecture.classes)
+    growth = Deepening(architecture, to, placement, start, seed)
+    return growth.target, growth.weights(weights)
 
 
 def placed(old: int, new: int, placement: Placement) -> list[int | None]:

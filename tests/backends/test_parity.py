@@ -33,7 +33,11 @@ def test_channels(backend: Backend, channels: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["resnet18", "resnet50", "resnet50_v1", "resnext50_32x4d", "chapter_resnet18"]
+    "name",
+    [
+        *("resnet18", "resnet50", "resnet50_v1", "resnext50_32x4d", "chapter_resnet18"),
+        *("resnetv2_50", "seresnet50", "regnet_y_400mf"),
+    ],
 )
 def test_full_size_networks(backend: Backend, name: str) -> None:
     a = catalog.get(name)
