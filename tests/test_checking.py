@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from resnets import checking
+from resnets import backends, checking
 from resnets.checking import Framework, Results
 from resnets.errors import WeightsError
 
@@ -31,6 +31,19 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert len(found["comparisons"]) == len(checking.networks())
     assert all(line["equal"] and line["against"] == "NumPy" for line in found["comparisons"])
     return path
+
+
+def test_all_frameworks_are_here_and_equal() -> None:
+    done = check("--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [f["name"] for f in found["frameworks"]] == list(backends.NAMES)
+    assert all(f["devices"] and f["error"] is None for f in found["frameworks"])
+    pairs = {(line["framework"], line["against"]) for line in found["comparisons"]}
+    assert pairs == {(n, "NumPy") for n in backends.NAMES} | {
+        (n, backends.NAMES[0]) for n in backends.NAMES[1:]
+    }
+    assert all(line["equal"] for line in found["comparisons"])
 
 
 def test_frameworks_meet_through_files(saved: Path) -> None:

@@ -6,21 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from resnets.architecture import Architecture
-from resnets.initial import initial_weights
-from resnets.tracing import tensors
+from resnets.checking import lively_weights as lively_weights
 from resnets.weights import Weights
-
-
-def lively_weights(architecture: Architecture, seed: int = 0) -> Weights:
-    """Initial weights with norms whose scales, shifts and statistics are all different."""
-    rng = np.random.default_rng(seed)
-    weights = initial_weights(architecture, seed=seed)
-    for tensor in tensors(architecture):
-        if tensor.role in ("scale", "variance"):
-            weights[tensor.name] = rng.uniform(0.5, 1.5, tensor.shape).astype(np.float32)
-        elif tensor.role in ("shift", "mean", "bias"):
-            weights[tensor.name] = rng.normal(0, 0.3, tensor.shape).astype(np.float32)
-    return weights
 
 
 def double(weights: Weights) -> Weights:

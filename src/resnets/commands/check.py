@@ -33,7 +33,7 @@ def check(
     """Show the frameworks found, and measure how far they are from the same function.
 
     Exit code 1 where a framework that was asked for cannot be used, or differs by more than the
-    limits: 1e-5 for logits in fp32, 1e-9 for a step in fp64 (MXNet 1e-6).
+    limits: 1e-5 for logits in fp32, 1e-9 for a step in fp64 (MXNet 1e-7).
 
     Parameters
     ----------
