@@ -117,10 +117,15 @@ def _growth(text: str) -> dict[str, Any]:
     if not (epoch.isascii() and epoch.isdigit() and target):
         message = f"{text!r} is not EPOCH:NETWORK or EPOCH:DEPTHS, such as 4:2-2-2"
         raise InvalidDescription("recipe", [Problem("grow", message)])
-    depths = target.split("-")
+    return {"epoch": int(epoch), **growth_target(target)}
+
+
+def growth_target(text: str) -> dict[str, Any]:
+    """Read what a network grows to: blocks in each stage, such as 3-4-6-3, or a name."""
+    depths = text.split("-")
     if all(depth.isascii() and depth.isdigit() for depth in depths):
-        return {"epoch": int(epoch), "depths": [int(depth) for depth in depths]}
-    return {"epoch": int(epoch), "to": target}
+        return {"depths": tuple(map(int, depths))}
+    return {"to": text}
 
 
 def _read_file(path: Path) -> Recipe:

@@ -19,6 +19,7 @@ from resnets.data.images import Dataset, Images, Pixels
 from resnets.errors import DataError, RunError, WeightsError
 from resnets.evaluation import Evaluation, evaluate, log_softmax
 from resnets.exchange import receive
+from resnets.preparation import few
 from resnets.recipe import Recipe
 from resnets.weights import Network
 
@@ -150,8 +151,8 @@ def _refuse_others(dataset: Dataset, network: Network, name: str, folder: Path |
     """Refuse data of other classes or channels than the network's."""
     if dataset.class_names != network.class_names:
         raise DataError(
-            f"{name} has the classes {_few(dataset.class_names)}; "
-            f"the network in {folder} knows {_few(network.class_names)}"
+            f"{name} has the classes {few(dataset.class_names)}; "
+            f"the network in {folder} knows {few(network.class_names)}"
         )
     if dataset.channels != network.architecture.channels:
         raise DataError(
@@ -235,10 +236,6 @@ def _batches(items: Iterable[str]) -> Iterator[list[str]]:
             batch = []
     if batch:
         yield batch
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _number(value: float) -> float | None:

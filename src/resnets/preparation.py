@@ -74,14 +74,15 @@ def _started(recipe: Recipe, dataset: Dataset) -> Network:
     ).network
     if not recipe.reset_head and received.class_names != names:
         raise WeightsError(
-            f"{recipe.start} knows the classes {_few(received.class_names)}, {recipe.data} has "
-            f"{_few(names)}; --reset-head draws a new dense layer"
+            f"{recipe.start} knows the classes {few(received.class_names)}, {recipe.data} has "
+            f"{few(names)}; --reset-head draws a new dense layer"
         )
     preprocessing = replace(received.preprocessing, size=recipe.size)
     return replace(received, preprocessing=preprocessing, class_names=names)
 
 
-def _few(names: Sequence[str]) -> str:
+def few(names: Sequence[str]) -> str:
+    """Write the first names of classes, and how many more there are."""
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from resnets.errors import RunError
-from resnets.flags import Count, Flag, Whole
+from resnets.flags import Count, Flag, Whole, growth_target
 from resnets.terminal import note, print_drawn, print_json
 
 if TYPE_CHECKING:
@@ -57,12 +57,9 @@ def grow(
 
     _refuse_used(out)
     source = exchange.read(network)
-    depths = to.split("-")
-    by_depths = all(depth.isascii() and depth.isdigit() for depth in depths)
     wanted = Growth(
         epoch=1,
-        to="" if by_depths else to,
-        depths=tuple(map(int, depths)) if by_depths else (),
+        **growth_target(to),
         placement=placement,
         start=start,
     )
