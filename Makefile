@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # Two OpenMP pools on two busy cores slow each other 10 to 100 times.
 TEST_ENVIRONMENT := OMP_NUM_THREADS=1
 
-.PHONY: train frameworks test lint types format bench docs clean
+.PHONY: train frameworks test lint types format bench docs tutorials clean
 .DEFAULT_GOAL := train
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -20,7 +20,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.developed: $(VENV)/.installed
-	$(PIP) --editable '.[torch,jax,tensorflow,mxnet,tensorboard,hub,hdf5]'
+	$(PIP) --editable '.[torch,jax,tensorflow,mxnet,onnx,openvino,tensorboard,hub,hdf5]'
 	$(PIP) basedpyright hypothesis pytest pytest-xdist ruff
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps mxnet==1.9.1
 	touch $@
@@ -46,10 +46,13 @@ format: $(VENV)/.developed
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.installed
-	$(BIN)/python benchmarks/training_step.py $(ARGS)
+	$(BIN)/resnets bench $(ARGS)
 
 docs: $(VENV)/.installed
 	$(BIN)/python docs/make.py
+
+tutorials: $(VENV)/.installed
+	OMP_NUM_THREADS=1 $(BIN)/python docs/tutorials/render.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache

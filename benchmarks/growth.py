@@ -1,85 +1,269 @@
-"""Does growing pay? Accuracy against compute: a network grown while it trains, and from scratch.
+"""Does growing pay? Accuracy against compute: networks grown while they train, and from scratch.
 
-Every arm ends as the same network and is trained by recipe quick otherwise. Accuracies are those of
-the best epoch on the held-out validation images; the test figures are not looked at. Compute is
-counted: three times the forward multiply-adds, times the images seen.
+Every arm but "never grown" ends as the same network and is trained by the same recipe otherwise.
+Accuracies are those of the best epoch on the held-out validation images; the test figures are not
+looked at. Compute is counted: three times the forward multiply-adds, times the images seen. Seconds
+are those of the steps, validation aside.
 
-    python benchmarks/growth.py [--seeds 0 1 2] [--arms scratch identity …]
+Each run is a line of ``--runs`` once it has ended, and is not trained again: after a kill, or with
+more seeds or arms, only what is missing is.
+
+    python benchmarks/growth.py [--recipe quick] [--seeds 0 1 2] [--arms scratch identity …]
 """
 
 import argparse
+import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import mean
+from statistics import mean, stdev
+from typing import Any
 
-from resnets import catalog, job, recipes
+from growth_figure import draw
+from resnets import job, records
+from resnets.checkpoint import METRICS, TIMINGS, RunFolder
+from resnets.description import to_json
+from resnets.flags import NO_FLAGS, resolve
+from resnets.preparation import architecture_called, growth_plan
 from resnets.progress import view
 from resnets.recipe import Recipe
 from resnets.tracing import trace
-from training_step import write
+from resnets.training import Progress
+from training_step import RESULTS, write
 
-SMALL, LARGE = "resnet8_slim", "resnet14_slim"
-GROWN_AFTER = 4
-GROWN = {"network": SMALL, "grow": [{"epoch": GROWN_AFTER, "to": LARGE}]}
-
-
-def grown(**changes: object) -> dict[str, object]:
-    """Settings of an arm that grows once."""
-    return {**GROWN, "grow": [{"epoch": GROWN_AFTER, "to": LARGE, **changes}]}
+IMAGES = Path(__file__).parent / "images"
 
 
-ARMS: dict[str, dict[str, object]] = {
-    "scratch": {"network": LARGE},
-    "scratch, as much compute": {"network": LARGE, "epochs": 6},
-    "never grown": {"network": SMALL},
-    "identity": grown(),
-    "copy": grown(start="copy"),
-    "random": grown(start="random"),
-    "identity, interleaved": grown(placement="interleaved"),
+@dataclass(frozen=True)
+class Grows:
+    """One growth of an arm.
+
+    Attributes:
+        after: share of the epochs.
+        stage: which stage gets its blocks: ``all``, or the ``first`` or ``last`` alone.
+        settings: others of ``recipe.Growth``.
+    """
+
+    after: float
+    stage: str = "all"
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A way to train.
+
+    Attributes:
+        grows: from the small network to the large one; none trains the large one throughout.
+        small: whether the small network is trained throughout.
+        as_long_as: the arm whose compute decides how many epochs this one gets.
+        settings: others of the recipe.
+    """
+
+    grows: tuple[Grows, ...] = ()
+    small: bool = False
+    as_long_as: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+def once(after: float, **settings: Any) -> Arm:
+    """Grow all stages at once, after a share of the epochs."""
+    return Arm(grows=(Grows(after, settings=settings),))
+
+
+def twice(stage: str, **settings: Any) -> Arm:
+    """Grow one stage after a quarter of the epochs, the others after half of them."""
+    return Arm(grows=(Grows(0.25, stage, settings), Grows(0.5, "all", settings)))
+
+
+ARMS: dict[str, Arm] = {
+    "scratch": Arm(),
+    "scratch, as much compute": Arm(as_long_as="identity"),
+    "never grown": Arm(small=True),
+    "identity": once(0.5),
+    "copy": once(0.5, start="copy"),
+    "random": once(0.5, start="random"),
+    "identity, warm-up": once(0.5, warmup=0.1),
+    "random, warm-up": once(0.5, start="random", warmup=0.1),
+    "identity, momentum cleared": once(0.5, momentum="clear"),
+    "identity, early": once(0.25),
+    "identity, late": once(0.75),
+    "random, early": once(0.25, start="random"),
+    "first stage first": twice("first"),
+    "last stage first": twice("last"),
+    "last stage first, warm-up": twice("last", warmup=0.1),
+    "scratch, stochastic depth": Arm(settings={"stochastic_depth": 0.1}),
 }
+"""Interleaved blocks are no arm: behind a stage's only block they stand where others do."""
 
 
-def compute(recipe: Recipe, images: int) -> float:
-    """Multiply-adds of the whole training."""
-    total, network, since = 0.0, recipe.network, 0
-    for growth in (*recipe.grow, None):
-        until = growth.epoch if growth else recipe.epochs
-        a = catalog.get(network, channels=1, classes=10)
-        total += 3 * trace(a, recipe.size).multiply_adds * images * (until - since)
-        network, since = (growth.to if growth else network), until
-    return total
+@dataclass(frozen=True)
+class Work:
+    """What the arms share: the recipe, and the networks at the beginning and at the end."""
+
+    recipe: Recipe
+    small: str
+    large: str
+
+    def recipe_of(self, arm: Arm, seed: int = 0) -> Recipe:
+        """Give the recipe of an arm."""
+        begins = self.small if arm.grows or arm.small else self.large
+        epochs = self.recipe.epochs
+        if arm.as_long_as:
+            share = self.compute(ARMS[arm.as_long_as]) / self.compute(Arm())
+            epochs = max(1, round(share * epochs))
+        return self.recipe.changed(
+            **{"network": begins, "seed": seed, "epochs": epochs, **arm.settings},
+            grow=list(self._growths(arm, epochs)),
+        )
+
+    def compute(self, arm: Arm) -> int:
+        """Multiply-adds of an arm's training, for one training image."""
+        recipe = self.recipe_of(arm)
+        network, total, since = architecture_called(recipe.network), 0, 0
+        plans = growth_plan(recipe, network)
+        ends = [*(growth.epoch for growth in recipe.grow), recipe.epochs]
+        for a, until in zip([network, *(plan.target for plan in plans)], ends, strict=True):
+            total += 3 * trace(a, recipe.size).multiply_adds * (until - since)
+            since = until
+        return total
+
+    def _growths(self, arm: Arm, epochs: int) -> Iterator[dict[str, Any]]:
+        small, large = (
+            [stage.depth for stage in architecture_called(name).stages]
+            for name in (self.small, self.large)
+        )
+        depths = {"all": large, "first": [large[0], *small[1:]], "last": [*small[:-1], large[-1]]}
+        last = 0
+        for grows in arm.grows:
+            last = max(round(grows.after * epochs), last + 1)
+            yield {"epoch": last, "depths": depths[grows.stage], **grows.settings}
 
 
-def run(recipe: Recipe) -> float:
-    """Give the best validation accuracy."""
+def run(name: str, recipe: Recipe, framework: str, device: str) -> dict[str, Any]:
+    """Train once; give its line: what it was, and every epoch's figures."""
     with tempfile.TemporaryDirectory() as folder, view(quiet=True) as quiet:
-        result = job.run(job.Job(recipe=recipe, folder=Path(folder) / "run"), quiet)
-    return float(result["validation_accuracy"])
+        path = Path(folder) / "run"
+        job.run(job.Job(recipe=recipe, folder=path, framework=framework, device=device), quiet)
+        logs = RunFolder(path)
+        epochs = records.epochs(logs.records(METRICS), logs.records(TIMINGS), Progress())
+    kept = ("multiply_adds", "training_loss", "validation_loss", "validation_accuracy", "seconds")
+    return {
+        "arm": name,
+        "framework": framework,
+        "recipe": to_json(recipe),
+        "epochs": [{key: getattr(epoch, key) for key in kept} for epoch in epochs],
+    }
+
+
+def past(path: Path) -> list[dict[str, Any]]:
+    """Read the runs that have ended; a line half written is none."""
+    found: list[dict[str, Any]] = []
+    for line in path.read_text().splitlines() if path.is_file() else ():
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            continue
+    return found
+
+
+def best(line: Mapping[str, Any]) -> float:
+    """The accuracy of a run's best epoch."""
+    return max(epoch["validation_accuracy"] for epoch in line["epochs"])
+
+
+def seconds(line: Mapping[str, Any]) -> float:
+    """What a run's steps took."""
+    return sum(epoch["seconds"] for epoch in line["epochs"])
+
+
+def summary(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """Give each arm's figures; compute, time and accuracy against "scratch", seed by seed."""
+    base = {line["recipe"]["seed"]: line for line in found.get("scratch", ())}
+    figures: dict[str, dict[str, Any]] = {}
+    for arm, lines in found.items():
+        accuracies = [best(line) for line in lines]
+        figures[arm] = {
+            "accuracy": mean(accuracies),
+            "accuracies": accuracies,
+            "multiply_adds": lines[0]["epochs"][-1]["multiply_adds"],
+            "seconds": mean(map(seconds, lines)),
+        }
+        pairs = [(line, base[seed]) for line in lines if (seed := line["recipe"]["seed"]) in base]
+        if not pairs:
+            continue
+        ahead = [best(line) - best(other) for line, other in pairs]
+        figures[arm] |= {
+            "compute": mean(
+                line["epochs"][-1]["multiply_adds"] / other["epochs"][-1]["multiply_adds"]
+                for line, other in pairs
+            ),
+            "time": mean(seconds(line) / seconds(other) for line, other in pairs),
+            "ahead": mean(ahead),
+            "ahead_error": stdev(ahead) / len(ahead) ** 0.5 if len(ahead) > 1 else None,
+        }
+    return figures
+
+
+def show(figures: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print the table: shares of "scratch", and how far ahead of it, in points."""
+    print(f"\n{'':28} compute  time  accuracy (range)             against scratch    n")
+    for arm, row in figures.items():
+        low, high = min(row["accuracies"]), max(row["accuracies"])
+        shares, ahead = " " * 13, ""
+        if "compute" in row:
+            shares = f"{row['compute']:7.0%} {row['time']:5.0%}"
+            error = row["ahead_error"]
+            ahead = f"{100 * row['ahead']:+.2f}" + (
+                "" if error is None else f" ± {100 * error:.2f}"
+            )
+        accuracy = f"{row['accuracy']:.2%} ({low:.2%} to {high:.2%})"
+        print(f"{arm:28} {shares}  {accuracy:27} {ahead:>16} {len(row['accuracies']):4}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train every arm with every seed, seeds outermost; print and write the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Train every arm with every seed, seeds outermost; print, draw and write the figures."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--recipe", default="quick", help="a name, or a JSON or TOML file")
+    parser.add_argument("--small", default="resnet8_slim", help="the network that grows")
+    parser.add_argument("--large", default="resnet14_slim", help="what it becomes")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS))
+    parser.add_argument("--framework", default="torch")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--runs", type=Path, default=RESULTS / "growth_runs.jsonl")
+    parser.add_argument("--figure", type=Path, default=IMAGES / "growth.svg")
     chosen = parser.parse_args(arguments)
-    quick = recipes.named("quick")
-    whole = compute(quick.changed(**ARMS["scratch"]), 57_000)
-    found: dict[str, list[float]] = {arm: [] for arm in chosen.arms}
-    for seed in chosen.seeds:
-        for arm in chosen.arms:
-            recipe = quick.changed(**ARMS[arm], seed=seed)
-            found[arm].append(run(recipe))
-            share = compute(recipe, 57_000) / whole
-            print(f"seed {seed}  {arm:26} compute {share:4.0%}  {found[arm][-1]:.2%}", flush=True)
-    print()
-    for arm, values in found.items():
-        share = compute(quick.changed(**ARMS[arm]), 57_000) / whole
-        low, high = min(values), max(values)
-        print(f"{arm:26} compute {share:4.0%}  mean {mean(values):.2%} ({low:.2%} to {high:.2%})")
-    shares = {arm: compute(quick.changed(**ARMS[arm]), 57_000) / whole for arm in found}
-    write("growth", {"seeds": chosen.seeds, "compute": shares, "validation_accuracy": found})
+    work = Work(resolve(chosen.recipe, NO_FLAGS), chosen.small, chosen.large)
+    recipes = {
+        (arm, seed): work.recipe_of(ARMS[arm], seed) for seed in chosen.seeds for arm in chosen.arms
+    }
+    done = past(chosen.runs)
+    found: dict[str, list[dict[str, Any]]] = {arm: [] for arm in chosen.arms}
+    for (arm, seed), recipe in recipes.items():
+        same = (one for one in done if one["recipe"] == json.loads(json.dumps(to_json(recipe))))
+        line = next((one for one in same if one["framework"] == chosen.framework), None)
+        if line is None:
+            line = run(arm, recipe, chosen.framework, chosen.device)
+            chosen.runs.parent.mkdir(parents=True, exist_ok=True)
+            with chosen.runs.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+        found[arm].append(line)
+        spent = f"{line['epochs'][-1]['multiply_adds']:.3g} multiply-adds"
+        print(
+            f"seed {seed}  {arm:28} {spent}  {seconds(line):6.0f} s  {best(line):.2%}", flush=True
+        )
+    figures = summary(found)
+    show(figures)
+    draw(
+        {arm: [line["epochs"] for line in lines] for arm, lines in found.items()},
+        {arm: [g["epoch"] for g in lines[0]["recipe"]["grow"]] for arm, lines in found.items()},
+        chosen.figure,
+    )
+    write("growth", {"seeds": chosen.seeds, "recipe": to_json(work.recipe), "arms": figures})
 
 
 if __name__ == "__main__":

@@ -1,12 +1,19 @@
 """Shared by all tests: threads, real sample images, small architectures."""
 
+import atexit
 import os
+import shutil
+import tempfile
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # oneDNN shifts TensorFlow's gradients by 1e-4 to 8e-4; set before TensorFlow is imported.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 # Small networks compile two to five times faster so, and compute the same.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# Packs of the tests' folders of images do not stay in the user's cache.
+if not os.environ.get("RESNETS_DATA"):
+    os.environ["RESNETS_DATA"] = tempfile.mkdtemp(prefix="resnets-")
+    atexit.register(shutil.rmtree, os.environ["RESNETS_DATA"], ignore_errors=True)
 
 from pathlib import Path
 

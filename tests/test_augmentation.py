@@ -1,6 +1,7 @@
 """Draws: pure functions of seed and step, and what they promise."""
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,6 +34,36 @@ def test_an_epoch_takes_every_image_once_in_an_order_of_its_own(partial: bool) -
     assert (orders[0] != orders[1]).any()
     # Any step by itself, later and alone, is the same.
     np.testing.assert_array_equal(chosen(recipe, 100, per_epoch), orders[1][:16])
+
+
+def test_branches_are_dropped_more_often_the_deeper_they_are() -> None:
+    recipe = Recipe(stochastic_depth=0.5)
+    kept = 1 - 0.5 * np.arange(1, 5)[:, None] / 4
+    found = np.concatenate([_branches(recipe, step, 64, 4) for step in range(100)], axis=1)
+    assert found.shape == (4, 6400)
+    assert set(np.unique(found[3]).tolist()) == {0.0, 2.0}
+    for row, share in zip(found, kept[:, 0], strict=True):
+        assert set(np.unique(row).tolist()) == {0.0, float(1 / share)}
+    np.testing.assert_allclose((found > 0).mean(axis=1), kept[:, 0], atol=0.025)
+    np.testing.assert_allclose(found.mean(axis=1), 1, atol=0.06)
+    assert (found[2] != found[3]).any() and (found[3, :64] != found[3, 64:128]).any()
+
+
+def test_branches_leave_the_other_draws_as_they_are() -> None:
+    with_depth = draw(ALL.changed(stochastic_depth=0.2), 5, 32, (28, 28), 8)
+    without = draw(ALL, 5, 32, (28, 28), 8)
+    np.testing.assert_array_equal(with_depth.offsets, without.offsets)
+    assert with_depth.mix is not None and without.mix is not None
+    np.testing.assert_array_equal(with_depth.mix.partner, without.mix.partner)
+    assert without.branches is None and with_depth.branches is not None
+    again = _branches(ALL.changed(stochastic_depth=0.2), 5, 32, 8)
+    np.testing.assert_array_equal(with_depth.branches, again)
+
+
+def _branches(recipe: Recipe, step: int, count: int, blocks: int) -> npt.NDArray[np.float64]:
+    found = draw(recipe, step, count, (28, 28), blocks).branches
+    assert found is not None
+    return found
 
 
 def test_a_batch_larger_than_the_data_takes_all_of_it() -> None:

@@ -73,7 +73,7 @@ def test_the_saved_recipe_runs_again_to_the_same_bits(finished: Path, tmp_path: 
 
 GROWING = (
     *("--grow", "3:resnet14_slim", "6:2-3-2", "--optimiser", "adamw", "--rate", "1e-3"),
-    *("--average", "0.9"),
+    *("--average", "0.9", "--stochastic-depth", "0.2"),
 )
 """The best epoch's network changes, and AdamW counts the steps of new tensors apart."""
 

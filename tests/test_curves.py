@@ -130,6 +130,43 @@ def test_best_is_the_epoch_that_was_kept_last():
     assert Curves.of(run(None, None)).best is None
 
 
+GROWN = [
+    *[r | {"multiply_adds": 10**9 * r["epoch"]} for r in run(0.5, 0.6)],
+    {"event": "growth", "number": 1, "epoch": 2, "step": 8, "network": "deep", "depths": [2, 3]},
+    *[r | {"multiply_adds": 3 * 10**9 * r["epoch"] - 4 * 10**9} for r in run(0.5, 0.6, 0.7)[-5:]],
+]
+"""Two epochs of 10⁹ multiply-adds, and after the growth one of 3 × 10⁹."""
+
+
+def test_a_run_that_grew_is_drawn_against_its_compute_too(tmp_path: Path):
+    svg, png = draw(GROWN, tmp_path, "run")
+    found = texts(svg)
+    assert {"Loss against compute", "Accuracy against compute"} <= set(found)
+    assert found.count("2-3") == 2 and "multiply-adds of the training, billions" in found
+    with Image.open(png) as image:
+        tall = image.height
+    svg, png = draw(run(0.5, 0.6), tmp_path, "run")
+    assert "Loss against compute" not in texts(svg)
+    with Image.open(png) as image:
+        assert image.height < tall
+
+
+def test_compute_runs_faster_after_a_growth():
+    spent = Curves.of(GROWN).by_compute()
+    assert spent is not None and spent.unit == "multiply-adds of the training, billions"
+    assert spent.accuracy == [(1.0, 0.5), (2.0, 0.6), (5.0, 0.7)]
+    assert spent.growths == [(2.0, "2-3")]
+    assert [x for x, _ in spent.training] == [0.5, 1.5, 3.5]
+    assert spent.steps[-2:] == [(4.25, pytest.approx(1 / 3)), (5.0, pytest.approx(1 / 3))]
+
+
+def test_compute_that_is_not_known_of_every_epoch_is_not_drawn(tmp_path: Path):
+    records = [r for r in GROWN if r["event"] != "epoch" or r["epoch"] != 1]
+    records = [epoch(1, 0.5), *records]
+    assert Curves.of(records).by_compute() is None
+    assert "Loss against compute" not in texts(draw(records, tmp_path, "run")[0])
+
+
 def test_long_lines_are_thinned_to_means():
     points = [(float(i), float(i % 2)) for i in range(10_000)]
     few = thinned(points, 1000)

@@ -12,7 +12,8 @@ from backends.networks import images, lively_weights
 from resnets import catalog, reference
 from resnets.architecture import Architecture
 from resnets.errors import GrowthError
-from resnets.growth import Deepening, deepen, placed, removable, shortened
+from resnets.growth import Deepening, added, deepen, placed
+from resnets.pruning import removable, shortened
 from resnets.tracing import tensors
 from strategies import SMALL_ARCHITECTURES
 
@@ -136,6 +137,35 @@ def test_a_sessions_state_grows() -> None:
     assert again["born/layer2.2.conv2.weight"] == 7
     sgd = {k: v for k, v in state.items() if not k.startswith(("mean/", "square/"))}
     assert not any(key.startswith("born/") for key in growth.state(sgd))
+
+
+def test_cleared_moments_begin_again_for_all() -> None:
+    a = next(a for a in SMALL_ARCHITECTURES if a.name == "basic")
+    weights, learned = lively_weights(a), [t.name for t in tensors(a) if t.learned]
+    state = {f"weights/{n}": v for n, v in weights.items()}
+    state |= {f"{kind}/{n}": weights[n] * 2 for n in learned for kind in ("mean", "square")}
+    state |= {"steps": np.array(7, np.int64)}
+    cleared = Deepening(a, deeper(a), momentum="clear").state(state)
+    assert cleared.keys() >= Deepening(a, deeper(a)).state(state).keys()
+    for name in (t.name for t in tensors(deeper(a)) if t.learned):
+        assert not cleared[f"mean/{name}"].any() and not cleared[f"square/{name}"].any()
+        assert cleared[f"born/{name}"] == 7
+    np.testing.assert_array_equal(cleared["weights/conv1.weight"], weights["conv1.weight"])
+
+
+def test_what_growths_in_a_row_add_is_named_as_the_last_network_has_it() -> None:
+    a = next(a for a in SMALL_ARCHITECTURES if a.name == "basic")  # blocks 2-2
+    first = Deepening(a, deeper(a, (2, 0)), "interleaved")
+    second = Deepening(first.target, deeper(first.target, (4, 1)), "interleaved")
+    found = added([first, second])
+    blocks = {".".join(name.split(".")[:2]): i for name, i in found.items()}
+    # Stage 1: old, second, new, second, old, second, new, second.
+    assert blocks == {
+        **{f"layer1.{j}": 1 for j in (1, 3, 5, 7)},
+        **{f"layer1.{j}": 0 for j in (2, 6)},
+        "layer2.1": 1,
+    }
+    assert "layer1.1.bn1.weight" in found and "layer1.1.bn1.running_mean" not in found
 
 
 def test_deepen_takes_names_and_keeps_classes_and_channels() -> None:

@@ -11,8 +11,8 @@ from backends.networks import lively_weights
 from resnets import reference
 from resnets.data.images import Images
 from resnets.errors import GrowthError
-from resnets.growth import Deepening, removable
-from resnets.pruning import costs, cuts, prune
+from resnets.growth import Deepening
+from resnets.pruning import costs, cuts, prune, removable
 from resnets.weights import Network, Preprocessing
 from strategies import SMALL_ARCHITECTURES
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from resnets import recipes
 from resnets.description import from_json, to_json
 from resnets.errors import InvalidDescription, UnknownName
-from resnets.recipe import Recipe, rate_at, steps_per_epoch
+from resnets.recipe import Growth, Recipe, rate_at, share_at, steps_per_epoch
 
 
 @pytest.mark.parametrize("name", recipes.NAMED)
@@ -119,6 +119,34 @@ def test_cosine() -> None:
     assert rates[0] == 2.0
     assert rates[50] == pytest.approx(1.0)
     assert rates[25] == pytest.approx(1 + math.cos(math.pi / 4))
+
+
+def test_what_a_growth_added_rises_to_the_whole_rate() -> None:
+    growth = Growth(epoch=2, to="a", warmup=0.3)
+    shares = [share_at(growth, step, 40, 10) for step in range(20, 40)]
+    assert shares[:12] == pytest.approx([(n + 1) / 13 for n in range(12)])
+    assert set(shares[12:]) == {1.0}
+    assert share_at(Growth(epoch=2, to="a"), 20, 40, 10) == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"stochastic_depth": 1.0}, "stochastic_depth: 1.0 is not from 0 below 1"),
+        (
+            {"grow": [{"epoch": 1, "to": "a", "warmup": 1}]},
+            "grow[0].warmup: 1 is not from 0 below 1",
+        ),
+        (
+            {"grow": [{"epoch": 1, "to": "a", "momentum": "keep"}]},
+            "grow[0].momentum: 'keep' is not one of carry, clear",
+        ),
+    ],
+)
+def test_what_growth_and_depth_cannot_be(settings: dict[str, Any], problem: str) -> None:
+    with pytest.raises(InvalidDescription) as caught:
+        Recipe().changed(**settings)
+    assert problem in str(caught.value)
 
 
 def test_one_cycle() -> None:

@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 
 from resnets import catalog
+from resnets.architecture import Architecture
 from resnets.backends import Batch
 from resnets.data.images import Images, Pixels
 from resnets.errors import Diverged
 from resnets.recipe import Recipe
+from resnets.tracing import trace
 from resnets.training import Epoch, Event, Grown, Progress, Step, TrainingData, train
+
+SLIM = catalog.get("resnet8_slim", channels=1)
 
 
 @dataclass
@@ -30,11 +34,16 @@ class Counting:
     lag: int = 1
     device: str = "counter"
     threads: int = 1
+    architecture: Architecture = SLIM
     taken: list[tuple[int, float]] = field(default_factory=list)
+    slowed: list[Mapping[str, float] | None] = field(default_factory=list)
     evaluated: int = 0
 
-    def train_step(self, batch: Batch, rate: float) -> Loss:
+    def train_step(
+        self, batch: Batch, rate: float, slowed: Mapping[str, float] | None = None
+    ) -> Loss:
         self.taken.append((len(batch.images), rate))
+        self.slowed.append(slowed)
         if len(self.taken) == self.bad_step:
             return Loss(math.nan)
         return Loss(float(batch.images.pixels.mean()) / 10)
@@ -101,11 +110,10 @@ def test_resuming_anywhere_gives_the_same_events() -> None:
 
 def test_growths_happen_between_epochs_and_resume_like_everything_else() -> None:
     recipe = RECIPE.changed(grow=[{"epoch": 1, "to": "a"}, {"epoch": 2, "to": "b"}])
-    network = catalog.get("resnet8_slim")
 
     def events(right: list[float], start: Progress | None = None) -> list[Event]:
         session = Counting(right)
-        return list(train(session, DATA, recipe, start, lambda _: (session, network)))
+        return list(train(session, DATA, recipe, start, lambda _: session))
 
     whole = events([0.6, 0.9, 0.7])
     kinds = "".join({Step: "s", Epoch: "E", Grown: "G"}[type(e)] for e in whole)
@@ -117,6 +125,18 @@ def test_growths_happen_between_epochs_and_resume_like_everything_else() -> None
         done = sum(isinstance(e, Epoch) for e in whole[: number + 1])
         rest = events([0.6, 0.9, 0.7][done:], event.progress)
         assert [_essence(e) for e in rest] == [_essence(e) for e in whole[number + 1 :]]
+
+
+def test_compute_and_slowed_tensors_reach_where_they_belong() -> None:
+    small, large = (catalog.get(f"resnet{n}_slim", channels=1) for n in (8, 14))
+    recipe = RECIPE.changed(grow=[{"epoch": 1, "to": "a"}])
+    sessions = [Counting([0.5], architecture=a) for a in (small, large)]
+    slowed = [{"fc.bias": step / 100} for step in range(15)]
+    events = list(train(sessions[0], DATA, recipe, None, lambda _: sessions[1], slowed.__getitem__))
+    assert sessions[0].slowed == slowed[:5] and sessions[1].slowed == slowed[5:]
+    costs = [3 * 20 * trace(a, 2).multiply_adds for a in (small, large, large)]
+    epochs = [e for e in events if isinstance(e, Epoch)]
+    assert [e.multiply_adds for e in epochs] == [sum(costs[: n + 1]) for n in range(3)]
 
 
 def _essence(event: Event) -> Any:

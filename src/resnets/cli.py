@@ -11,7 +11,17 @@ import sys
 from cyclopts import App
 
 from resnets import __version__
-from resnets.commands import check, conversion, depth, describing, training, using
+from resnets.commands import (
+    bench,
+    check,
+    conversion,
+    depth,
+    describing,
+    export,
+    packs,
+    training,
+    using,
+)
 from resnets.errors import ResnetsError
 from resnets.terminal import note
 
@@ -30,7 +40,10 @@ for command in (
     describing.draw,
     describing.models,
     conversion.convert,
+    export.export,
     check.check,
+    bench.bench,
+    packs.data,
     depth.grow,
     depth.prune_depth,
 ):

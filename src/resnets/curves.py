@@ -1,19 +1,19 @@
 """Pictures of a training run, drawn from the lines of its metrics.jsonl.
 
-Left the loss with the learning rate beneath, right the accuracy on the validation images.
+Left the loss with the learning rate beneath, right the accuracy on the validation images. Of a run
+that grew, both once more below: against the compute that was spent.
 """
 # matplotlib leaves its **kwargs without types, which taints every method that has them.
 # pyright: reportUnknownMemberType=false
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from resnets.errors import MissingDependency
 from resnets.files import replacing
+from resnets.series import Curves, Point
+from resnets.series import thinned as thinned
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,9 +25,6 @@ VALIDATION = "#D55E00"
 INK = "#24292f"
 FAINT = "#6e7781"
 GRID = "#e5e8eb"
-
-MOST_POINTS = 1200
-"""Points that a line is thinned to: more are not seen, and make the file large."""
 
 SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -43,8 +40,6 @@ SETTINGS: dict[Any, Any] = {
     "xtick.labelcolor": FAINT,
     "ytick.labelcolor": FAINT,
 }
-
-Point = tuple[float, float]
 
 
 def draw(records: Sequence[Mapping[str, Any]], folder: Path, title: str) -> list[Path]:
@@ -75,98 +70,58 @@ def draw(records: Sequence[Mapping[str, Any]], folder: Path, title: str) -> list
     return paths
 
 
-@dataclass(frozen=True)
-class Curves:
-    """The lines of a run: points whose x is in epochs, or in steps before the first epoch ends.
-
-    Attributes:
-        unit: of x, ``epoch`` or ``step``.
-        steps: loss of each step; many are thinned to means of neighbours.
-        training: the mean of each epoch, at its middle; before the first ends, of neighbours.
-        best: the point of ``accuracy`` that was kept; None where there is none.
-        growths: where the network became deeper, and its blocks from then on, such as ``2-2-2``.
-    """
-
-    unit: str
-    steps: list[Point]
-    rate: list[Point]
-    training: list[Point]
-    validation: list[Point]
-    accuracy: list[Point]
-    best: Point | None
-    growths: list[tuple[float, str]]
-
-    @staticmethod
-    def of(records: Sequence[Mapping[str, Any]]) -> "Curves":
-        """Collect the lines; of several records of a step or an epoch, the last counts."""
-        steps = {int(r["step"]): r for r in records if r.get("event") == "step"}
-        epochs = {int(r["epoch"]): r for r in records if r.get("event") == "epoch"}
-        last = epochs[max(epochs)] if epochs else None
-        per = int(last["step"]) / int(last["epoch"]) if last else 1.0
-        losses = _points(steps, "loss", per)
-        accuracy = _points(epochs, "validation_accuracy")
-        best = max((epoch for epoch, r in epochs.items() if r.get("best")), default=0)
-        return Curves(
-            unit="epoch" if epochs else "step",
-            steps=thinned(losses, MOST_POINTS),
-            rate=thinned(_points(steps, "rate", per) or _points(epochs, "rate"), MOST_POINTS),
-            training=[(x - 0.5, y) for x, y in _points(epochs, "training_loss")]
-            or thinned(losses, 40),
-            validation=_points(epochs, "validation_loss"),
-            accuracy=accuracy,
-            best=next((point for point in accuracy if point[0] == best), None),
-            growths=[
-                (float(r["epoch"]), "-".join(map(str, r["depths"])))
-                for r in records
-                if r.get("event") == "growth"
-            ],
-        )
-
-
-def thinned(points: list[Point], most: int) -> list[Point]:
-    """Take means of neighbouring points, so that at most ``most`` are left."""
-    share = math.ceil(len(points) / most)
-    if share <= 1:
-        return points
-    groups = [points[i : i + share] for i in range(0, len(points), share)]
-    return [(fmean(x for x, _ in group), fmean(y for _, y in group)) for group in groups]
-
-
-def _points(records: Mapping[int, Mapping[str, Any]], key: str, per: float = 1.0) -> list[Point]:
-    """Give the finite values of ``key`` in order."""
-    found = ((at / per, records[at].get(key)) for at in sorted(records))
-    return [(x, float(y)) for x, y in found if y is not None and math.isfinite(y)]
+LOWER = 3.2
+"""Inches of the lower row, where there is one."""
 
 
 def _figure(curves: Curves, title: str) -> "Figure":
-    """Lay out the panels, in inches: loss above rate, accuracy beside both."""
+    """Lay out the panels, in inches: loss above rate, accuracy beside both; below, by compute."""
     from matplotlib.figure import Figure
 
-    width, height = (10.75 if curves.accuracy else 5.7), 4.4
+    spent = curves.by_compute() if curves.growths else None
+    lift = LOWER if spent else 0.0
+    width, height = (10.75 if curves.accuracy else 5.7), 4.4 + lift
     figure = Figure(figsize=(width, height), facecolor="white")
-
-    def panel(left: float, bottom: float, wide: float, high: float, heading: str) -> "Axes":
-        axes = figure.add_axes((left / width, bottom / height, wide / width, high / height))
-        axes.set_title(heading, loc="left", fontsize=10, fontweight="bold", color=INK, pad=7)
-        return axes
-
     figure.text(0.62 / width, 1 - 0.36 / height, title, fontsize=12.5, fontweight="bold")
-    loss = panel(0.62, 1.62, 3.7, 1.98, "Loss")
-    rate = panel(0.62, 0.55, 3.7, 0.5, "Learning rate")
-    _draw_loss(loss, curves)
-    _draw_rate(rate, curves)
-    below = [rate]
+    pad = 19 if curves.growths else 7  # above the panel, growths are named
+    row = [_panel(figure, (0.62, 1.62 + lift, 3.7, 1.98), "Loss", pad)]
+    _draw_loss(row[0], curves)
+    row.append(_panel(figure, (0.62, 0.55 + lift, 3.7, 0.5), "Learning rate"))
+    _draw_rate(row[1], curves)
     if curves.accuracy:
-        accuracy = panel(6.1, 0.55, 4.1, 3.05, "Accuracy on validation images")
-        _draw_accuracy(accuracy, curves)
-        below.append(accuracy)
-    for axes in figure.axes:
-        _tidy(axes, curves)
-        _mark_growths(axes, curves.growths, named=axes is loss)
-    loss.tick_params(labelbottom=False)
-    for axes in below:
-        axes.set_xlabel(curves.unit, fontsize=9.5, labelpad=3)
+        at = (6.1, 0.55 + lift, 4.1, 3.05)
+        row.append(_panel(figure, at, "Accuracy on validation images", pad))
+        _draw_accuracy(row[2], curves)
+    _complete(row, curves)
+    row[0].tick_params(labelbottom=False)
+    row[0].set_xlabel("")
+    if spent:
+        row = [_panel(figure, (0.62, 0.55, 3.7, 1.98), "Loss against compute", pad)]
+        _draw_loss(row[0], spent)
+        if spent.accuracy:
+            row.append(_panel(figure, (6.1, 0.55, 4.1, 1.98), "Accuracy against compute", pad))
+            _draw_accuracy(row[1], spent)
+        _complete(row, spent)
     return figure
+
+
+def _panel(
+    figure: "Figure", at: tuple[float, float, float, float], heading: str, pad: float = 7
+) -> "Axes":
+    """Add a panel; ``at``: left, bottom, width and height in inches; ``pad``: in points."""
+    width, height = figure.get_size_inches()
+    left, bottom, wide, high = at
+    axes = figure.add_axes((left / width, bottom / height, wide / width, high / height))
+    axes.set_title(heading, loc="left", fontsize=10, fontweight="bold", color=INK, pad=pad)
+    return axes
+
+
+def _complete(row: list["Axes"], curves: Curves) -> None:
+    """Give the panels of a row the same x, and mark the growths; the first panel names them."""
+    for axes in row:
+        _tidy(axes, curves)
+        _mark_growths(axes, curves.growths, named=axes is row[0])
+        axes.set_xlabel(curves.unit, fontsize=9.5, labelpad=3)
 
 
 def _tidy(axes: "Axes", curves: Curves) -> None:
@@ -176,7 +131,8 @@ def _tidy(axes: "Axes", curves: Curves) -> None:
     every = (curves.steps, curves.rate, curves.training, curves.accuracy)
     last = max((points[-1][0] for points in every if points), default=1.0)
     axes.set_xlim(0, last)
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
+    counted = curves.unit in ("epoch", "step")
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=counted, min_n_ticks=1))
     axes.spines[["left", "top", "right"]].set_visible(False)
     axes.tick_params(length=0, pad=5)
     axes.set_axisbelow(True)

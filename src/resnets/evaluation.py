@@ -54,7 +54,9 @@ def evaluate(evaluator: Evaluator, images: Images) -> Evaluation:
 def logits_of(evaluator: Evaluator, images: Images) -> Iterator[npt.NDArray[np.float32]]:
     """Yield logits batch by batch."""
     for start in range(0, len(images), EVALUATION_BATCH):
-        yield evaluator(images.pixels[start : start + EVALUATION_BATCH])
+        after = start + EVALUATION_BATCH
+        images.expect(slice(after, after + EVALUATION_BATCH))
+        yield evaluator(images[start:after].pixels)
 
 
 def from_logits(logits: npt.NDArray[np.floating], labels: Labels) -> Evaluation:

@@ -1,4 +1,4 @@
-"""Networks that become deeper without becoming another function, and shallower again.
+"""Networks that become deeper without becoming another function.
 
 A block whose branch ends in zero is its shortcut: added to a trained network it changes nothing,
 and training goes on from there (nested function classes, *Dive into Deep Learning* 8.6.1; Chen et
@@ -7,7 +7,7 @@ it serves every framework.
 """
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -19,12 +19,13 @@ from resnets import catalog, reference
 from resnets.architecture import Architecture
 from resnets.errors import GrowthError
 from resnets.initial import initial_weights, last_scales
-from resnets.naming import names_of
+from resnets.naming import block_names
 from resnets.tracing import trace
 from resnets.weights import Weights, check
 
 Placement = Literal["end", "interleaved"]
 Start = Literal["identity", "copy", "random"]
+Momentum = Literal["carry", "clear"]
 
 MOMENTS = ("momentum", "mean", "square")
 """Parts of a session's state that begin at zero for new tensors."""
@@ -42,6 +43,8 @@ class Deepening:
             ``copy``, the old block before them but for a last scale of zero; ``random``, drawn at
             random, which changes the function (for comparison).
         seed: of what is drawn.
+        momentum: what becomes of the moments of old tensors: ``carry``, they are kept; ``clear``,
+            they begin with none, like new ones.
 
     Raises:
         GrowthError: where the target does not contain the source, with the first difference.
@@ -52,6 +55,7 @@ class Deepening:
     placement: Placement = "end"
     start: Start = "identity"
     seed: int = 0
+    momentum: Momentum = "carry"
 
     def __post_init__(self) -> None:
         difference = first_difference(self.source, self.target)
@@ -79,7 +83,7 @@ class Deepening:
         check(self.source, weights)
         copied = self._copied if self.start == "copy" else {}
         found: Weights = {}
-        for name, old in self._origins.items():
+        for name, old in self.origins.items():
             like = weights.get(copied.get(name, ""))
             if old:
                 found[name] = weights[old]
@@ -91,7 +95,7 @@ class Deepening:
         return found
 
     def state(self, state: Mapping[str, npt.NDArray[Any]]) -> Weights:
-        """Give a session's state: old tensors keep their moments, new ones begin with none.
+        """Give a session's state: new tensors begin with no moments, old ones as chosen.
 
         ``born/NAME`` says after which step AdamW's count for a new tensor begins.
         """
@@ -104,9 +108,10 @@ class Deepening:
                     f"{part}/{name}": array.astype(own[next(iter(own))].dtype)
                     for name, array in self.weights(own).items()
                 }
-        for name, old in self._origins.items():
-            if not self._learned[name]:
+        for name, origin in self.origins.items():
+            if not self.learned[name]:
                 continue
+            old = origin if self.momentum == "carry" else None
             for part in (part for part in MOMENTS if part in parts):
                 new = np.zeros_like(found[f"weights/{name}"])
                 found[f"{part}/{name}"] = state[f"{part}/{old}"] if old else new
@@ -126,7 +131,8 @@ class Deepening:
         return float(np.abs(after - before).max() / (np.abs(before).max() or 1))
 
     @cached_property
-    def _learned(self) -> dict[str, bool]:
+    def learned(self) -> dict[str, bool]:
+        """Whether each tensor of the target is a parameter, not a running statistic."""
         return {t.name: t.learned for layer in trace(self.target, 32).layers for t in layer.tensors}
 
     @cached_property
@@ -141,7 +147,7 @@ class Deepening:
         return scales | {f"{name.removesuffix('.weight')}.bias" for name in scales}
 
     @cached_property
-    def _origins(self) -> dict[str, str | None]:
+    def origins(self) -> dict[str, str | None]:
         """Every tensor of the target with the tensor that it was; None for a new one."""
         return self._renamed(new=False)
 
@@ -151,7 +157,7 @@ class Deepening:
         return {name: old for name, old in self._renamed(new=True).items() if old}
 
     def _renamed(self, *, new: bool) -> dict[str, str | None]:
-        before, after = _block_names(self.source), _block_names(self.target)
+        before, after = block_names(self.source), block_names(self.target)
         blocks: dict[str, str | None] = {}
         for old_row, row in zip(before, after, strict=True):
             last = ""
@@ -194,6 +200,21 @@ def deepen(
     return growth.target, growth.weights(weights)
 
 
+def added(plans: Sequence[Deepening]) -> dict[str, int]:
+    """Name the learned tensors that growths in a row add, each with its growth's index.
+
+    The names are those of the last network.
+    """
+    found: dict[str, int] = {}
+    for i, plan in enumerate(plans):
+        found = {
+            name: i if old is None else found[old]
+            for name, old in plan.origins.items()
+            if plan.learned[name] and (old is None or old in found)
+        }
+    return found
+
+
 def placed(old: int, new: int, placement: Placement) -> list[int | None]:
     """Say for each of a stage's ``new`` blocks which of its ``old`` ones it was; None: none."""
     if placement == "end":
@@ -233,48 +254,6 @@ def identity_obstacle(architecture: Architecture) -> str:
     return ""
 
 
-def shortened(
-    architecture: Architecture, weights: Weights, removed: Collection[str]
-) -> tuple[Architecture, Weights]:
-    """Take blocks out of a network, by their canonical names such as ``layer3.4``.
-
-    Raises:
-        GrowthError: for a name that is no block, or the first block of a stage, which changes the
-            shape.
-    """
-    check(architecture, weights)
-    rows = _block_names(architecture)
-    unknown = set(removed) - {name for row in rows for name in row[1:]}
-    if unknown:
-        raise GrowthError(
-            f"{', '.join(sorted(unknown))}: not blocks that can be removed; "
-            "a stage's first block changes the shape and stays"
-        )
-    kept = [[name for name in row if name not in removed] for row in rows]
-    stages = tuple(
-        replace(stage, depth=len(row)) for stage, row in zip(architecture.stages, kept, strict=True)
-    )
-    target = replace(architecture, stages=stages, name=_shortened_name(architecture, stages))
-    pairs = zip(_block_names(target), kept, strict=True)
-    blocks = {new: old for row, old_row in pairs for new, old in zip(row, old_row, strict=True)}
-    found: Weights = {}
-    for layer in trace(target, 32).layers:
-        for tensor in layer.tensors:
-            suffix = tensor.name.removeprefix(layer.block)
-            found[tensor.name] = weights[blocks.get(layer.block, "") + suffix]
-    return target, found
-
-
-def removable(architecture: Architecture) -> list[str]:
-    """List the blocks that can be taken out: all but each stage's first."""
-    return [name for row in _block_names(architecture) for name in row[1:]]
-
-
-def _shortened_name(a: Architecture, stages: Collection[Any]) -> str:
-    depths = "-".join(str(stage.depth) for stage in stages)
-    return f"{a.name.partition(' ')[0]} {depths}" if a.name else ""
-
-
 def _difference(path: str, old: Any, new: Any) -> str:
     if old == new:
         return ""
@@ -284,14 +263,6 @@ def _difference(path: str, old: Any, new: Any) -> str:
             if found := _difference(inside, getattr(old, field.name), getattr(new, field.name)):
                 return found
     return f"{path}: {old} here, {new} there"
-
-
-def _block_names(a: Architecture) -> list[list[str]]:
-    template = names_of(a).block
-    return [
-        [template.format(stage=i + 1, stage0=i, block=j) for j in range(stage.depth)]
-        for i, stage in enumerate(a.stages)
-    ]
 
 
 def _tensors(a: Architecture) -> list[str]:

@@ -63,10 +63,12 @@ def evaluate_folder(
     framework: str,
     device: str,
     announce: Callable[[str], None],
+    engine: str | None = None,
 ) -> NamedEvaluation:
     """Evaluate the network in ``folder`` on the test images of the data set called ``name``.
 
-    ``folder`` may be any source that ``resnets.exchange.receive`` reads.
+    ``folder`` may be any source that ``resnets.exchange.receive`` reads; ``engine`` computes in
+    place of the framework (``resnets.export``).
 
     Raises:
         WeightsError, DataError, RunError: where the network or the data cannot be had, or the
@@ -79,7 +81,8 @@ def evaluate_folder(
         name = read_recipe(Path(folder)).data
     dataset = data.load(name, size=network.preprocessing.size, announce=announce)
     _refuse_others(dataset, network, name, folder)
-    found = evaluate(evaluator_of(network, folder, framework, device), dataset.test())
+    logits = _evaluator(network, folder, framework, device, engine)
+    found = evaluate(logits, dataset.test())
     return NamedEvaluation(network.architecture.name, name, network.class_names, found)
 
 
@@ -112,11 +115,13 @@ def predict_images(
     framework: str,
     device: str,
     announce: Callable[[str], None] = lambda _: None,
+    engine: str | None = None,
 ) -> Iterator[Prediction]:
     """Yield a prediction for each image file, in order; folders give all files within.
 
     ``folder`` may be any source that ``resnets.exchange.receive`` reads; ``announce`` is told
-    what had to be assumed of it.
+    what had to be assumed of it; ``engine`` computes in place of the framework
+    (``resnets.export``).
 
     Raises:
         WeightsError: if the network cannot be had; RunError: if ``top`` is below 1.
@@ -125,7 +130,7 @@ def predict_images(
     if top < 1:
         raise RunError(f"--top {top}: at least one class is named")
     network = _received(folder, announce)
-    logits = evaluator_of(network, folder, framework, device)
+    logits = _evaluator(network, folder, framework, device, engine)
     for sources in _batches(_files(images)):
         read = [_pixels(source, network) for source in sources]
         good = [pixels for pixels in read if isinstance(pixels, np.ndarray)]
@@ -169,6 +174,13 @@ def held_out(
     Raises:
         DataError, RunError: where there are none, or they are not the network's.
     """
+    return parted(folder, network, name, announce)[1]
+
+
+def parted(
+    folder: Path, network: Network, name: str | None, announce: Callable[[str], None]
+) -> tuple[Images, Images]:
+    """Give the images that a run trained on, and those that it held out: as ``held_out``."""
     recipe = read_recipe(folder) if (folder / RECIPE).is_file() else None
     if name is None and recipe is None:
         raise RunError(f"{folder} is no run folder; say what to evaluate on by --data")
@@ -178,15 +190,30 @@ def held_out(
         raise RunError(f"the run in {folder} held no images out; name other data by --data")
     dataset = data.load(recipe.data, size=network.preprocessing.size, announce=announce)
     _refuse_others(dataset, network, recipe.data, folder)
-    _, held = split(dataset.training.labels, recipe.validation, recipe.seed)
-    return dataset.training[held]
+    trained, held = split(dataset.training.labels, recipe.validation, recipe.seed)
+    return dataset.training.only(trained), dataset.training.only(held)
 
 
 def evaluator_of(network: Network, folder: Path | str, framework: str, device: str) -> Evaluator:
     """Give the function from stored images to logits; logits that are not finite are refused."""
     backend = backends.load(framework)
     model = backend.build(network.architecture, weights=network.weights)
-    evaluator = backend.evaluator(model, network.preprocessing, device)
+    return _finite(backend.evaluator(model, network.preprocessing, device), folder)
+
+
+def _evaluator(
+    network: Network, folder: Path | str, framework: str, device: str, engine: str | None
+) -> Evaluator:
+    """Give the function from stored images to logits, of a framework or of an engine."""
+    if engine is None:
+        return evaluator_of(network, folder, framework, device)
+    from resnets.export.deployment import opened
+
+    return _finite(opened(engine, network, folder, device), folder)
+
+
+def _finite(evaluator: Evaluator, folder: Path | str) -> Evaluator:
+    """Refuse logits that are not finite."""
 
     def finite(pixels: Pixels) -> npt.NDArray[np.float32]:
         logits = evaluator(pixels)

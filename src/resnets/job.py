@@ -6,22 +6,18 @@ The loop itself is ``training``; here its events reach those who consume them.
 import signal
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from resnets import backends, curves, data, records
-from resnets.architecture import Architecture
-from resnets.checkpoint import METRICS, MODEL, TIMINGS, RunFolder, State, finite, read_recipe
-from resnets.data.images import Dataset
+from resnets.checkpoint import METRICS, TIMINGS, RunFolder, State, read_recipe
 from resnets.errors import Diverged, MissingDependency, RunError
-from resnets.evaluation import evaluate
 from resnets.files import explained
-from resnets.growth import Deepening
+from resnets.growing import Growing
+from resnets.outcome import conclude
 from resnets.preparation import fingerprint, growth_plan, prepare, starting_architecture
 from resnets.progress import Plan, View
 from resnets.recipe import Recipe, steps_per_epoch
@@ -29,7 +25,7 @@ from resnets.tensorboard import TensorBoard
 from resnets.tensorboard import available as tensorboard_available
 from resnets.tracing import trace
 from resnets.training import Epoch, Event, Grown, Progress, Step, TrainingData, train
-from resnets.weights import Network, load
+from resnets.weights import Network
 
 LOGGED_STEPS = 20
 """Steps of an epoch whose loss is logged."""
@@ -82,15 +78,16 @@ def run(job: Job, view: View) -> dict[str, Any]:
         if result is not None:
             view.note(f"{job.folder} has ended already; these are its figures")
             return result
-        running = _Run(job, recipe, folder, backend, network, plans, view)
-        whole = recipe.epochs * steps_per_epoch(recipe, len(training.training))
-        progress = running.begin(state, whole)
+        per_epoch = steps_per_epoch(recipe, len(training.training))
+        growing = Growing(network, plans, recipe, per_epoch)
+        running = _Run(job, recipe, folder, backend, growing, view)
+        progress = running.begin(state)
         past = records.epochs(folder.records(METRICS), folder.records(TIMINGS), progress)
         device = running.session.device
-        view.start(plan(job, recipe, running.network, training, device, progress, past))
+        view.start(plan(job, recipe, growing.network, training, device, progress, past))
         running.follow(training, progress)
         _draw(folder, network, view)
-        return _finish(job, backend, folder, dataset, recipe)
+        return conclude(folder, recipe, dataset, backend, job.device)
 
 
 @dataclass
@@ -101,24 +98,17 @@ class _Run:
     recipe: Recipe
     folder: RunFolder
     backend: backends.Backend
-    network: Network
-    plans: Sequence[Deepening]
+    growing: Growing
     view: View
     consumers: list[Callable[[Event], None]] = field(default_factory=list[Callable[[Event], None]])
 
-    def begin(self, state: State | None, whole: int) -> Progress:
-        """Make the session, and put it where the state stands, of ``whole`` steps in all."""
+    def begin(self, state: State | None) -> Progress:
+        """Make the session, and put it where the state stands."""
         progress = state.progress if state else Progress()
+        whole = self.recipe.epochs * self.growing.per_epoch
         if progress.step > whole:
             raise RunError(f"the saved state is of step {progress.step}, beyond {whole}")
-        if progress.grown > len(self.plans):
-            raise RunError(f"the saved state has grown {progress.grown} times, the recipe less")
-        for growth in self.plans[: progress.grown]:
-            self.network = replace(
-                self.network,
-                architecture=growth.target,
-                weights=growth.weights(self.network.weights),
-            )
+        self.growing.advance(progress.grown)
         self.session = self._session()
         if state is not None:
             self.session.restore(state.arrays)
@@ -128,8 +118,9 @@ class _Run:
         return progress
 
     def _session(self) -> backends.Session:
-        model = self.backend.build(self.network.architecture, weights=self.network.weights)
-        where = (self.network.preprocessing, self.job.device)
+        network = self.growing.network
+        model = self.backend.build(network.architecture, weights=network.weights)
+        where = (network.preprocessing, self.job.device)
         return self.backend.session(model, self.recipe, *where)
 
     def _say_what_differs(self, state: State) -> None:
@@ -145,26 +136,17 @@ class _Run:
                 f"{self.session.threads}: it will not be bit for bit the uninterrupted run"
             )
 
-    def grow(self, index: int) -> tuple[backends.Session, Architecture]:
+    def grow(self, index: int) -> backends.Session:
         """Make the recipe's growth of that index."""
-        growth, before = self.plans[index], self.session.state()
-        weights = {n: before[f"weights/{n}"].astype(np.float32) for n in self.network.weights}
-        if growth.obstacle:
-            self.view.note(
-                f"not exactly the same function: {growth.obstacle}; its logits move by "
-                f"{growth.difference(weights):.1e} of their size"
-            )
-        grown = growth.weights(weights)
-        self.network = replace(self.network, architecture=growth.target, weights=grown)
+        state = self.growing.grow(index, self.session.state(), self.view.note)
         self.session = self._session()
-        self.session.restore(growth.state(before))
-        return self.session, growth.target
+        self.session.restore(state)
+        return self.session
 
     def follow(self, training: TrainingData, progress: Progress) -> None:
         """Train from ``progress`` to the end."""
         self.consumers = [self.view.show, self._log]
-        per_epoch = steps_per_epoch(self.recipe, len(training.training))
-        self.every = max(1, per_epoch // LOGGED_STEPS)
+        self.every = max(1, self.growing.per_epoch // LOGGED_STEPS)
         with _board(self.job.folder, progress.step) as board, _stop_requests() as asked:
             if board is not None:
                 self.consumers.append(board)
@@ -173,7 +155,7 @@ class _Run:
     def _follow(self, training: TrainingData, progress: Progress, asked: threading.Event) -> None:
         saved_at, saved_step = time.monotonic(), progress.step
         try:
-            for event in train(self.session, training, self.recipe, progress, self.grow):
+            for event in self._events(training, progress):
                 for consume in self.consumers:
                     consume(event)
                 if event.progress is None:
@@ -191,12 +173,16 @@ class _Run:
                 f"A lower rate (now {self.recipe.rate:g}), a warm-up or clip may help"
             ) from error
 
+    def _events(self, training: TrainingData, progress: Progress) -> Iterator[Event]:
+        grows = (self.grow, self.growing.slowed)
+        return train(self.session, training, self.recipe, progress, *grows)
+
     def _save(self, event: Event) -> None:
         assert event.progress is not None
         state = State(self.session.state(), event.progress, self.session.threads)
         state.require_finite()
         if isinstance(event, Epoch) and event.best:
-            self.folder.save_model(self.session.weights(), self.network.architecture)
+            self.folder.save_model(self.session.weights(), self.session.architecture)
         self.folder.save_state(state)
 
     def _log(self, event: Event) -> None:
@@ -208,7 +194,8 @@ class _Run:
             self.folder.log(METRICS, records.of_growth(event), sync=True)
             return
         self.folder.log(METRICS, records.of_epoch(event), sync=True)
-        self.folder.log(TIMINGS, records.timing(event))
+        preparing = float(getattr(self.session, "preparing", 0.0))
+        self.folder.log(TIMINGS, records.timing(event, preparing))
 
 
 def _precision(job: Job, backend: backends.Backend, folder: RunFolder) -> Any:
@@ -217,42 +204,6 @@ def _precision(job: Job, backend: backends.Backend, folder: RunFolder) -> Any:
     if job.recipe.precision == "auto" and job.resume and same:
         return read_recipe(folder.path).precision
     return backend.precision(job.recipe, job.device)
-
-
-def _finish(
-    job: Job, backend: backends.Backend, folder: RunFolder, dataset: Dataset, recipe: Recipe
-) -> dict[str, Any]:
-    """Read the test set, for the first and only time, with the best epoch's weights."""
-    if not (folder.path / MODEL).is_file():
-        raise RunError(f"{folder.path}: {MODEL}, the best epoch, is gone; begin another run")
-    best = load(folder.path)
-    model = backend.build(best.architecture, weights=best.weights)
-    found = evaluate(backend.evaluator(model, best.preprocessing, job.device), dataset.test())
-    epochs = records.epochs(folder.records(), (), Progress())
-    kept = next((epoch for epoch in reversed(epochs) if epoch.best), None)
-    if kept is None:
-        raise RunError(f"{folder.path / METRICS} has lost its epochs; begin another run")
-    recall = dict(zip(best.class_names, map(finite, found.recall.tolist()), strict=True))
-    result: dict[str, Any] = {
-        "network": best.architecture.name,
-        "recipe": recipe.name,
-        "data": dataset.name,
-        "seed": recipe.seed,
-        "epochs": len(epochs),
-        "steps": epochs[-1].step,
-        "best_epoch": kept.epoch,
-        "validation_accuracy": kept.validation_accuracy,
-        "validation_loss": kept.validation_loss,
-        "test_accuracy": found.accuracy,
-        "test_loss": found.loss,
-        "test_images": found.images,
-        "test_recall": recall,
-    }
-    grown = [line for line in folder.records() if line["event"] == "growth"]
-    if grown:
-        result["growth"] = [{n: g[n] for n in ("epoch", "network", "depths")} for g in grown]
-    folder.save_result(result)
-    return result
 
 
 def _draw(folder: RunFolder, network: Network, view: View) -> None:

@@ -69,3 +69,12 @@ def names_of(architecture: Architecture) -> Names:
     if architecture.preactivation:
         return RESNET_V2
     return REGNET if architecture.naming == "regnet" else RESNET
+
+
+def block_names(architecture: Architecture) -> tuple[tuple[str, ...], ...]:
+    """Give the canonical names of each stage's blocks, such as ``layer2.0``."""
+    template = names_of(architecture).block
+    return tuple(
+        tuple(template.format(stage=i + 1, stage0=i, block=j) for j in range(stage.depth))
+        for i, stage in enumerate(architecture.stages)
+    )

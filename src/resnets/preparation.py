@@ -11,6 +11,7 @@ from resnets import catalog, data, exchange
 from resnets.architecture import Architecture
 from resnets.data.augmentation import split
 from resnets.data.images import Dataset
+from resnets.data.progress import count_bar
 from resnets.errors import DataError, InvalidDescription, Problem, RunError, WeightsError
 from resnets.files import explained
 from resnets.growth import Deepening
@@ -40,15 +41,15 @@ def prepare(
     kept, held = split(dataset.training.labels, recipe.validation, recipe.seed)
     if len(kept) < 2:
         raise DataError(f"{len(kept)} images to train on; there must be two at least")
-    training = dataset.training[kept] if len(held) else dataset.training
-    validation = dataset.training[held] if len(held) else None
+    training = dataset.training.only(kept) if len(held) else dataset.training
+    validation = dataset.training.only(held) if len(held) else None
     _refuse_lone_values(architecture, recipe, len(kept))
     if recipe.start is not None:
         return _started(recipe, dataset), TrainingData(training, validation)
     channels = dataset.channels
     mean, std = (0.0,) * channels, (1.0,) * channels
     if recipe.normalise:
-        mean, std = data.mean_and_std(training.pixels)
+        mean, std = data.mean_and_std(training)
     preprocessing = Preprocessing(size=recipe.size, mean=mean, std=std)
     weights = initial_weights(
         architecture,
@@ -112,7 +113,8 @@ def growth_plan(recipe: Recipe, network: Architecture) -> tuple[Deepening, ...]:
         else:
             named = architecture_called(growth.to)
             target = replace(named, channels=network.channels, classes=network.classes)
-        plan.append(Deepening(network, target, growth.placement, growth.start, recipe.seed))
+        chosen = (growth.placement, growth.start, recipe.seed, growth.momentum)
+        plan.append(Deepening(network, target, *chosen))
         network = target
     return tuple(plan)
 
@@ -147,10 +149,19 @@ def architecture_called(network: str) -> Architecture:
 
 def fingerprint(dataset: Dataset) -> str:
     """SHA-256 of the training images and their labels: whether a run goes on with the same."""
-    digest = hashlib.sha256(repr((dataset.class_names, dataset.training.pixels.shape)).encode())
-    digest.update(np.ascontiguousarray(dataset.training.labels).data)
-    digest.update(np.ascontiguousarray(dataset.training.pixels).data)
-    return digest.hexdigest()
+    training = dataset.training
+    digest = hashlib.sha256(repr((dataset.class_names, training.shape)).encode())
+    digest.update(np.ascontiguousarray(training.labels).data)
+    question = f"fingerprint with labels {digest.hexdigest()}"
+
+    def answer() -> str:
+        with count_bar("checking images", len(training)) as advance:
+            for piece in training.pieces():
+                digest.update(np.ascontiguousarray(piece).data)
+                advance(len(piece))
+        return digest.hexdigest()
+
+    return str(training.remembered(question, answer))
 
 
 def _refuse_lone_values(architecture: Architecture, recipe: Recipe, images: int) -> None:

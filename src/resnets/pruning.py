@@ -5,16 +5,17 @@ with little harm (Veit et al. 2016, "Residual Networks Behave Like Ensembles of 
 Networks", arXiv:1605.06431, section 4.1). Which ones, held-out images say.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
+from resnets.architecture import Architecture, Stage
 from resnets.backends import Evaluator
 from resnets.data.images import Images
 from resnets.errors import GrowthError
 from resnets.evaluation import Evaluation, evaluate
-from resnets.growth import removable, shortened
+from resnets.naming import block_names
 from resnets.tracing import trace
-from resnets.weights import Network
+from resnets.weights import Network, Weights, check
 
 MakeEvaluator = Callable[[Network], Evaluator]
 
@@ -113,6 +114,48 @@ def prune(
             announce(cut)
     least = cut.multiply_adds / whole.multiply_adds
     raise GrowthError(f"what must stay is {least:.1%} of the multiply-adds, over {share:.1%}")
+
+
+def shortened(
+    architecture: Architecture, weights: Weights, removed: Collection[str]
+) -> tuple[Architecture, Weights]:
+    """Take blocks out of a network, by their canonical names such as ``layer3.4``.
+
+    Raises:
+        GrowthError: for a name that is no block, or the first block of a stage, which changes the
+            shape.
+    """
+    check(architecture, weights)
+    rows = block_names(architecture)
+    unknown = set(removed) - {name for row in rows for name in row[1:]}
+    if unknown:
+        raise GrowthError(
+            f"{', '.join(sorted(unknown))}: not blocks that can be removed; "
+            "a stage's first block changes the shape and stays"
+        )
+    kept = [[name for name in row if name not in removed] for row in rows]
+    stages = tuple(
+        replace(stage, depth=len(row)) for stage, row in zip(architecture.stages, kept, strict=True)
+    )
+    target = replace(architecture, stages=stages, name=_shortened_name(architecture, stages))
+    pairs = zip(block_names(target), kept, strict=True)
+    blocks = {new: old for row, old_row in pairs for new, old in zip(row, old_row, strict=True)}
+    found: Weights = {}
+    for layer in trace(target, 32).layers:
+        for tensor in layer.tensors:
+            suffix = tensor.name.removeprefix(layer.block)
+            found[tensor.name] = weights[blocks.get(layer.block, "") + suffix]
+    return target, found
+
+
+def removable(architecture: Architecture) -> list[str]:
+    """List the blocks that can be taken out: all but each stage's first."""
+    return [name for row in block_names(architecture) for name in row[1:]]
+
+
+def _shortened_name(a: Architecture, stages: Collection[Stage]) -> str:
+    depths = "-".join(str(stage.depth) for stage in stages)
+    return f"{a.name.partition(' ')[0]} {depths}" if a.name else ""
 
 
 def _within(cut: Cut, whole: Cut, share: float | None) -> bool:

@@ -21,10 +21,15 @@ class Growth:
     Attributes:
         epoch: after which.
         to: a name of the catalog, or the path of an architecture's JSON file.
-        depths: in place of ``to``, blocks in each stage.
+        depths: in place of ``to``, blocks in each stage; (1, 1, 2) and later (2, 2, 2) lets the
+            last of three stages grow first.
         placement: where new blocks stand: at the ``end`` of their stage, or ``interleaved``.
         start: what they begin as: the ``identity``, a ``copy`` of the block before them that adds
             nothing yet, or ``random``.
+        warmup: share of all steps over which the rate of the new tensors first rises linearly
+            from zero to that of the old ones.
+        momentum: what becomes of the optimiser's memory of the old tensors: ``carry`` it on, or
+            ``clear`` it, as that of the new ones is.
     """
 
     epoch: int
@@ -32,6 +37,8 @@ class Growth:
     depths: tuple[int, ...] = ()
     placement: Literal["end", "interleaved"] = "end"
     start: Literal["identity", "copy", "random"] = "identity"
+    warmup: float = 0.0
+    momentum: Literal["carry", "clear"] = "carry"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +83,9 @@ class Recipe:
             arXiv:1708.04896).
         mixup, cutmix: their alpha, or null for none; with both, each batch takes one of them
             (Zhang et al. 2017, arXiv:1710.09412; Yun et al. 2019, arXiv:1905.04899).
+        stochastic_depth: probability that an image skips the last block's residual branch in a
+            step; those of earlier blocks rise to it linearly (Huang et al. 2016,
+            arXiv:1603.09382).
         average: decay of the exponential moving average of the weights, which is then what is
             evaluated and kept; null for none.
         clip: largest norm of the gradient; null for no clipping.
@@ -120,6 +130,7 @@ class Recipe:
     erase: float = 0.0
     mixup: float | None = None
     cutmix: float | None = None
+    stochastic_depth: float = 0.0
     average: float | None = None
     clip: float | None = None
     precision: Literal["auto", "fp32", "bf16", "fp64"] = "auto"
@@ -183,6 +194,12 @@ def rate_at(recipe: Recipe, step: int, steps: int, per_epoch: int) -> float:
     return recipe.rate * (recipe.final + (1 - recipe.final) * left)
 
 
+def share_at(growth: Growth, step: int, steps: int, per_epoch: int) -> float:
+    """Give the share of the rate that what a growth added takes in ``step``, as ``rate_at``."""
+    since = step - growth.epoch * per_epoch
+    return min(1.0, (since + 1) / (math.floor(growth.warmup * steps) + 1))
+
+
 def _one_cycle(done: float, final: float, rise: float = 0.3, start: float = 1 / 25) -> float:
     """Share of the highest rate: from ``start`` up to 1 at ``rise``, then down to ``final``."""
     if done < rise:
@@ -209,11 +226,12 @@ _RANGES: dict[str, tuple[float, float]] = {
     "erase": (0, 1),
     "mixup": (0, 100),
     "cutmix": (0, 100),
+    "stochastic_depth": (0, 1),
     "average": (0, 1),
     "clip": (0, 1e12),
 }
 _OPEN_BELOW = ("rate", "mixup", "cutmix", "clip", "drop")
-_OPEN_ABOVE = ("momentum", "average", "label_smoothing", "warmup")
+_OPEN_ABOVE = ("momentum", "average", "label_smoothing", "warmup", "stochastic_depth")
 
 
 def _problems(r: Recipe) -> Iterator[Problem]:
@@ -273,6 +291,9 @@ def _contradictions(r: Recipe) -> Iterator[Problem]:
             yield Problem(f"grow[{i}].epoch", message)
         if bool(growth.to) == bool(growth.depths):
             yield Problem(f"grow[{i}]", "state either to or depths")
+        if not 0 <= growth.warmup < 1:
+            message = f"{growth.warmup:g} is not from 0 below 1: it is a share of all steps"
+            yield Problem(f"grow[{i}].warmup", message)
         last = growth.epoch
     if r.patience is not None and not r.validation:
         yield Problem("patience", "needs a validation split; set validation above 0")

@@ -36,10 +36,14 @@ def of_start(framework: str, device: str, threads: int, progress: Progress) -> d
     return {"event": "start", **where, "framework": framework, "device": device, "threads": threads}
 
 
-def timing(event: Epoch) -> dict[str, Any]:
-    """Give the line of timings.jsonl for an epoch's end."""
+def timing(event: Epoch, preparing: float = 0.0) -> dict[str, Any]:
+    """Give the line of timings.jsonl for an epoch's end.
+
+    ``preparing``: seconds that went into compiling and recording steps so far; the epochs' own
+    include them.
+    """
     named = {name: getattr(event, name) for name in ("epoch", "step", *_TIMINGS)}
-    return {"event": "epoch", **named}
+    return {"event": "epoch", **named, **({"preparing": preparing} if preparing else {})}
 
 
 def epochs(

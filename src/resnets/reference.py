@@ -15,6 +15,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from resnets.architecture import Architecture
 from resnets.errors import InvalidDescription, Problem
 from resnets.layout import Layer
+from resnets.naming import block_names
 from resnets.tracing import trace
 from resnets.weights import check
 
@@ -46,11 +47,13 @@ def forward(
     images: Array,
     *,
     training: bool = False,
+    branches: Array | None = None,
 ) -> Forward:
     """Compute the network's outputs for ``images`` [n, channels, height, width].
 
     In training mode norms use the statistics of the batch and the running ones are updated;
-    otherwise they use the running ones.
+    otherwise they use the running ones. ``branches`` [blocks, n] says what each block's residual
+    branch is multiplied by, as in ``Draws``; of a gated block, its gate.
 
     Raises:
         InvalidDescription: if the images are not of that shape.
@@ -62,9 +65,13 @@ def forward(
     check(architecture, weights)
     result = Forward()
     steps = trace(architecture, (images.shape[2], images.shape[3]))
+    blocks = [name for row in block_names(architecture) for name in row]
     for layer in steps.layers:
         inputs = [result.outputs[name] for name in layer.inputs]
         own = [weights[tensor.name] for tensor in layer.tensors]
+        if branches is not None and layer.operation in ("add", "gated_add"):
+            at = 0 if layer.operation == "add" else 2
+            inputs[at] = inputs[at] * branches[blocks.index(layer.block)][:, None, None, None]
         if layer.operation == "norm" and training:
             output, statistics = batch_norm(inputs[0], own, architecture)
             names = [tensor.name for tensor in layer.tensors if not tensor.learned]

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from resnets.inference import NamedEvaluation, Prediction
 from resnets.pruning import Cost
+from resnets.series import magnitude
 from resnets.weights import Network
 
 BAR = 20
@@ -32,6 +33,14 @@ def run_report(result: Mapping[str, Any], folder: Path) -> RenderableType:
         weakest = sorted(recall, key=recall.__getitem__)[:3]
         listed = ", ".join(f"{name} {recall[name]:.0%}" for name in weakest)
         table.add_row("hardest classes", listed)
+    if "growth" in result:
+        steps = (f"{_blocks(g['depths'])} after epoch {g['epoch']}" for g in result["growth"])
+        table.add_row("grown to blocks", ", ".join(steps))
+    if result.get("multiply_adds_ungrown"):
+        share = result["multiply_adds"] / result["multiply_adds_ungrown"]
+        size, name = magnitude(result["multiply_adds"])
+        spent = f"{result['multiply_adds'] / size:.3g} {name} of multiply-adds"
+        table.add_row("compute", f"{spent}, {share:.0%} of the last network's throughout")
     table.add_row("run folder", str(folder))
     curves = folder / "curves.png"
     if curves.is_file():
@@ -99,6 +108,10 @@ def prediction_lines(prediction: Prediction) -> str:
         bar = "█" * round(share * BAR)
         lines.append(f"  {name:<{width}}  {share:6.1%}  {bar}".rstrip())
     return "\n".join(lines)
+
+
+def _blocks(depths: Sequence[int]) -> str:
+    return "-".join(map(str, depths))
 
 
 def _percent(share: float) -> str:

@@ -7,16 +7,16 @@ pure function of the recipe's seed and the step, so going on after an interrupti
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from resnets.architecture import Architecture
 from resnets.backends import Batch, Measured, Session
 from resnets.data.augmentation import chosen, draw
 from resnets.data.images import Images
 from resnets.errors import Diverged
 from resnets.evaluation import evaluate
 from resnets.recipe import Recipe, rate_at, steps_per_epoch
+from resnets.tracing import trace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +30,7 @@ class Progress:
         best_accuracy, best_loss: of that epoch, on the validation images.
         stopped: whether patience ended training early.
         grown: how often the network has become deeper.
+        multiply_adds: of all steps so far: three times those of the forward pass, for each image.
     """
 
     step: int = 0
@@ -40,6 +41,7 @@ class Progress:
     best_loss: float = math.inf
     stopped: bool = False
     grown: int = 0
+    multiply_adds: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +80,7 @@ class Epoch:
         seconds: that its steps took in this process, without validation.
         images_per_second: over those steps.
         progress: where training stands; the session's state belongs to it.
+        multiply_adds: of the training so far, as in ``Progress``.
     """
 
     epoch: int
@@ -90,6 +93,7 @@ class Epoch:
     seconds: float
     images_per_second: float
     progress: Progress
+    multiply_adds: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,8 +118,11 @@ class Grown:
 
 Event = Step | Epoch | Grown
 
-Grow = Callable[[int], tuple[Session, Architecture]]
-"""Makes the recipe's growth of that index; gives the session to go on with, and its network."""
+Grow = Callable[[int], Session]
+"""Makes the recipe's growth of that index; gives the session to go on with."""
+
+Slowed = Callable[[int], Mapping[str, float]]
+"""Says for a step (from 0) which tensors take what share of the rate; all others take it whole."""
 
 
 @dataclass(frozen=True)
@@ -132,8 +139,11 @@ def train(
     recipe: Recipe,
     start: Progress | None = None,
     grow: Grow | None = None,
+    slowed: Slowed | None = None,
 ) -> Iterator[Event]:
     """Train from where ``start`` stands to the recipe's end; ``grow`` is called where it says.
+
+    ``slowed`` is for what was added not long ago.
 
     Raises:
         Diverged: at the first loss that is infinite or not a number; naming the step.
@@ -142,12 +152,13 @@ def train(
     per_epoch = steps_per_epoch(recipe, len(data.training))
     while (epoch := _under_way(progress, per_epoch)) <= recipe.epochs and not progress.stopped:
         if grow is not None and _grows(recipe, progress, ended=epoch - 1):
-            session, network = grow(progress.grown)
+            session = grow(progress.grown)
             progress = replace(progress, grown=progress.grown + 1)
-            yield _grown(network, progress, epoch - 1)
+            yield _grown(session, progress, epoch - 1)
             continue
         began, seen = time.perf_counter(), progress.images
-        for event in _steps(session, data.training, recipe, progress, epoch * per_epoch):
+        steps = _Steps(session, data.training, recipe, slowed or _none_slowed)
+        for event in steps.taken(progress, epoch * per_epoch):
             progress = event.progress or progress
             yield event
         seconds = max(time.perf_counter() - began, 1e-9)
@@ -163,7 +174,12 @@ def _grows(recipe: Recipe, progress: Progress, *, ended: int) -> bool:
     return bool(due) and due[0].epoch <= ended and not progress.images
 
 
-def _grown(network: Architecture, progress: Progress, ended: int) -> Grown:
+def _none_slowed(_: int) -> Mapping[str, float]:
+    return {}
+
+
+def _grown(session: Session, progress: Progress, ended: int) -> Grown:
+    network = session.architecture
     return Grown(
         number=progress.grown,
         epoch=ended,
@@ -184,47 +200,62 @@ def _under_way(progress: Progress, per_epoch: int) -> int:
     return progress.step // per_epoch + 1
 
 
-def _steps(
-    session: Session, images: Images, recipe: Recipe, progress: Progress, until: int
-) -> Iterator[Step]:
-    """Take the steps up to ``until``; read losses when ``session.lag`` of them are under way."""
-    pending: list[tuple[Step, Measured]] = []
-    for step in range(progress.step, until):
-        begun, measured = _step(session, images, recipe, step)
-        pending.append((begun, measured))
-        if len(pending) < session.lag and step + 1 < until:
-            continue
-        for taken, value in pending:
-            loss = value.loss
-            if not math.isfinite(loss):
-                raise Diverged(f"the loss became {loss} at step {taken.step}, epoch {taken.epoch}")
-            progress = replace(
-                progress,
-                step=taken.step,
-                loss_sum=progress.loss_sum + loss * taken.images,
-                images=progress.images + taken.images,
-            )
-            settled = progress if taken.step == step + 1 else None
-            yield replace(taken, loss=loss, progress=settled)
-        pending.clear()
+@dataclass(frozen=True)
+class _Steps:
+    """Takes steps with one session."""
 
+    session: Session
+    images: Images
+    recipe: Recipe
+    slowed: Slowed
 
-def _step(session: Session, images: Images, recipe: Recipe, step: int) -> tuple[Step, Measured]:
-    per_epoch = steps_per_epoch(recipe, len(images))
-    rate = rate_at(recipe, step, recipe.epochs * per_epoch, per_epoch)
-    index = chosen(recipe, len(images), step)
-    size = (images.pixels.shape[1], images.pixels.shape[2])
-    batch = Batch(images[index], draw(recipe, step, len(index), size))
-    measured = session.train_step(batch, rate)
-    taken = Step(
-        step=step + 1,
-        epoch=step // per_epoch + 1,
-        rate=rate,
-        loss=math.nan,
-        images=len(index),
-        progress=None,
-    )
-    return taken, measured
+    def taken(self, progress: Progress, until: int) -> Iterator[Step]:
+        """Take the steps up to ``until``; read losses when ``lag`` of them are under way."""
+        pending: list[tuple[Step, Measured]] = []
+        multiply_adds = 3 * trace(self.session.architecture, self._size).multiply_adds
+        for step in range(progress.step, until):
+            begun, measured = self._take(step)
+            pending.append((begun, measured))
+            if len(pending) < self.session.lag and step + 1 < until:
+                continue
+            for taken, value in pending:
+                loss = value.loss
+                if not math.isfinite(loss):
+                    where = f"step {taken.step}, epoch {taken.epoch}"
+                    raise Diverged(f"the loss became {loss} at {where}")
+                progress = replace(
+                    progress,
+                    step=taken.step,
+                    loss_sum=progress.loss_sum + loss * taken.images,
+                    images=progress.images + taken.images,
+                    multiply_adds=progress.multiply_adds + multiply_adds * taken.images,
+                )
+                settled = progress if taken.step == step + 1 else None
+                yield replace(taken, loss=loss, progress=settled)
+            pending.clear()
+
+    @property
+    def _size(self) -> tuple[int, int]:
+        return self.images.shape[1:3]
+
+    def _take(self, step: int) -> tuple[Step, Measured]:
+        recipe, per_epoch = self.recipe, steps_per_epoch(self.recipe, len(self.images))
+        rate = rate_at(recipe, step, recipe.epochs * per_epoch, per_epoch)
+        index = chosen(recipe, len(self.images), step)
+        blocks = sum(stage.depth for stage in self.session.architecture.stages)
+        following = chosen(recipe, len(self.images), step + 1)
+        draws = draw(recipe, step, len(index), self._size, blocks)
+        batch = Batch(self.images, draws, index, following)
+        measured = self.session.train_step(batch, rate, self.slowed(step))
+        taken = Step(
+            step=step + 1,
+            epoch=step // per_epoch + 1,
+            rate=rate,
+            loss=math.nan,
+            images=len(index),
+            progress=None,
+        )
+        return taken, measured
 
 
 def _epoch(
@@ -264,4 +295,5 @@ def _epoch(
         seconds=seconds,
         images_per_second=speed,
         progress=progress,
+        multiply_adds=progress.multiply_adds,
     )

@@ -8,13 +8,14 @@ import importlib
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from resnets.architecture import Architecture
-from resnets.data.augmentation import Draws
+from resnets.data.augmentation import Draws, Index
 from resnets.data.images import Images, Pixels
 from resnets.errors import MissingDependency, UnknownName
 from resnets.recipe import Recipe
@@ -28,10 +29,32 @@ _AFTER = {"mxnet": " and pip install --no-deps mxnet==1.9.1"}
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step trains on: images as they are stored, and what is to be done to them."""
+    """What one step trains on: images as they are stored, and what is to be done to them.
 
-    images: Images
+    A session may read ``images``, or keep ``source`` on its device and read ``index``.
+
+    Attributes:
+        source: images that the batch is taken from, the same ones in every step.
+        draws: what is done to each image of the batch.
+        index: the numbers of its images in ``source``, [n]; None: all of them.
+        following: those of the step after it, which ``source`` begins to read when these are read.
+    """
+
+    source: Images
     draws: Draws
+    index: Index | None = None
+    following: Index | None = None
+
+    def __len__(self) -> int:
+        return len(self.source if self.index is None else self.index)
+
+    @cached_property
+    def images(self) -> Images:
+        """The batch's images, gathered."""
+        found = self.source if self.index is None else self.source[self.index]
+        if self.following is not None:
+            self.source.expect(self.following)
+        return found
 
 
 Evaluator = Callable[[Pixels], npt.NDArray[np.float32]]
@@ -51,6 +74,11 @@ class Session(Protocol):
     """A model in training on a device."""
 
     @property
+    def architecture(self) -> Architecture:
+        """What the model computes."""
+        ...
+
+    @property
     def device(self) -> str:
         """What it trains on, in words."""
         ...
@@ -65,8 +93,13 @@ class Session(Protocol):
         """How many steps may be under way before a loss is read."""
         ...
 
-    def train_step(self, batch: Batch, rate: float) -> Measured:
-        """Take one step of the optimiser."""
+    def train_step(
+        self, batch: Batch, rate: float, slowed: Mapping[str, float] | None = None
+    ) -> Measured:
+        """Take one step of the optimiser.
+
+        ``slowed``: shares of the rate, by canonical name, for tensors that do not take it whole.
+        """
         ...
 
     def eval_step(self, pixels: Pixels) -> npt.NDArray[np.float32]:

@@ -10,7 +10,8 @@ from resnets.flags import Count, Flag, Whole, growth_target
 from resnets.terminal import note, print_drawn, print_json
 
 if TYPE_CHECKING:
-    from resnets.pruning import Cut
+    from resnets.data.images import Images
+    from resnets.pruning import Cut, MakeEvaluator
     from resnets.weights import Network
 
 
@@ -123,36 +124,60 @@ def prune_depth(
     json
         Print the ranking and the cuts as JSON.
     """
-    from resnets import pruning
     from resnets.inference import evaluator_of, held_out
-    from resnets.weights import load, save
+    from resnets.weights import load
 
-    if blocks is not None and share is not None:
-        raise RunError("state one budget: --blocks or --share")
-    if share is not None and not 0 < share <= 1:
-        raise RunError(f"--share {share}: not above 0, up to 1")
-    budget = blocks is not None or share is not None
-    if budget and out is None:
-        raise RunError("say where to write what is left: --out FOLDER")
-    if out is not None:
-        if not budget:
-            raise RunError("say how much to take out: --blocks N or --share 0.7")
-        _refuse_used(out)
-    whole_network = load(network)
-    images = held_out(network, whole_network, data, note)
+    budget = _budget(out, blocks, share)
+    whole = load(network)
+    images = held_out(network, whole, data, note)
 
     def make(candidate: "Network") -> Any:
         return evaluator_of(candidate, network, framework, device)
 
-    if not budget:
-        from resnets.report import cost_report
+    if out is None:
+        _print_costs(whole, images, make, json)
+    else:
+        _cut_and_save(whole, images, make, budget, out, json)
 
-        found = list(pruning.costs(whole_network, images, make))
-        if json:
-            print_json([cost.__dict__ for cost in found])
-        else:
-            print_drawn(cost_report(whole_network, found, len(images)))
-        return
+
+def _budget(out: Path | None, blocks: int | None, share: float | None) -> dict[str, Any]:
+    """Give the budget, as ``pruning.prune`` takes it; refuse what is no budget, or no place."""
+    if blocks is not None and share is not None:
+        raise RunError("state one budget: --blocks or --share")
+    if share is not None and not 0 < share <= 1:
+        raise RunError(f"--share {share}: not above 0, up to 1")
+    given = blocks is not None or share is not None
+    if given and out is None:
+        raise RunError("say where to write what is left: --out FOLDER")
+    if out is not None:
+        if not given:
+            raise RunError("say how much to take out: --blocks N or --share 0.7")
+        _refuse_used(out)
+    return {"blocks": blocks, "share": share}
+
+
+def _print_costs(whole: "Network", images: "Images", make: "MakeEvaluator", json: bool) -> None:
+    from resnets.pruning import costs
+    from resnets.report import cost_report
+
+    found = list(costs(whole, images, make))
+    if json:
+        print_json([cost.__dict__ for cost in found])
+    else:
+        print_drawn(cost_report(whole, found, len(images)))
+
+
+def _cut_and_save(
+    whole: "Network",
+    images: "Images",
+    make: "MakeEvaluator",
+    budget: dict[str, Any],
+    out: Path,
+    json: bool,
+) -> None:
+    from resnets.pruning import prune
+    from resnets.weights import save
+
     steps: list[Cut] = []
 
     def say(cut: "Cut") -> None:
@@ -162,16 +187,14 @@ def prune_depth(
         found = f"loss {cut.evaluation.loss:.4f}, accuracy {cut.evaluation.accuracy:.2%}"
         note(f"{done}: {found}, {left}")
 
-    left = pruning.prune(whole_network, images, make, blocks=blocks, share=share, announce=say)
-    assert out is not None
-    save(left.network, out)
-    depths = "-".join(str(stage.depth) for stage in left.network.architecture.stages)
+    left = prune(whole, images, make, **budget, announce=say).network
+    save(left, out)
+    depths = "-".join(str(stage.depth) for stage in left.architecture.stages)
     if json:
-        print_json(
-            {"blocks": depths, "folder": str(out), "cuts": [_cut_json(cut) for cut in steps]}
-        )
+        cuts = [_cut_json(cut) for cut in steps]
+        print_json({"blocks": depths, "folder": str(out), "cuts": cuts})
     else:
-        print(f"{left.network.architecture.name}: {depths} blocks, in {out}")
+        print(f"{left.architecture.name}: {depths} blocks, in {out}")
 
 
 def _cut_json(cut: "Cut") -> dict[str, Any]:

@@ -21,6 +21,7 @@ def evaluate(
     *,
     data: str | None = None,
     framework: str = "torch",
+    engine: str | None = None,
     device: str = "auto",
     json: Flag = False,
 ) -> None:
@@ -34,6 +35,9 @@ def evaluate(
         fashion_mnist, or a folder of images. Default: what the run was trained on.
     framework
         torch, jax, tensorflow or mxnet.
+    engine
+        Compute with an engine of export in place of a framework, such as openvino-bf16; auto is
+        the one that export chose for this folder.
     device
         auto, cpu, or as the framework calls its others: cuda, cuda:1, mps (resnets check).
     json
@@ -41,7 +45,7 @@ def evaluate(
     """
     from resnets.inference import evaluate_folder
 
-    found = evaluate_folder(network, data, framework, device, note)
+    found = evaluate_folder(network, data, framework, device, note, engine)
     if json:
         print_json(found.to_json())
     else:
@@ -57,6 +61,7 @@ def predict(
     *,
     top: Whole = 3,
     framework: str = "torch",
+    engine: str | None = None,
     device: str = "auto",
     json: Flag = False,
 ) -> None:
@@ -72,6 +77,9 @@ def predict(
         How many classes to name for each image.
     framework
         torch, jax, tensorflow or mxnet.
+    engine
+        Compute with an engine of export in place of a framework, such as openvino-bf16; auto is
+        the one that export chose for this folder.
     device
         auto, cpu, or as the framework calls its others: cuda, cuda:1, mps (resnets check).
     json
@@ -81,7 +89,7 @@ def predict(
     from resnets.report import prediction_lines
 
     failed = 0
-    for prediction in predict_images(network, images, top, framework, device, note):
+    for prediction in predict_images(network, images, top, framework, device, note, engine):
         if prediction.error is not None:
             failed += 1
             note(f"error: {prediction.error}")

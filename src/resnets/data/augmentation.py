@@ -16,7 +16,7 @@ from resnets.recipe import Recipe, steps_per_epoch
 Index = npt.NDArray[np.int64]
 
 # Streams of randomness; the numbers are part of what makes a run repeatable.
-_ORDER, _DRAWS, _SPLIT = 1, 2, 3
+_ORDER, _DRAWS, _SPLIT, _BRANCHES = 1, 2, 3, 4
 
 # Zhong et al. 2017, section 3.2: area and aspect ratio of an erased rectangle.
 ERASED_AREA = (0.02, 0.4)
@@ -50,6 +50,8 @@ class Draws:
         border: pixels of black around the image before it is cut.
         erased: top, left, height, width of the erased rectangle, [n, 4]; zeros: none.
         mix: how images are mixed with others of the batch.
+        branches: what each block's residual branch is multiplied by, [blocks, n]: 0 where it is
+            dropped, 1 / the probability that it is kept where it is not.
     """
 
     flipped: npt.NDArray[np.bool_] | None = None
@@ -57,6 +59,7 @@ class Draws:
     border: int = 0
     erased: Index | None = None
     mix: Mix | None = None
+    branches: npt.NDArray[np.float64] | None = None
 
 
 def split(labels: Index, share: float, seed: int) -> tuple[Index, Index]:
@@ -88,16 +91,32 @@ def _order(seed: int, epoch: int, images: int) -> Index:
     return np.random.default_rng([seed, _ORDER, epoch]).permutation(images)
 
 
-def draw(recipe: Recipe, step: int, count: int, size: tuple[int, int]) -> Draws:
-    """Draw what is done to the ``count`` images of ``step``, of ``size`` height and width."""
+def draw(recipe: Recipe, step: int, count: int, size: tuple[int, int], blocks: int = 0) -> Draws:
+    """Draw what is done to the ``count`` images of ``step``, of ``size`` height and width.
+
+    ``blocks``: of the network that is trained; their branches are dropped where the recipe has
+    stochastic depth.
+    """
+    dropped = bool(recipe.stochastic_depth) and blocks > 0
+    branches = _branches(recipe, step, count, blocks) if dropped else None
     if not (recipe.flip or recipe.crop or recipe.erase or recipe.mixup or recipe.cutmix):
-        return Draws()
+        return Draws(branches=branches)
     generator = np.random.default_rng([recipe.seed, _DRAWS, step])
     flipped = generator.random(count) < 0.5 if recipe.flip else None
     offsets = generator.integers(0, 2 * recipe.crop + 1, (count, 2)) if recipe.crop else None
     erased = _rectangles(generator, recipe.erase, count, size) if recipe.erase else None
     mix = _mix(generator, recipe, count, size) if recipe.mixup or recipe.cutmix else None
-    return Draws(flipped, offsets, recipe.crop, erased, mix)
+    return Draws(flipped, offsets, recipe.crop, erased, mix, branches)
+
+
+def _branches(recipe: Recipe, step: int, count: int, blocks: int) -> npt.NDArray[np.float64]:
+    """Huang et al. 2016, section 3, linear decay; here each image drops branches of its own.
+
+    What is kept is scaled up, so that the network is as it stands in evaluation.
+    """
+    generator = np.random.default_rng([recipe.seed, _BRANCHES, step])
+    kept = 1 - recipe.stochastic_depth * np.arange(1, blocks + 1)[:, None] / blocks
+    return (generator.random((blocks, count)) < kept) / kept
 
 
 def _rectangles(

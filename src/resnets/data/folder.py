@@ -1,17 +1,15 @@
 """A user's folder of images: one folder a class, with or without a test set of its own."""
 
 import os
-import warnings
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from resnets.data import decoding
-from resnets.data.images import Dataset, Images, Pixels
+from resnets.data import decoding, packing
+from resnets.data.images import Dataset, Images
 from resnets.data.progress import Announce, OpenBar, count_bar, silent
 from resnets.errors import DataError
 
@@ -49,13 +47,16 @@ def load(
 ) -> Dataset:
     """The images under ``path``: pixels uint8 [n, size, size, channels], labels int64 [n].
 
+    They are decoded once and kept in a pack (``packing``), from which they are read by rows.
+
     ``path`` holds a folder for each class, or a folder ``train`` (``training``) that does and,
     if there is one, a ``test`` (``val``, ``valid``, ``validation``) with the same classes. Images
     lie at any depth under their class; ``decoding.open_image`` says how each is opened. Without
     a test folder a fifth of each class is held out, always the same.
 
     ``announce`` is told what was held out, skipped or ignored; ``progress`` opens the bar.
-    Raises DataError where the folder is not such a one, or a class has no readable image.
+    Raises DataError where the folder is not such a one, a class has no readable image, or neither
+    the disk nor the memory has room for the pixels.
     """
     root = Path(path).expanduser()
     training_root, test_root = _roots(root, announce)
@@ -67,7 +68,11 @@ def load(
         announce(f"{root}: ignored {ignored} files that are hidden or not images")
     paths = [path for part in parts for path in part.paths]
     labels = np.array([label for part in parts for label in part.labels], dtype=np.int64)
-    pixels, readable = _decode(paths, size, channels, announce, progress)
+    packed = packing.packed(packing.Sources(root, paths, size, channels), announce, progress)
+    reasons = [packed.unreadable[row] for row in sorted(packed.unreadable)]
+    _announce_unreadable(root, reasons, announce)
+    readable = np.ones(len(paths), dtype=np.bool_)
+    readable[list(packed.unreadable)] = False
     test = np.arange(len(paths)) >= len(parts[0].paths)
     for part, rows in zip(parts, (~test, test), strict=False):
         _check_every_class(part.root, names, labels[rows & readable])
@@ -80,7 +85,14 @@ def load(
             )
         share = f"{test.sum()} of {readable.sum()} images"
         announce(f"{root}: no test folder; {share} are held out as the test set, the same each run")
-    return _dataset(root, names, pixels, labels, [readable & ~test, readable & test])
+    training, tested = (np.flatnonzero(readable & part) for part in (~test, test))
+    held = Images(packed.store, labels[tested], tested)
+    return Dataset(
+        name=root.resolve().name,
+        class_names=names,
+        training=Images(packed.store, labels[training], training),
+        test=lambda: held,
+    )
 
 
 def _roots(root: Path, announce: Announce) -> tuple[Path, Path | None]:
@@ -182,51 +194,13 @@ def _files(folder: Path) -> Iterator[Path]:
             yield Path(parent, name)
 
 
-def _decode(
-    paths: Sequence[Path], size: int, channels: int, announce: Announce, progress: OpenBar
-) -> tuple[Pixels, npt.NDArray[np.bool_]]:
-    """All images, [n, size, size, channels], and which of the n could be read, [n]."""
-    pixels = _allocate((len(paths), size, size, channels))
-
-    def decode(row: int) -> str | None:
-        try:
-            pixels[row] = decoding.open_image(paths[row], size=size, channels=channels)
-        except DataError as problem:
-            return str(problem)
-        return None
-
-    problems: list[str | None] = []
-    with warnings.catch_warnings(), progress("reading images", len(paths)) as advance:
-        # Decoders warn of odd metadata, from any thread, in the middle of the bar.
-        warnings.simplefilter("ignore")
-        pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
-        try:
-            for problem in pool.map(decode, range(len(paths))):
-                problems.append(problem)
-                advance(1)
-        finally:
-            # After Ctrl-C, what has not begun need not begin.
-            pool.shutdown(cancel_futures=True)
-    if skipped := [problem for problem in problems if problem is not None]:
-        more = f"\n  and {len(skipped) - _SHOWN} more" if len(skipped) > _SHOWN else ""
-        lines = "".join(f"\n  {problem}" for problem in skipped[:_SHOWN])
-        announce(f"skipped {len(skipped)} unreadable images:{lines}{more}")
-    return pixels, np.array([problem is None for problem in problems])
-
-
-def _allocate(shape: tuple[int, int, int, int]) -> Pixels:
-    """Room for all images; DataError rather than a machine that swaps, or a killed process."""
-    needed = int(np.prod(shape, dtype=object))
-    try:
-        owned = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        owned = needed  # Windows does not say
-    if needed > owned:
-        raise DataError(
-            f"{shape[0]} images of {shape[1]}×{shape[2]} pixels take {needed / 1e9:.1f} GB of "
-            f"memory, and this machine has {owned / 1e9:.1f} GB: choose a smaller size"
-        )
-    return np.empty(shape, dtype=np.uint8)
+def _announce_unreadable(root: Path, reasons: Sequence[str], announce: Announce) -> None:
+    if not reasons:
+        return
+    shown = "".join(f"\n  {root / reason}" for reason in reasons[:_SHOWN])
+    rest = len(reasons) - _SHOWN
+    more = f"\n  and {rest} more" if rest > 0 else ""
+    announce(f"skipped {len(reasons)} unreadable images:{shown}{more}")
 
 
 def _check_every_class(root: Path, names: Sequence[str], labels: npt.NDArray[np.int64]) -> None:
@@ -246,41 +220,3 @@ def _hold_out(
         count = max(1, round(HELD_OUT * len(rows))) if len(rows) > 1 else 0
         test[generator.permutation(rows)[:count]] = True
     return test
-
-
-def _dataset(
-    root: Path,
-    names: tuple[str, ...],
-    pixels: Pixels,
-    labels: npt.NDArray[np.int64],
-    parts: list[npt.NDArray[np.bool_]],
-) -> Dataset:
-    """The two parts as two ends of one array: a copy of each would need the memory twice."""
-    rows = [np.flatnonzero(part) for part in parts]
-    rest = np.flatnonzero(~(parts[0] | parts[1]))
-    order = np.concatenate([*rows, rest])
-    _reorder(pixels, order)
-    first, last = len(rows[0]), len(rows[0]) + len(rows[1])
-    test = Images(pixels[first:last], labels[order[first:last]])
-    return Dataset(
-        name=root.resolve().name,
-        class_names=names,
-        training=Images(pixels[:first], labels[order[:first]]),
-        test=lambda: test,
-    )
-
-
-def _reorder(pixels: Pixels, order: npt.NDArray[np.int64]) -> None:
-    """``pixels[:] = pixels[order]`` for a permutation, with room for one image more, not for n."""
-    done = np.zeros(len(order), dtype=np.bool_)
-    for start in range(len(order)):
-        if done[start] or order[start] == start:
-            continue
-        carried = pixels[start].copy()
-        place = start
-        while (source := int(order[place])) != start:
-            pixels[place] = pixels[source]
-            done[place] = True
-            place = source
-        pixels[place] = carried
-        done[place] = True

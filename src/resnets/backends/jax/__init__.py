@@ -17,6 +17,7 @@ from resnets.backends.jax.regnet import RegNet
 from resnets.backends.jax.resnet import ResNet
 from resnets.backends.jax.resnetv2 import ResNetV2
 from resnets.backends.jax.training_session import JaxSession, Model, evaluator
+from resnets.backends.pages import keep_pages
 from resnets.initial import initial_weights
 from resnets.tracing import tensors
 from resnets.weights import Weights, check
@@ -42,6 +43,7 @@ def build(architecture: Architecture, *, weights: Weights | None = None, seed: i
     Raises:
         WeightsError: if the weights do not fit.
     """
+    keep_pages(one_arena=True)  # before JAX starts its threads
     if weights is None:
         weights = initial_weights(architecture, seed=seed)
     family = _family(architecture)

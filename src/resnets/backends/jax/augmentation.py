@@ -10,34 +10,36 @@ import numpy as np
 import numpy.typing as npt
 from jax import Array
 
+from resnets.backends.jax.placement import Placement
 from resnets.data.augmentation import Draws
 from resnets.data.images import Pixels
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """Moves batches to the device, applies the draws, normalises; one compiled function.
+    """Moves batches to the devices, applies the draws, normalises; one compiled function.
 
     Attributes:
         mean, scale: of a pixel value from 0 to 255, [channels]: it becomes
             (value - mean) * scale.
-        device: where.
+        placement: where.
     """
 
     mean: npt.NDArray[Any]
     scale: npt.NDArray[Any]
-    device: jax.Device
+    placement: Placement
 
     @staticmethod
     def of(
         mean: tuple[float, ...],
         std: tuple[float, ...],
-        device: jax.Device,
+        device: jax.Device | Placement,
         dtype: npt.DTypeLike = np.float32,
     ) -> "Preparation":
         """Prepare by ``mean`` and ``std`` of pixel values scaled to 0 to 1."""
         shift, spread = (np.array(v, np.float64) * 255 for v in (mean, std))
-        return Preparation(shift.astype(dtype), (1 / spread).astype(dtype), device)
+        placement = device if isinstance(device, Placement) else Placement((device,))
+        return Preparation(shift.astype(dtype), (1 / spread).astype(dtype), placement)
 
     def __call__(self, pixels: Pixels, draws: Draws | None = None) -> Array:
         """Give [n, height, width, channels].
@@ -54,10 +56,12 @@ class Preparation:
             "flipped": draws.flipped,
             "offsets": _index(draws.offsets),
             "erased": _index(draws.erased),
-            "mix": mix,
         }
-        arguments = jax.device_put((pixels, self.mean, self.scale, given), self.device)
-        return _prepared(*arguments, border=draws.border)
+        own = self.placement.divided(len(pixels))
+        pixels, given = jax.device_put((pixels, given), own)
+        mean, scale, mix = jax.device_put((self.mean, self.scale, mix), self.placement.whole)
+        x = _prepared(pixels, mean, scale, {**given, "mix": mix}, border=draws.border)
+        return jax.device_put(x, own)
 
 
 def _index(array: npt.NDArray[np.int64] | None) -> npt.NDArray[np.int32] | None:

@@ -6,6 +6,7 @@ import platform
 
 import jax
 
+from resnets.backends.pages import keep_pages
 from resnets.errors import ResnetsError
 from resnets.recipe import Recipe
 
@@ -15,6 +16,7 @@ def _found() -> dict[str, jax.Device]:
 
     GPUs are called ``cuda``, AMD's too, as in torch.
     """
+    keep_pages(one_arena=True)  # before JAX starts its threads
     found: dict[str, jax.Device] = {}
     for i, device in enumerate(jax.local_devices()):
         if device.platform != "cpu":
@@ -29,8 +31,23 @@ def available_devices() -> list[str]:
     return list(_found())
 
 
+def devices_called(name: str) -> tuple[jax.Device, ...]:
+    """Give the devices called ``name``: all of a kind, or the one of a kind and a number.
+
+    ``auto`` is all of the fastest kind. The processor is one, unless XLA is told to divide it
+    (``XLA_FLAGS=--xla_force_host_platform_device_count=2``).
+
+    Raises:
+        ResnetsError: if there is no such device here.
+    """
+    first = device_called(name)
+    if ":" in name:
+        return (first,)
+    return tuple(jax.local_devices(backend=first.platform))
+
+
 def device_called(name: str) -> jax.Device:
-    """Give the device called ``name``; ``auto`` is the fastest found.
+    """Give the first device called ``name``; ``auto`` is the fastest found.
 
     Raises:
         ResnetsError: if there is no such device here.
@@ -51,12 +68,13 @@ def precision(recipe: Recipe, device: str = "auto") -> str:
     return "bf16" if _computes_bf16(device_called(device)) else "fp32"
 
 
-def in_words(device: jax.Device) -> str:
-    """Describe a device for people."""
-    if device.platform != "cpu":
-        return device.device_kind
+def in_words(devices: tuple[jax.Device, ...]) -> str:
+    """Describe devices of one kind for people."""
+    several = f"{len(devices)} × " if len(devices) > 1 else ""
+    if devices[0].platform != "cpu":
+        return several + devices[0].device_kind
     count = threads()
-    return f"{platform.machine()} CPU, {count} thread{'s' if count != 1 else ''}"
+    return f"{several}{platform.machine()} CPU, {count} thread{'s' if count != 1 else ''}"
 
 
 def threads() -> int:

@@ -52,15 +52,18 @@ class Optimiser:
             return ("mean", "square")
         return ("momentum",) if self.momentum else ()
 
-    def numbers(self, rate: float, ages: npt.NDArray[np.int64]) -> dict[str, Any]:
+    def numbers(
+        self, rates: npt.NDArray[np.float64], ages: npt.NDArray[np.int64]
+    ) -> dict[str, Any]:
         """Give the numbers of a step that change from one to the next, in float64.
 
-        ``ages``: how many steps each parameter takes with this one, in the order of their names.
+        ``rates``, ``ages``: each parameter's learning rate, and how many steps it takes with this
+        one, in the order of their names.
         """
         if self.kind == "sgd":
-            return {"rate": rate}
+            return {"rates": rates}
         first, second = (1 - beta**ages for beta in np.array(self.betas))
-        return {"rate": rate, "rates": rate / first, "roots": np.sqrt(second)}
+        return {"rates": rates, "sizes": rates / first, "roots": np.sqrt(second)}
 
     def updated(
         self,
@@ -85,7 +88,7 @@ class Optimiser:
 
     def _sgd(
         self,
-        _: int,
+        k: int,
         weight: Array,
         gradient: Array,
         own: list[Array],
@@ -95,10 +98,10 @@ class Optimiser:
         if decay:
             gradient = gradient + decay * weight
         if not own:
-            return weight - numbers["rate"] * gradient, []
+            return weight - numbers["rates"][k] * gradient, []
         velocity = self.momentum * own[0] + gradient  # at first the gradient itself, as in torch
         step = gradient + self.momentum * velocity if self.nesterov else velocity
-        return weight - numbers["rate"] * step, [velocity]
+        return weight - numbers["rates"][k] * step, [velocity]
 
     def _adamw(
         self,
@@ -111,11 +114,11 @@ class Optimiser:
     ) -> tuple[Array, list[Array]]:
         first, second = self.betas
         if decay:
-            weight = weight * (1 - numbers["rate"] * decay)
+            weight = weight * (1 - numbers["rates"][k] * decay)
         mean = own[0] + (1 - first) * (gradient - own[0])
         square = second * own[1] + (1 - second) * jnp.square(gradient)
         size = jnp.sqrt(square) / numbers["roots"][k] + EPSILON
-        return weight - numbers["rates"][k] * mean / size, [mean, square]
+        return weight - numbers["sizes"][k] * mean / size, [mean, square]
 
 
 def clipped(gradients: Arrays, most: float) -> Arrays:

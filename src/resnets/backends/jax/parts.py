@@ -177,13 +177,20 @@ def gate(a: Architecture, stage: Stage, place: Place, rngs: nnx.Rngs) -> nnx.Con
     return convolution(a, place.channels, plan, rngs, gate=True)
 
 
-def joined(x: Array, y: Array, downsample: Layer | None, gate: Layer | None) -> Array:
-    """Add the branch ``y`` to the shortcut of the block's input ``x``."""
+def joined(
+    x: Array, y: Array, downsample: Layer | None, gate: Layer | None, scale: Array | None
+) -> Array:
+    """Add the branch ``y``, scaled, to the shortcut of the block's input ``x``."""
     short = x if downsample is None else downsample(x)
     if gate is None:
-        return y + short
+        return scaled(y, scale) + short
     share = jax.nn.sigmoid(gate(x))  # Srivastava et al. 2015, equation 3
-    return short + share * (y - short)
+    return short + scaled(share, scale) * (y - short)
+
+
+def scaled(branch: Array, scale: Array | None) -> Array:
+    """Multiply what a residual branch gives by each image's ``scale`` [n]; None leaves it."""
+    return branch if scale is None else branch * scale.astype(branch.dtype)[:, None, None, None]
 
 
 class SqueezeExcitation(nnx.Module):

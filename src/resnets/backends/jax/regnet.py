@@ -59,7 +59,14 @@ class RegNet(nnx.Module):
 
 
 class Block(nnx.Module):
-    """1×1, 3×3 with squeeze-and-excitation, 1×1, and the shortcut (ibid., Figure 4 and 5.4)."""
+    """1×1, 3×3 with squeeze-and-excitation, 1×1, and the shortcut (ibid., Figure 4 and 5.4).
+
+    Attributes:
+        branch_scale: what each image's branch is multiplied by, [n]; set in training with
+            stochastic depth.
+    """
+
+    branch_scale: Array | None = None
 
     def __init__(self, a: Architecture, stage: Stage, place: Place, rngs: nnx.Rngs) -> None:
         first, second, third = convolutions(stage, place)
@@ -80,7 +87,8 @@ class Block(nnx.Module):
         self.activation = activation(a)
 
     def __call__(self, x: Array) -> Array:
-        return self.activation(joined(x, self.f(x), self.proj, self.gate))
+        y = joined(x, self.f(x), self.proj, self.gate, self.branch_scale)
+        return self.activation(y)
 
 
 def _unit(a: Architecture, c_in: int, plan: Convolution, rngs: nnx.Rngs) -> Sequence:

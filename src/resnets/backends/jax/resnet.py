@@ -81,8 +81,14 @@ def _stem(a: Architecture, rngs: nnx.Rngs) -> Layer:
 
 
 class _Block(nnx.Module):
-    """What the kinds share: convolutions and norms, scaling, the shortcut, the ReLU at the end."""
+    """What the kinds share: convolutions and norms, scaling, the shortcut, the ReLU at the end.
 
+    Attributes:
+        branch_scale: what each image's branch is multiplied by, [n]; set in training with
+            stochastic depth.
+    """
+
+    branch_scale: Array | None = None
     relu: Layer
     se: SqueezeExcitation | None
 
@@ -106,7 +112,7 @@ class _Block(nnx.Module):
 
     def joined(self, x: Array, y: Array) -> Array:
         """Add the branch ``y`` to the shortcut of the block's input ``x``."""
-        return self.relu(joined(x, y, self.downsample, self.gate))
+        return self.relu(joined(x, y, self.downsample, self.gate, self.branch_scale))
 
 
 class BasicBlock(_Block):

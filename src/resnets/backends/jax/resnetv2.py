@@ -18,6 +18,7 @@ from resnets.backends.jax.parts import (
     mean_pool,
     norm,
     pool,
+    scaled,
     shortcut,
 )
 from resnets.blocks import Convolution, Place, convolutions, places
@@ -59,8 +60,14 @@ class ResNetV2(nnx.Module):
 
 
 class _Block(nnx.Module):
-    """What the kinds share: norms and convolutions, and the shortcut of the activated input."""
+    """What the kinds share: norms and convolutions, and the shortcut of the activated input.
 
+    Attributes:
+        branch_scale: what each image's branch is multiplied by, [n]; set in training with
+            stochastic depth.
+    """
+
+    branch_scale: Array | None = None
     relu: Layer
 
     def __init__(self, a: Architecture, stage: Stage, place: Place, rngs: nnx.Rngs) -> None:
@@ -81,7 +88,8 @@ class PreActivationBasic(_Block):
         if self.downsample is not None:
             x = self.downsample(y)
         y = self.conv1(y)
-        return self.conv2(self.relu(self.norm2(y))) + x
+        y = self.conv2(self.relu(self.norm2(y)))
+        return scaled(y, self.branch_scale) + x
 
 
 class PreActivationBottleneck(_Block):
@@ -93,4 +101,5 @@ class PreActivationBottleneck(_Block):
             x = self.downsample(y)
         y = self.conv1(y)
         y = self.conv2(self.relu(self.norm2(y)))
-        return self.conv3(self.relu(self.norm3(y))) + x
+        y = self.conv3(self.relu(self.norm3(y)))
+        return scaled(y, self.branch_scale) + x

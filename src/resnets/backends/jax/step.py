@@ -5,9 +5,10 @@ is left of it in a call is a dictionary of arrays. Compiled functions are kept b
 compute, so that sessions of the same network share them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import jax
@@ -16,8 +17,11 @@ from flax import nnx
 from jax import Array
 
 from resnets.backends.jax.canonical import Path, name_of
+from resnets.backends.jax.convolution import convolve
 from resnets.backends.jax.norm import BatchNorm
 from resnets.backends.jax.optimiser import Arrays, Optimiser
+from resnets.backends.jax.placement import Placement
+from resnets.naming import block_names
 
 State = dict[str, Arrays]
 """``weights``, ``statistics``, ``average`` and the optimiser's buffers, each by canonical name."""
@@ -36,26 +40,48 @@ class Network:
     paths: tuple[Path, ...]
 
     @staticmethod
-    def of(model: nnx.Module, *, training: bool, dtype: Any = None) -> "Network":
+    def of(
+        model: nnx.Module, *, training: bool, dtype: Any = None, on_processor: bool = False
+    ) -> "Network":
         """Take the structure of ``model``, which stays as it is.
 
         ``dtype``: what convolutions and dense layers compute in; None: what their input has.
+        ``on_processor``: whether gradients are taken as is fast there.
         """
         view = nnx.merge(*nnx.split(model))
         view.train() if training else view.eval()
         view.set_attributes(BatchNorm, first_order=True, raise_if_not_found=False)
+        if training and on_processor:
+            view.set_attributes(nnx.Conv, conv_general_dilated=convolve, raise_if_not_found=False)
         if dtype is not None:
             view.set_attributes(nnx.Conv, nnx.Linear, dtype=dtype, raise_if_not_found=False)
         definition, state = nnx.split(view)
         return Network(definition, tuple(path for path, _ in nnx.to_flat_state(state)))
 
-    def __call__(self, arrays: Arrays, x: Array) -> tuple[Array, Arrays]:
-        """Give logits [n, classes] and the statistics after it."""
+    def __call__(
+        self, arrays: Arrays, x: Array, branches: Array | None = None
+    ) -> tuple[Array, Arrays]:
+        """Give logits [n, classes] and the statistics after it.
+
+        ``branches``: what the blocks' branches are multiplied by, [blocks, n].
+        """
         state = nnx.from_flat_state([(path, arrays[name_of(path)]) for path in self.paths])
         model = nnx.merge(self.definition, state)
+        if branches is not None:
+            for block, scale in zip(_blocks(model), branches, strict=True):
+                block.branch_scale = scale
         logits = model(x)
         after = nnx.to_flat_state(nnx.state(model, nnx.BatchStat))
         return logits, {name_of(path): variable[...] for path, variable in after}
+
+
+def _blocks(model: Any) -> Iterator[Any]:
+    """Yield the residual blocks, in order."""
+    for name in chain.from_iterable(block_names(model.architecture)):
+        block = model
+        for part in name.split("."):
+            block = block[int(part)] if part.isdigit() else getattr(block, part)
+        yield block
 
 
 @lru_cache(maxsize=16)
@@ -88,7 +114,8 @@ class Training:
         """
 
         def loss_of(weights: Arrays) -> tuple[Array, Arrays]:
-            logits, statistics = self.network(weights | state["statistics"], x)
+            arrays = weights | state["statistics"]
+            logits, statistics = self.network(arrays, x, s.get("branches"))
             logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
             loss = self.loss(logits, labels)
             if partner is not None:
@@ -113,6 +140,8 @@ class Training:
 
 
 @lru_cache(maxsize=16)
-def step_of(training: Training) -> Callable[..., tuple[State, Array]]:
+def step_of(training: Training, placement: Placement) -> Callable[..., tuple[State, Array]]:
     """Compile a step; the state given is used up."""
-    return jax.jit(training.step, donate_argnums=0)
+    if len(placement.devices) == 1:
+        return jax.jit(training.step, donate_argnums=0)
+    return jax.jit(training.step, donate_argnums=0, out_shardings=placement.whole)

@@ -11,11 +11,19 @@ import numpy as np
 import numpy.typing as npt
 from jax import Array
 
+from resnets.architecture import Architecture
 from resnets.backends import Batch, Evaluator
 from resnets.backends.jax.augmentation import Preparation
 from resnets.backends.jax.canonical import from_canonical, to_canonical, variables
-from resnets.backends.jax.devices import device_called, in_words, precision, threads
+from resnets.backends.jax.devices import (
+    device_called,
+    devices_called,
+    in_words,
+    precision,
+    threads,
+)
 from resnets.backends.jax.optimiser import Arrays, Optimiser
+from resnets.backends.jax.placement import Placement
 from resnets.backends.jax.regnet import RegNet
 from resnets.backends.jax.resnet import ResNet
 from resnets.backends.jax.resnetv2 import ResNetV2
@@ -52,7 +60,7 @@ def evaluator(model: Model, preprocessing: Preprocessing, device: str = "auto") 
 
 
 class JaxSession:
-    """The model's weights on a device, with the optimiser's buffers and the average of weights.
+    """The model's weights on its devices, with the optimiser's buffers and the average of weights.
 
     The module that it is made of stays as it is: arrays do not change in JAX, and a step uses up
     those of the step before. ``weights`` gives the trained ones.
@@ -61,16 +69,23 @@ class JaxSession:
     def __init__(
         self, model: Model, recipe: Recipe, preprocessing: Preprocessing, device: str = "auto"
     ) -> None:
+        self.architecture: Architecture = model.architecture
         self.recipe = recipe
-        self.where = device_called(device)
+        devices = devices_called(device)
+        self.placement = Placement(devices)
+        self.on_processor = devices[0].platform == "cpu"
         self.precision = precision(recipe, device)
         self.kind = np.dtype(np.float64 if self.precision == "fp64" else np.float32)
         self.tensors = {tensor.name: tensor for tensor in tensors(model.architecture)}
-        self.prepare = Preparation.of(preprocessing.mean, preprocessing.std, self.where, self.kind)
+        self.learned = sorted(name for name, tensor in self.tensors.items() if tensor.learned)
+        self.prepare = Preparation.of(
+            preprocessing.mean, preprocessing.std, self.placement, self.kind
+        )
         optimiser = self.optimiser = Optimiser.of(recipe)
         narrow = jnp.bfloat16 if self.precision == "bf16" else None
-        network = Network.of(model, training=True, dtype=narrow)
-        self._step = step_of(Training(network, optimiser, recipe.label_smoothing))
+        network = Network.of(model, training=True, dtype=narrow, on_processor=self.on_processor)
+        training = Training(network, optimiser, recipe.label_smoothing)
+        self._step = step_of(training, self.placement)
         self._logits = logits_of(Network.of(model, training=False))
         self.steps = 0
         self.born: dict[str, int] = {}  # steps before a parameter was added, for AdamW's count
@@ -78,7 +93,7 @@ class JaxSession:
 
     @property
     def device(self) -> str:
-        return in_words(self.where)
+        return in_words(self.placement.devices)
 
     @property
     def threads(self) -> int:
@@ -86,13 +101,17 @@ class JaxSession:
 
     @property
     def lag(self) -> int:
-        return 1 if self.where.platform == "cpu" else 50
+        return 1 if self.on_processor else 50
 
-    def train_step(self, batch: Batch, rate: float) -> MeasuredLoss:
-        """Take one step on a batch at a learning rate."""
+    def train_step(
+        self, batch: Batch, rate: float, slowed: Mapping[str, float] | None = None
+    ) -> MeasuredLoss:
+        """Take one step on a batch at a learning rate, of which some tensors take a share."""
         self.steps += 1
         mix = batch.draws.mix
-        numbers = self.optimiser.numbers(rate, self._ages())
+        numbers = self.optimiser.numbers(self._rates(rate, slowed or {}), self._ages())
+        if batch.draws.branches is not None:
+            numbers["branches"] = batch.draws.branches
         if mix is not None:
             numbers["share"] = mix.share
         if self.recipe.average is not None:
@@ -101,13 +120,15 @@ class JaxSession:
             numbers["nearer"] = 1 - kept
         with self._wide():
             x = self.prepare(batch.images.pixels, batch.draws)
-            labels, partner, placed = jax.device_put(
+            labels = jax.device_put(
+                batch.images.labels.astype(np.int32), self.placement.divided(len(batch))
+            )
+            partner, placed = jax.device_put(
                 (
-                    batch.images.labels.astype(np.int32),
                     None if mix is None else mix.partner.astype(np.int32),
                     {name: np.asarray(value, self.kind) for name, value in numbers.items()},
                 ),
-                self.where,
+                self.placement.whole,
             )
             self._state, loss = self._step(self._state, x, labels, partner, placed)
         return MeasuredLoss(loss)
@@ -193,7 +214,7 @@ class JaxSession:
             for name, array in arrays.items()
         }
         with self._wide():
-            return jax.device_put(laid, self.where)
+            return jax.device_put(laid, self.placement.whole)
 
     def _canonical(self, arrays: Arrays) -> Weights:
         """Copy arrays from the device, in canonical layout and order."""
@@ -207,10 +228,13 @@ class JaxSession:
         tensor = self.tensors[name]
         return 2 if tensor.role == "dense" else len(tensor.shape)
 
+    def _rates(self, rate: float, slowed: Mapping[str, float]) -> npt.NDArray[np.float64]:
+        """Each parameter's rate, in the order of their names."""
+        return np.array([rate * slowed.get(name, 1.0) for name in self.learned])
+
     def _ages(self) -> npt.NDArray[np.int64]:
         """How many steps each parameter has taken, in the order of their names."""
-        learned = sorted(name for name, tensor in self.tensors.items() if tensor.learned)
-        return np.array([self.steps - self.born.get(name, 0) for name in learned])
+        return np.array([self.steps - self.born.get(name, 0) for name in self.learned])
 
     def _evaluated(self) -> Arrays:
         state = self._state

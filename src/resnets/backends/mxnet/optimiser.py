@@ -34,8 +34,8 @@ class Optimiser:
         self.born: dict[str, int] = {}
         self.steps = 0
 
-    def step(self, rate: float) -> None:
-        """Clip the gradients and update every parameter."""
+    def step(self, rate: float, slowed: Mapping[str, float]) -> None:
+        """Clip the gradients and update every parameter, those in ``slowed`` by their shares."""
         if self.recipe.clip is not None:
             self._clip(self.recipe.clip)
         if self.steps == 0:
@@ -46,7 +46,8 @@ class Optimiser:
         for name, parameter in self.learned.items():
             spared = len(parameter.shape) == 1 and not self.recipe.decay_all
             decay = 0.0 if spared else self.recipe.weight_decay
-            update(name, parameter.data(), parameter.grad(), rate, decay)
+            own = rate * slowed.get(name, 1.0)
+            update(name, parameter.data(), parameter.grad(), own, decay)
 
     def _sgd(self, name: str, value: Any, gradient: Any, rate: float, decay: float) -> None:
         """v ← μv + g; w ← w - rate·v (Nesterov: g + μv in place of v)."""

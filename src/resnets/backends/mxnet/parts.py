@@ -104,6 +104,13 @@ def concatenated(F: Any, parts: Iterable[Any]) -> Any:  # noqa: N803
     return F.reshape(y, (0, 0, 0, -1))
 
 
+def scaled(F: Any, branch: Any, scale: Any) -> Any:  # noqa: N803
+    """Multiply what a residual branch gives by each image's ``scale`` [n]; None leaves it."""
+    if scale is None:
+        return branch
+    return F.broadcast_mul(branch, F.reshape(scale, (-1, 1, 1, 1)))
+
+
 class GroupNorm(HybridBlock):
     """Each image's groups of channels normalised (Wu and He 2018).
 

@@ -15,6 +15,7 @@ from resnets.backends.mxnet.parts import (
     named_sequence,
     norm,
     pool,
+    scaled,
     sequence,
     shortcut,
 )
@@ -62,7 +63,14 @@ class RegNet(nn.HybridSequential):
 
 
 class Block(HybridBlock):
-    """1×1, 3×3 with squeeze-and-excitation, 1×1, and the shortcut (ibid., Figure 4 and 5.4)."""
+    """1×1, 3×3 with squeeze-and-excitation, 1×1, and the shortcut (ibid., Figure 4 and 5.4).
+
+    Attributes:
+        branch_scale: what each image's branch is multiplied by, [n]; set in training with
+            stochastic depth.
+    """
+
+    branch_scale: Any = None
 
     def __init__(self, a: Architecture, stage: Stage, place: Place, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -81,8 +89,9 @@ class Block(HybridBlock):
         if self.proj is not None:
             x = self.proj(x)
         if gate is not None:  # Srivastava et al. 2015, equation 3
+            gate = scaled(F, gate, self.branch_scale)
             return self.activation(gate * y + (1 - gate) * x)
-        return self.activation(y + x)
+        return self.activation(scaled(F, y, self.branch_scale) + x)
 
 
 def _branch(a: Architecture, stage: Stage, place: Place) -> Any:

@@ -17,6 +17,7 @@ from resnets.backends.mxnet.parts import (
     named_sequence,
     norm,
     pool,
+    scaled,
     sequence,
     shortcut,
 )
@@ -89,7 +90,14 @@ def _stem(a: Architecture) -> Any:
 
 
 class _Block(HybridBlock):
-    """What the kinds share: scaling, the shortcut, the sum and the ReLU after it."""
+    """What the kinds share: scaling, the shortcut, the sum and the ReLU after it.
+
+    Attributes:
+        branch_scale: what each image's branch is multiplied by, [n]; set in training with
+            stochastic depth.
+    """
+
+    branch_scale: Any = None
 
     def __init__(self, a: Architecture, stage: Stage, place: Place, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -126,8 +134,9 @@ class _Block(HybridBlock):
         if self.downsample is not None:
             x = self.downsample(x)
         if gate is not None:  # Srivastava et al. 2015, equation 3
+            gate = scaled(F, gate, self.branch_scale)
             return self.relu(gate * y + (1 - gate) * x)
-        return self.relu(y + x)
+        return self.relu(scaled(F, y, self.branch_scale) + x)
 
 
 class BasicBlock(_Block):

@@ -14,6 +14,7 @@ from resnets.backends.mxnet.parts import (
     named_sequence,
     norm,
     pool,
+    scaled,
     sequence,
     shortcut,
 )
@@ -73,6 +74,15 @@ def _stage(a: Architecture, stage: Stage, row: tuple[Place, ...]) -> Any:
 
 
 class _Block(HybridBlock):
+    """What the kinds share: norms and convolutions, and the shortcut of the activated input.
+
+    Attributes:
+        branch_scale: what each image's branch is multiplied by, [n]; set in training with
+            stochastic depth.
+    """
+
+    branch_scale: Any = None
+
     def __init__(self, a: Architecture, stage: Stage, place: Place, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         channels = place.channels
@@ -93,7 +103,8 @@ class PreActivationBasic(_Block):
         if self.downsample is not None:
             x = self.downsample(y)
         y = self.conv1(y)
-        return self.conv2(self.relu(self.norm2(y))) + x
+        y = self.conv2(self.relu(self.norm2(y)))
+        return scaled(F, y, self.branch_scale) + x
 
 
 class PreActivationBottleneck(_Block):
@@ -105,4 +116,5 @@ class PreActivationBottleneck(_Block):
             x = self.downsample(y)
         y = self.conv1(y)
         y = self.conv2(self.relu(self.norm2(y)))
-        return self.conv3(self.relu(self.norm3(y))) + x
+        y = self.conv3(self.relu(self.norm3(y)))
+        return scaled(F, y, self.branch_scale) + x

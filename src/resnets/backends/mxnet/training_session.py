@@ -7,15 +7,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from resnets.architecture import Architecture
 from resnets.backends import Batch, Evaluator
 from resnets.backends.mxnet.augmentation import Preparation
+from resnets.backends.mxnet.depth import Dropping
 from resnets.backends.mxnet.devices import device_called, in_words, precision, threads
 from resnets.backends.mxnet.importing import mx
 from resnets.backends.mxnet.optimiser import Optimiser
 from resnets.backends.mxnet.parameters import Model, arrays, assign, parameters
 from resnets.backends.mxnet.statistics import Statistics
 from resnets.backends.mxnet.transfer import to_device
-from resnets.data.augmentation import Mix
+from resnets.data.augmentation import Draws, Mix
 from resnets.data.images import Images, Pixels
 from resnets.errors import WeightsError
 from resnets.recipe import Recipe
@@ -61,6 +63,7 @@ class MXNetSession:
     def __init__(
         self, model: Model, recipe: Recipe, preprocessing: Preprocessing, device: str = "auto"
     ) -> None:
+        self.architecture: Architecture = model.architecture
         self.recipe = recipe
         self.precision = precision(recipe, device)
         self.where = device_called(device)
@@ -73,6 +76,7 @@ class MXNetSession:
         learned = {n: p for n, p in self.parameters.items() if p.grad_req != "null"}
         self.optimiser = Optimiser(recipe, learned)
         self.statistics = Statistics(model.architecture, self.parameters)
+        self.dropping = Dropping(model)
         self.averaged = self._copied(kind) if recipe.average else None
         self.averages = {} if self.averaged is None else parameters(self.averaged)
 
@@ -96,17 +100,19 @@ class MXNetSession:
     def lag(self) -> int:
         return 1 if self.where.device_type == "cpu" else 50
 
-    def train_step(self, batch: Batch, rate: float) -> MeasuredLoss:
-        """Take one step on a batch at a learning rate."""
+    def train_step(
+        self, batch: Batch, rate: float, slowed: Mapping[str, float] | None = None
+    ) -> MeasuredLoss:
+        """Take one step on a batch at a learning rate, of which some tensors take a share."""
         x = self.prepare(batch.images.pixels, batch.draws)
         target = to_device(self._target(batch.images, batch.draws.mix), self.where, x.dtype)
         before = self.statistics.copied(*x.shape[2:])
         with mx.autograd.record():
-            logs = mx.nd.log_softmax(self.model(x))
+            logs = mx.nd.log_softmax(self._in_training(x, batch.draws))
             loss = mx.nd.sum(logs * target) * (-1 / len(batch.images))
         loss.backward()
         self.statistics.correct(before, x.shape)
-        self.optimiser.step(rate)
+        self.optimiser.step(rate, slowed or {})
         if self.averages:
             self._average()
         return MeasuredLoss(loss)
@@ -156,6 +162,11 @@ class MXNetSession:
         for kind in self.optimiser.buffers if steps else ():
             shapes |= {f"{kind}/{n}": v.shape for n, v in self.optimiser.learned.items()}
         return shapes
+
+    def _in_training(self, x: Any, draws: Draws) -> Any:
+        if draws.branches is None:
+            return self.model(x)
+        return self.dropping(x, to_device(draws.branches, self.where, x.dtype))
 
     def _evaluated(self) -> Model:
         return self.model if self.averaged is None else self.averaged

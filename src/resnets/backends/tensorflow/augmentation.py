@@ -26,6 +26,7 @@ def tensors_of(draws: Draws) -> Tensors:
         mix = draws.mix
         share = np.float64(mix.share)
         found |= {"partner": mix.partner, "share": share, "box": mix.box}
+    found["branches"] = draws.branches
     return {name: tf.constant(value) for name, value in found.items() if value is not None}
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from resnets.layout import Tensor
@@ -48,14 +49,15 @@ class Sgd(_Optimiser):
         self.kinds = ("momentum",) if recipe.momentum else ()
         super().__init__(variables, recipe)
 
-    def numbers(self, rate: float, step: int) -> dict[str, Any]:
-        """Give what ``apply`` needs to know of a step."""
-        return {"rate": rate}
+    def numbers(self, rates: npt.NDArray[np.float64], step: int) -> dict[str, Any]:
+        """Give what ``apply`` needs to know of a step, with each variable's rate."""
+        return {"rates": rates}
 
     def apply(self, gradients: Variables, numbers: Mapping[str, Any]) -> None:
         """Take a step."""
         recipe = self.recipe
-        for tensor, variable in self.variables.items():
+        rates = tf.unstack(numbers["rates"], len(self.variables))
+        for rate, (tensor, variable) in zip(rates, self.variables.items(), strict=True):
             change = gradients[tensor]
             if self.decays(tensor):
                 change += recipe.weight_decay * variable
@@ -63,7 +65,7 @@ class Sgd(_Optimiser):
                 velocity = self.buffers["momentum"][tensor]
                 velocity.assign(recipe.momentum * velocity + change)
                 change = change + recipe.momentum * velocity if recipe.nesterov else velocity
-            variable.assign_sub(tf.cast(numbers["rate"], variable.dtype) * change)
+            variable.assign_sub(tf.cast(rate, variable.dtype) * change)
 
 
 class AdamW(_Optimiser):
@@ -71,13 +73,13 @@ class AdamW(_Optimiser):
 
     kinds = ("mean", "square")
 
-    def numbers(self, rate: float, step: int) -> dict[str, Any]:
+    def numbers(self, rates: npt.NDArray[np.float64], step: int) -> dict[str, Any]:
         """Give what ``apply`` needs to know of ``step``, counted from 1."""
         first, second = self._betas()
         counts = np.array([step - self.born.get(tensor, 0) for tensor in self.variables])
         return {
-            "kept": 1 - rate * self.recipe.weight_decay,
-            "sizes": rate / (1 - first**counts),
+            "kept": 1 - rates * self.recipe.weight_decay,
+            "sizes": rates / (1 - first**counts),
             "roots": np.sqrt(1 - second**counts),
         }
 
@@ -86,8 +88,7 @@ class AdamW(_Optimiser):
         first, second = self._betas()
         for i, (tensor, variable) in enumerate(self.variables.items()):
             kept, size, root = (
-                tf.cast(number, variable.dtype)
-                for number in (numbers["kept"], numbers["sizes"][i], numbers["roots"][i])
+                tf.cast(numbers[name][i], variable.dtype) for name in ("kept", "sizes", "roots")
             )
             gradient = gradients[tensor]
             mean, square = (self.buffers[kind][tensor] for kind in self.kinds)

@@ -3,6 +3,7 @@
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import keras
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from resnets.architecture import Architecture
 from resnets.backends import Batch, Evaluator
 from resnets.backends.tensorflow import devices
 from resnets.backends.tensorflow.augmentation import Preparation, Tensors, tensors_of
@@ -19,7 +21,9 @@ from resnets.backends.tensorflow.resnet import ResNet
 from resnets.data.images import Pixels
 from resnets.errors import WeightsError
 from resnets.layout import Tensor
+from resnets.naming import block_names
 from resnets.recipe import Recipe
+from resnets.tracing import trace
 from resnets.weights import Preprocessing, Weights
 
 
@@ -87,6 +91,29 @@ def computing_in_bf16(model: keras.Model) -> Generator[None]:
             layer.dtype_policy = policy
 
 
+def _dropping(model: ResNet, x: Any, branches: Any) -> Any:
+    """Give the logits in training; each block's branch is multiplied by ``branches`` [blocks, n].
+
+    The model's own layers are called one by one, as it calls them.
+    """
+    blocks = chain.from_iterable(block_names(model.architecture))
+    scales = dict(zip(blocks, tf.unstack(branches), strict=True))
+    outputs: dict[str, Any] = {}
+    for layer in trace(model.architecture, 32).layers:
+        if layer.operation == "input":
+            outputs[layer.name] = x
+            continue
+        inputs = [outputs[name] for name in layer.inputs]
+        if layer.operation in ("add", "gated_add"):
+            # Of a gated block it is the gate: what it lets through is what the block adds.
+            at = 0 if layer.operation == "add" else 2
+            scale = tf.cast(scales[layer.block], inputs[at].dtype)
+            inputs[at] *= scale[:, None, None, None]
+        own = model.get_layer(layer.name)
+        outputs[layer.name] = own(inputs if len(inputs) > 1 else inputs[0], training=True)
+    return outputs[layer.name]
+
+
 class TensorFlowSession:
     """The model on a device, with its optimiser and the average of its weights.
 
@@ -96,6 +123,7 @@ class TensorFlowSession:
     def __init__(
         self, model: ResNet, recipe: Recipe, preprocessing: Preprocessing, device: str = "auto"
     ) -> None:
+        self.architecture: Architecture = model.architecture
         self.recipe = recipe
         self.where = devices.device_called(device)
         self.precision = devices.precision(recipe, device)
@@ -126,10 +154,13 @@ class TensorFlowSession:
     def lag(self) -> int:
         return 1 if self.where.startswith("CPU") else 50
 
-    def train_step(self, batch: Batch, rate: float) -> MeasuredLoss:
-        """Take one step on a batch at a learning rate."""
-        steps = self.steps + 1
-        numbers = self.optimiser.numbers(rate, steps)
+    def train_step(
+        self, batch: Batch, rate: float, slowed: Mapping[str, float] | None = None
+    ) -> MeasuredLoss:
+        """Take one step on a batch at a learning rate, of which some tensors take a share."""
+        steps, shares = self.steps + 1, slowed or {}
+        rates = np.array([rate * shares.get(tensor.name, 1.0) for tensor in self.learned])
+        numbers = self.optimiser.numbers(rates, steps)
         if self.recipe.average is not None:
             # Fast at first, when the average is mostly the start.
             decay = min(self.recipe.average, (1 + steps) / (10 + steps))
@@ -150,7 +181,7 @@ class TensorFlowSession:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(list(self.learned.values()))
             with computing_in_bf16(self.model) if self.precision == "bf16" else nullcontext():
-                logits = self.model(x, training=True)
+                logits = self._logits(x, draws)
             loss = self._loss(logits, labels, draws)
         found = tape.gradient(loss, list(self.learned.values()))
         gradients = dict(zip(self.learned, found, strict=True))
@@ -163,6 +194,11 @@ class TensorFlowSession:
                 share = tf.cast(numbers["share"], old.dtype)
                 old.value.assign_add(share * (new.value - old.value))
         return loss
+
+    def _logits(self, x: Any, draws: Tensors) -> Any:
+        if "branches" in draws:
+            return _dropping(self.model, x, draws["branches"])
+        return self.model(x, training=True)
 
     def _loss(self, logits: Any, labels: Any, draws: Tensors) -> Any:
         logs = tf.nn.log_softmax(logits)

@@ -16,6 +16,7 @@ from resnets.backends.torch.parts import (
     convolution,
     norm,
     pool,
+    scaled,
     shortcut,
 )
 from resnets.blocks import Convolution, Place, convolutions, places
@@ -61,10 +62,16 @@ class RegNet(nn.Sequential):
 
 
 class Block(nn.Module):
-    """1×1, 3×3 with squeeze-and-excitation, 1×1, and the shortcut (ibid., Figure 4 and 5.4)."""
+    """1×1, 3×3 with squeeze-and-excitation, 1×1, and the shortcut (ibid., Figure 4 and 5.4).
+
+    Attributes:
+        branch_scale: what each image's branch is multiplied by, [n]; set in training with
+            stochastic depth.
+    """
 
     def __init__(self, a: Architecture, stage: Stage, place: Place) -> None:
         super().__init__()
+        self.branch_scale: Tensor | None = None
         first, second, third = convolutions(stage, place)
         squeeze = stage.block.squeezed_width(place.channels)
         parts = OrderedDict[str, nn.Module](
@@ -89,7 +96,8 @@ class Block(nn.Module):
         if self.proj is not None:
             x = self.proj(x)
         if gate is not None:  # Srivastava et al. 2015, equation 3
-            return self.activation(torch.lerp(x, y, gate))
+            return self.activation(torch.lerp(x, y, scaled(gate, self.branch_scale)))
+        y = scaled(y, self.branch_scale)
         y += x
         return self.activation(y)
 

@@ -18,6 +18,7 @@ from resnets.backends.torch.parts import (
     convolution,
     norm,
     pool,
+    scaled,
     shortcut,
 )
 from resnets.blocks import Convolution, Place, convolutions, places
@@ -84,10 +85,16 @@ def _stem(a: Architecture) -> nn.Module:
 
 
 class _Block(nn.Module):
-    """What the kinds share: scaling, the shortcut, the sum and the ReLU after it."""
+    """What the kinds share: scaling, the shortcut, the sum and the ReLU after it.
+
+    Attributes:
+        branch_scale: what each image's branch is multiplied by, [n]; set in training with
+            stochastic depth.
+    """
 
     def finish(self, a: Architecture, stage: Stage, place: Place) -> None:
         """Register the shared parts; after a kind's own, for the usual order of parameters."""
+        self.branch_scale: Tensor | None = None
         block, squeeze = stage.block, stage.block.squeezed_width(place.channels)
         excited = stage.width if block.squeeze_at == "branch" else block.inner_width(stage.width)
         self.se = None if squeeze is None else SqueezeExcitation(a, excited, squeeze)
@@ -104,7 +111,8 @@ class _Block(nn.Module):
         if self.downsample is not None:
             x = self.downsample(x)
         if gate is not None:  # Srivastava et al. 2015, equation 3
-            return self.relu(torch.lerp(x, y, gate))
+            return self.relu(torch.lerp(x, y, scaled(gate, self.branch_scale)))
+        y = scaled(y, self.branch_scale)
         y += x
         return self.relu(y)
 

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from torch import Tensor, nn
 
 from resnets.architecture import Architecture, Stage
-from resnets.backends.torch.parts import activation, convolution, norm, pool, shortcut
+from resnets.backends.torch.parts import activation, convolution, norm, pool, scaled, shortcut
 from resnets.blocks import Convolution, Place, convolutions, places
 
 
@@ -62,10 +62,16 @@ class ResNetV2(nn.Sequential):
 
 
 class PreActivationBasic(nn.Module):
-    """Norm, ReLU, 3×3 twice, and the shortcut (He et al. 2016, Figure 1b)."""
+    """Norm, ReLU, 3×3 twice, and the shortcut (He et al. 2016, Figure 1b).
+
+    Attributes:
+        branch_scale: what each image's branch is multiplied by, [n]; set in training with
+            stochastic depth.
+    """
 
     def __init__(self, a: Architecture, stage: Stage, place: Place) -> None:
         super().__init__()
+        self.branch_scale: Tensor | None = None
         first, second = convolutions(stage, place)
         self.norm1 = norm(a, place.channels)
         self.conv1 = convolution(a, place.channels, first)
@@ -80,15 +86,22 @@ class PreActivationBasic(nn.Module):
             x = self.downsample(y)
         y = self.conv1(y)
         y = self.conv2(self.relu(self.norm2(y)))
+        y = scaled(y, self.branch_scale)
         y += x
         return y
 
 
 class PreActivationBottleneck(nn.Module):
-    """Norm, ReLU and 1×1, 3×3, 1×1 in turn, and the shortcut (He et al. 2016, section 4)."""
+    """Norm, ReLU and 1×1, 3×3, 1×1 in turn, and the shortcut (He et al. 2016, section 4).
+
+    Attributes:
+        branch_scale: what each image's branch is multiplied by, [n]; set in training with
+            stochastic depth.
+    """
 
     def __init__(self, a: Architecture, stage: Stage, place: Place) -> None:
         super().__init__()
+        self.branch_scale: Tensor | None = None
         first, second, third = convolutions(stage, place)
         self.norm1 = norm(a, place.channels)
         self.conv1 = convolution(a, place.channels, first)
@@ -106,5 +119,6 @@ class PreActivationBottleneck(nn.Module):
         y = self.conv1(y)
         y = self.conv2(self.relu(self.norm2(y)))
         y = self.conv3(self.relu(self.norm3(y)))
+        y = scaled(y, self.branch_scale)
         y += x
         return y

@@ -1,8 +1,8 @@
 """A torch model in training: one step, evaluation, and the state that resumes it."""
 
 import copy
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,17 +11,20 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from resnets.backends import Batch, Evaluator
+from resnets.architecture import Architecture
+from resnets.backends import Batch, Evaluator, Measured
 from resnets.backends.torch.augmentation import Preparation
 from resnets.backends.torch.convolution import PatchGradients
 from resnets.backends.torch.devices import device_called, in_words, precision
 from resnets.backends.torch.memory import keep_pages
+from resnets.backends.torch.recorded import RecordedSteps, Speed
 from resnets.backends.torch.regnet import RegNet
 from resnets.backends.torch.resnet import ResNet
 from resnets.backends.torch.resnetv2 import ResNetV2
-from resnets.data.augmentation import Mix
+from resnets.data.augmentation import Draws, Mix
 from resnets.data.images import Pixels
 from resnets.errors import WeightsError
+from resnets.naming import block_names
 from resnets.recipe import Recipe
 from resnets.weights import Preprocessing, Weights
 
@@ -59,7 +62,12 @@ class TorchSession:
     """The model on a device, with its optimiser and the average of its weights."""
 
     def __init__(
-        self, model: Model, recipe: Recipe, preprocessing: Preprocessing, device: str = "auto"
+        self,
+        model: Model,
+        recipe: Recipe,
+        preprocessing: Preprocessing,
+        device: str = "auto",
+        speed: Speed | None = None,
     ) -> None:
         self.recipe = recipe
         self.where = device_called(device)
@@ -75,6 +83,12 @@ class TorchSession:
         self.optimiser = _optimiser(self.model, recipe)
         self.averaged = copy.deepcopy(self.model).eval() if recipe.average else None
         self.steps = 0
+        self.slowed = False
+        self.recorded = RecordedSteps.of(self, speed)
+
+    @property
+    def architecture(self) -> Architecture:
+        return self.model.architecture
 
     @property
     def device(self) -> str:
@@ -86,15 +100,35 @@ class TorchSession:
 
     @property
     def lag(self) -> int:
+        if self.recorded is not None:
+            return self.recorded.lag
         return 1 if self.where.type == "cpu" else 50
 
-    def train_step(self, batch: Batch, rate: float) -> MeasuredLoss:
-        """Take one step on a batch at a learning rate."""
+    @property
+    def preparing(self) -> float:
+        """Seconds that went into compiling and recording steps so far."""
+        return 0.0 if self.recorded is None else self.recorded.preparing
+
+    @property
+    def nearer(self) -> float | None:
+        """How far the average moves towards the weights; far at first, when it is the start."""
+        if self.recipe.average is None:
+            return None
+        return 1 - min(self.recipe.average, (1 + self.steps) / (10 + self.steps))
+
+    def train_step(
+        self, batch: Batch, rate: float, slowed: Mapping[str, float] | None = None
+    ) -> Measured:
+        """Take one step on a batch at a learning rate, of which some tensors take a share."""
+        if self.recorded is not None:
+            self._set_rates(rate, slowed or {})
+            return self.recorded.take(self, batch)
         self.model.train()
         x = self.prepare(batch.images.pixels, batch.draws)
         labels = torch.from_numpy(batch.images.labels).to(self.where)
         with (
             self._fast_convolutions(),
+            self._dropping(batch.draws),
             torch.autocast(self.where.type, torch.bfloat16, enabled=self.bf16),
         ):
             logits = self.model(x)
@@ -103,8 +137,7 @@ class TorchSession:
         loss.backward()
         if self.recipe.clip is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+        self._set_rates(rate, slowed or {})
         self.optimiser.step()
         self.steps += 1
         if self.averaged is not None:
@@ -138,6 +171,8 @@ class TorchSession:
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Take over what ``state`` gave."""
         taken = {"steps"}
+        if self.recorded is not None:
+            self.recorded.forget()
         if "steps" not in state or state["steps"].shape != ():
             raise WeightsError("the saved state lacks the number of steps")
         self.steps = int(state["steps"])
@@ -159,7 +194,8 @@ class TorchSession:
             if "exp_avg" in buffers:
                 born = state.get(f"born/{name}")
                 taken.add(f"born/{name}")
-                buffers["step"] = torch.tensor(float(self.steps - (0 if born is None else born)))
+                age = float(self.steps - (0 if born is None else born))
+                buffers["step"] = torch.tensor(age, device=parameter.device)
         unknown = sorted(set(state) - taken)
         if unknown:
             raise WeightsError(f"the saved state has what this run has not: {', '.join(unknown)}")
@@ -171,6 +207,33 @@ class TorchSession:
         else:
             used = ("momentum_buffer",) if self.recipe.momentum else ()
         return {name: BUFFERS[name] for name in used}
+
+    def _set_rates(self, rate: float, slowed: Mapping[str, float]) -> None:
+        """Tensors that take a share of the rate have groups of their own meanwhile."""
+        if slowed or self.slowed:
+            self.optimiser.param_groups.clear()
+            for group in _groups(self.model, self.recipe, slowed):
+                self.optimiser.add_param_group(group)
+            self.slowed = bool(slowed)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate * group["share"]
+
+    @contextmanager
+    def _dropping(self, draws: Draws) -> Generator[None]:
+        """Let the blocks scale their branches as was drawn."""
+        if draws.branches is None:
+            yield
+            return
+        names = [name for row in block_names(self.architecture) for name in row]
+        blocks = [self.model.get_submodule(name) for name in names]
+        scales = torch.from_numpy(draws.branches).to(self.where)
+        for block, scale in zip(blocks, scales, strict=True):
+            block.branch_scale = scale
+        try:
+            yield
+        finally:
+            for block in blocks:
+                block.branch_scale = None
 
     def _fast_convolutions(self) -> AbstractContextManager[Any]:
         on_cpu_in_bf16 = self.bf16 and self.where.type == "cpu"
@@ -188,22 +251,14 @@ class TorchSession:
 
     @torch.no_grad()
     def _average(self, averaged: Model) -> None:
-        """Move the average towards the weights; fast at first, when it is mostly the start."""
-        assert self.recipe.average is not None
-        decay = min(self.recipe.average, (1 + self.steps) / (10 + self.steps))
+        """Move the average towards the weights."""
         old, new = (_floating(module.state_dict().values()) for module in (averaged, self.model))
-        torch._foreach_lerp_(old, new, 1 - decay)
+        torch._foreach_lerp_(old, new, self.nearer)
 
 
 def _optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimiser; parameters of one dimension are norms' and biases."""
-    spared = [p for p in model.parameters() if p.dim() == 1 and not recipe.decay_all]
-    decayed = [p for p in model.parameters() if p.dim() > 1 or recipe.decay_all]
-    groups = [
-        {"params": decayed, "weight_decay": recipe.weight_decay},
-        {"params": spared, "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
+    """The recipe's optimiser."""
+    groups = _groups(model, recipe, {})
     fused = next(model.parameters()).device.type in ("cpu", "cuda")
     if recipe.optimiser == "adamw":
         betas = (0.9, 0.999) if recipe.betas is None else (recipe.betas[0], recipe.betas[1])
@@ -215,6 +270,22 @@ def _optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         nesterov=recipe.nesterov,
         fused=fused,
     )
+
+
+def _groups(model: nn.Module, recipe: Recipe, slowed: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Parameters that decay alike and take the same share of the rate, together.
+
+    Those of one dimension are norms' and biases.
+    """
+    found: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        decays = parameter.dim() > 1 or recipe.decay_all
+        alike = (recipe.weight_decay if decays else 0.0, slowed.get(name, 1.0))
+        found.setdefault(alike, []).append(parameter)
+    return [
+        {"params": parameters, "weight_decay": decay, "share": share}
+        for (decay, share), parameters in found.items()
+    ]
 
 
 def _floating(tensors: Iterable[Tensor]) -> list[Tensor]:

@@ -1,0 +1,250 @@
+"""What ``gpu.py`` measures with: data, sessions, turns of steps, time on the device."""
+
+import os
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from resnets import catalog
+from resnets.architecture import Architecture
+from resnets.backends import Batch
+from resnets.backends import torch as backend
+from resnets.backends.torch.recorded import Speed
+from resnets.backends.torch.resizing import resized
+from resnets.backends.torch.training_session import TorchSession
+from resnets.data import fashion_mnist
+from resnets.data.augmentation import chosen, draw
+from resnets.data.images import Images
+from resnets.recipe import Recipe
+from resnets.tracing import trace
+from resnets.weights import Preprocessing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How much is measured, and where.
+
+    Attributes:
+        device: by torch's name.
+        small: whether everything is tiny, to try the script itself.
+        rounds, steps: turns of every contender, and steps in a turn.
+        warm: steps before that; the first three of a shape are ordinary, or recorded.
+        images, epochs: of the chapter's job.
+        large_network, large_size, large_batch, large_images: of the training at full size.
+        product: rows of the square matrices whose product is the limit.
+    """
+
+    device: torch.device
+    small: bool
+    rounds: int = 7
+    steps: int = 150
+    warm: int = 8
+    images: int = 60_000
+    epochs: int = 10
+    chapter: str = "chapter_resnet18"
+    chapter_size: int = 96
+    large_network: str = "resnet50"
+    large_size: int = 224
+    large_batch: int = 256
+    large_images: int = 4096
+    product: int = 8192
+
+    @staticmethod
+    def of(device: torch.device, *, small: bool) -> "Plan":
+        plan = Plan(device=device, small=small)
+        if not small:
+            return plan
+        return replace(
+            plan,
+            rounds=2,
+            steps=2,
+            warm=4,
+            images=80,
+            epochs=2,
+            chapter="resnet8_slim",
+            chapter_size=20,
+            large_network="resnet8_slim",
+            large_size=24,
+            large_batch=8,
+            large_images=32,
+            product=128,
+        )
+
+    def speed(self, **changes: Any) -> Speed:
+        """Say how steps are taken; where the script itself is tried, nothing is really compiled."""
+        if self.small and changes.get("compile"):
+            changes["compiler"] = "eager"
+        return Speed(**{"compile": None, **changes})
+
+    def wait(self) -> None:
+        """Wait for all work on the device."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+@dataclass(frozen=True)
+class Data:
+    """Fashion-MNIST at 28 pixels, or random images of its shapes."""
+
+    training: Images
+    test: Images
+    real: bool
+
+
+def data_of(folder: Path | None, plan: Plan) -> Data:
+    """Read Fashion-MNIST where it lies here; nothing is fetched."""
+    if folder is not None:
+        os.environ[fashion_mnist.VARIABLE] = str(folder)
+    found = fashion_mnist.data_folder()
+    here = [path for path in (found, Path("/usr/share/datasets")) if path.is_dir()]
+    if any(next(path.glob("**/train-images*"), None) for path in here):
+        dataset = fashion_mnist.load()
+        training, test = dataset.training, dataset.test()
+        if plan.small:
+            training, test = training[: plan.images], test[:64]
+        return Data(training, test, real=True)
+    return Data(random_images(plan.images, 28, 1, 10), random_images(64, 28, 1, 10), real=False)
+
+
+def random_images(n: int, size: int, channels: int, classes: int) -> Images:
+    """Random images: the time of a step does not depend on what they show."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (n, size, size, channels), dtype=np.uint8)
+    return Images(pixels, rng.integers(0, classes, n))
+
+
+def at_size(images: Images, size: int, plan: Plan) -> Images:
+    """Resize square images on the device, as Pillow does."""
+    pixels = torch.from_numpy(images.pixels).to(plan.device)
+    return Images(resized(pixels, size).cpu().numpy(), images.labels)
+
+
+def network_of(name: str, images: Images, classes: int) -> Architecture:
+    """Give a network of the catalog for the images."""
+    return replace(catalog.get(name), channels=images.shape[3], classes=classes)
+
+
+def session_of(
+    network: Architecture,
+    recipe: Recipe,
+    plan: Plan,
+    speed: Speed | None,
+    pixels: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
+) -> TorchSession:
+    """Make a session on the plan's device; ``speed`` None: one of ordinary steps.
+
+    ``pixels``: their mean and deviation; without them some that are near.
+    """
+    mean, std = pixels or ((0.3,) * network.channels, (0.3,) * network.channels)
+    shape = Preprocessing(size=recipe.size, mean=mean, std=std)
+    model = backend.build(network, seed=recipe.seed)
+    session = TorchSession(model, recipe, shape, str(plan.device), speed)
+    if speed is None:
+        session.recorded = None
+    return session
+
+
+class Ours:
+    """Steps of a session, as the loop takes them: choosing and drawing included."""
+
+    def __init__(self, session: TorchSession, images: Images) -> None:
+        self.session, self.images = session, images
+        self.batch = session.recipe.batch
+        self.blocks = sum(stage.depth for stage in session.architecture.stages)
+
+    def __call__(self) -> Any:
+        recipe, step = self.session.recipe, self.session.steps
+        index = chosen(recipe, len(self.images), step)
+        size = self.images.shape[1:3]
+        draws = draw(recipe, step, len(index), size, self.blocks)
+        return self.session.train_step(Batch(self.images, draws, index), recipe.rate)
+
+
+class ChapterLoop:
+    """The loop of the book's PyTorch Trainer: fp32, NCHW, torch's SGD, images brought as floats.
+
+    The book's loader works in four processes and its images wait for nothing here: they lie on
+    the device, prepared, which is more than the book does.
+    """
+
+    def __init__(self, network: Architecture, images: Images, batch: int, plan: Plan) -> None:
+        self.model = backend.build(network).to(plan.device).train()
+        self.optimiser = torch.optim.SGD(self.model.parameters(), lr=0.01)
+        several = min(len(images), 16 * batch)
+        pixels = torch.from_numpy(images.pixels[:several]).to(plan.device)
+        self.images = pixels.permute(0, 3, 1, 2).float().div(255).contiguous()
+        self.labels = torch.from_numpy(images.labels[:several]).to(plan.device)
+        self.batch, self.step = batch, 0
+
+    def __call__(self) -> Any:
+        first = self.step % (len(self.labels) // self.batch) * self.batch
+        self.step += 1
+        own = slice(first, first + self.batch)
+        logits = self.model(self.images[own])
+        loss = torch.nn.functional.cross_entropy(logits, self.labels[own])
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+        return loss
+
+
+def in_turns(contenders: dict[str, Any], plan: Plan) -> dict[str, Any]:
+    """Images per second of every contender, turn by turn; the order turns round by round.
+
+    Ratios are to the first one, round by round.
+    """
+    found: dict[str, list[float]] = {name: [] for name in contenders}
+    for contender in contenders.values():
+        for _ in range(plan.warm):  # what is compiled, recorded and chosen once
+            contender()
+        plan.wait()
+    names = list(contenders)
+    for number in range(plan.rounds):
+        shift = number % len(names)
+        for name in names[shift:] + names[:shift]:
+            began = time.perf_counter()
+            for _ in range(plan.steps):
+                contenders[name]()
+            plan.wait()
+            seconds = time.perf_counter() - began
+            found[name].append(contenders[name].batch * plan.steps / seconds)
+    base = found[names[0]]
+    return {name: _row(values, base) for name, values in found.items()}
+
+
+def _row(values: list[float], base: list[float]) -> dict[str, Any]:
+    ratios = [value / other for value, other in zip(values, base, strict=True)]
+    return {
+        "images_per_second": statistics.median(values),
+        "least": min(values),
+        "most": max(values),
+        "ratio": statistics.median(ratios),
+        "ratio_least": min(ratios),
+        "ratio_most": max(ratios),
+        "n": len(values),
+    }
+
+
+def operations(network: Architecture, size: int) -> int:
+    """Operations of a training step on one image: two a multiply-add, three passes."""
+    return 6 * trace(network, size).multiply_adds
+
+
+def seconds_of(work: Callable[[], Any], plan: Plan, times: int = 10) -> float:
+    """Median seconds of a piece of work, after three to warm up."""
+    for _ in range(3):
+        work()
+    found = []
+    for _ in range(times):
+        plan.wait()
+        began = time.perf_counter()
+        work()
+        plan.wait()
+        found.append(time.perf_counter() - began)
+    return statistics.median(found)

@@ -1,0 +1,74 @@
+"""From images and numbers on the device to the loss of a batch."""
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from resnets.backends.torch.recorded.augmentation import batch_of
+from resnets.backends.torch.recorded.images import Placed
+from resnets.naming import block_names
+
+if TYPE_CHECKING:
+    from resnets.backends.torch.training_session import TorchSession
+
+LossOf = Callable[[Tensor, Tensor, dict[str, Tensor]], Tensor]
+
+
+class Forward:
+    """Computes a batch's mean loss; compiled where it is asked for."""
+
+    def __init__(self, session: "TorchSession", network: nn.Module) -> None:
+        self.plain = _loss_of(session, network)
+        self.compiled: LossOf | None = None
+        self.batch = session.recipe.batch
+        names = [name for row in block_names(session.architecture) for name in row]
+        self.blocks = [network.get_submodule(name) for name in names]
+
+    def compile(self, mode: str | None, backend: str) -> None:
+        """Compile from now on; None: not."""
+        self.compiled = None
+        if mode is not None:
+            options = {"mode": mode} if backend == "inductor" else {}
+            self.compiled = torch.compile(self.plain, backend=backend, dynamic=False, **options)
+
+    def __call__(self, images: Placed, numbers: Mapping[str, Tensor]) -> Tensor:
+        """Give the mean loss, on the device."""
+        numbers = dict(numbers)
+        branches = numbers.pop("branches", None)
+        for i, block in enumerate(self.blocks):
+            block.branch_scale = None if branches is None else branches[i]
+        # A smaller batch at an epoch's end is not worth compiling once more.
+        n = len(next(numbers[name] for name in ("index", "labels") if name in numbers))
+        if self.compiled is None or n != self.batch:
+            return self.plain(images.pixels, images.labels, numbers)
+        try:
+            return self.compiled(images.pixels, images.labels, numbers)
+        except torch._dynamo.exc.TorchDynamoException as error:
+            self.compiled = None
+            first = str(error).strip().partition("\n")[0]
+            warnings.warn(f"the step cannot be compiled and is slower: {first}", stacklevel=2)
+            return self.plain(images.pixels, images.labels, numbers)
+
+
+def _loss_of(session: "TorchSession", network: nn.Module) -> LossOf:
+    prepare, criterion, border = session.prepare, session.loss, session.recipe.crop
+    kind, bf16 = session.where.type, session.bf16
+
+    def loss_of(pixels: Tensor, labels: Tensor, numbers: dict[str, Tensor]) -> Tensor:
+        x = batch_of(pixels, numbers, border, prepare)
+        if "index" in numbers:
+            labels = labels.index_select(0, numbers["index"])
+        with torch.autocast(kind, torch.bfloat16, enabled=bf16, cache_enabled=False):
+            logits = network(x)
+        logits = logits.float()
+        loss = criterion(logits, labels)
+        if "partner" not in numbers:
+            return loss
+        own, others = numbers["shares"].to(loss.dtype).unbind()
+        partners = labels.index_select(0, numbers["partner"])
+        return own * loss + others * criterion(logits, partners)
+
+    return loss_of

@@ -1,0 +1,281 @@
+"""Training steps that a GPU takes by itself: recorded once, replayed with other numbers.
+
+A step's whole work runs on the device out of arrays that stay where they are: the images, an array
+of numbers that is overwritten before each step, the weights and the optimiser's buffers. So the
+work can be recorded as a CUDA graph: after two ordinary steps of a shape it is, by hand and not by
+``torch.compile``'s own graphs, because the optimiser, the average and the batch's gathering are to
+be in it, because it then holds with and without compiling, and because the same function runs
+where nothing is recorded, on the CPU in the tests.
+"""
+
+import time
+import warnings
+from collections.abc import Generator, Hashable
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from resnets.backends import Batch
+from resnets.backends.torch.recorded.forward import Forward
+from resnets.backends.torch.recorded.images import Placed, fits, held
+from resnets.backends.torch.recorded.losses import Losses, RecordedLoss
+from resnets.backends.torch.recorded.narrow import Narrow
+from resnets.backends.torch.recorded.numbers import Numbers, numbers_of, values_of
+from resnets.backends.torch.recorded.speed import Speed
+from resnets.backends.torch.recorded.staging import Staging
+from resnets.data.images import Images
+
+if TYPE_CHECKING:
+    from resnets.backends.torch.training_session import TorchSession
+
+ORDINARY = 2
+"""Steps of a shape before it is recorded: the optimiser makes its buffers, libraries load."""
+
+NUMBERS_UNDER_WAY, BATCHES_UNDER_WAY = 16, 3
+"""How many steps' numbers, and how many batches of pixels, wait on the host for the device."""
+
+
+class RecordedSteps:
+    """Takes a session's steps on its device.
+
+    Attributes:
+        preparing: seconds that went into first steps of their shape: compiling, recording.
+    """
+
+    def __init__(self, session: "TorchSession", speed: Speed) -> None:
+        self.speed = speed
+        self.where = session.where
+        self.records = speed.record
+        self.preparing = 0.0
+        self.narrow = Narrow(session.model, narrow=session.bf16)
+        self.forward = Forward(session, self.narrow.network)
+        self.losses = Losses(self.where)
+        self._on_gpu = self.where.type == "cuda"
+        self._stream = torch.cuda.Stream(self.where) if self._on_gpu else None
+        self._pool = torch.cuda.graph_pool_handle() if self._on_gpu else None
+        self._source: Images | None = None
+        self._placed: Placed | None = None
+        self._shapes: dict[Hashable, _Shape] = {}
+
+    @staticmethod
+    def of(session: "TorchSession", speed: Speed | None) -> "RecordedSteps | None":
+        """Make it where it wins: on CUDA devices, or where ``speed`` asks for it; else None.
+
+        In fp64 it is not: the rate reaches a fused optimiser as fp32 here.
+        """
+        plain = type(session.optimiser) in (torch.optim.SGD, torch.optim.AdamW)
+        if not plain or session.precision == "fp64":
+            return None
+        if session.where.type != "cuda" and speed is None:
+            return None
+        return RecordedSteps(session, speed or Speed())
+
+    @property
+    def lag(self) -> int:
+        """How many steps may be under way before a loss is read: about a second's."""
+        return self.losses.lag
+
+    def forget(self) -> None:
+        """Record anew: the optimiser's buffers are no longer the ones that were recorded."""
+        self._shapes.clear()
+
+    def take(self, session: "TorchSession", batch: Batch) -> RecordedLoss:
+        """Take one step, at the rates that the optimiser's groups have."""
+        with torch.cuda.device(self.where) if self._on_gpu else nullcontext():
+            self._hold(session, batch)
+            shape = self._shape(session, batch)
+            measured = self.losses.next()
+            session.steps += 1
+            rates = [group["lr"] for group in session.optimiser.param_groups]
+            shape.bring(batch, values_of(batch, session.nearer, rates, measured.slot))
+            if shape.graph is None:
+                self._first(session, shape)
+            else:
+                shape.graph.replay()
+        return measured
+
+    def _hold(self, session: "TorchSession", batch: Batch) -> None:
+        """Bring the images that batches come from to the device, once, where they fit."""
+        if batch.index is None or batch.source is self._source:
+            return
+        self._shapes.clear()
+        self._placed = None
+        self._source = batch.source
+        if fits(batch.source, self.where, self.speed.held):
+            self._placed = held(batch.source, self.where)
+        images, height, width, _ = batch.source.shape
+        mode = self.speed.mode(session.architecture, session.recipe, images, (height, width))
+        self.forward.compile(mode, self.speed.compiler)
+
+    def _shape(self, session: "TorchSession", batch: Batch) -> "_Shape":
+        """Give what steps of this batch's shape share; make it where it is the first."""
+        placed = self._placed if batch.index is not None else None
+        n = len(batch)
+        groups = session.optimiser.param_groups
+        # While what has grown is slowed, the optimiser has other groups.
+        slowed = (
+            tuple(tuple(map(id, group["params"])) for group in groups) if session.slowed else ()
+        )
+        key = (n, placed is None, batch.source.shape[1:], slowed)
+        if key not in self._shapes:
+            numbers = numbers_of(
+                session.recipe, batch.draws, n, groups=len(groups), held=placed is not None
+            )
+            self._shapes[key] = _Shape(numbers, placed, batch, self.where)
+        return self._shapes[key]
+
+    def _first(self, session: "TorchSession", shape: "_Shape") -> None:
+        """Take an ordinary step, or record it and replay it."""
+        began = time.perf_counter()
+        if self.records and shape.taken >= ORDINARY:
+            self._record(session, shape)
+        if shape.graph is not None:
+            shape.graph.replay()
+        else:
+            with self._aside():
+                self._compute(session, shape)
+        shape.taken += 1
+        if shape.taken <= ORDINARY + 1:
+            if self._on_gpu:
+                torch.cuda.synchronize(self.where)
+            self.preparing += time.perf_counter() - began
+
+    def _record(self, session: "TorchSession", shape: "_Shape") -> None:
+        if not self._on_gpu:
+            shape.graph = _Again(self, session, shape)
+            return
+        graph, before = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self.where)
+        try:
+            with (
+                _capturable(session.optimiser),
+                torch.cuda.graph(graph, pool=self._pool, stream=self._stream),
+            ):
+                self._compute(session, shape)
+            shape.graph = graph
+        except RuntimeError as error:
+            self.records = False
+            warnings.warn(f"steps cannot be recorded and are slower: {error}", stacklevel=2)
+        finally:
+            torch.cuda.set_stream(before)  # where recording failed, torch leaves its own
+
+    @contextmanager
+    def _aside(self) -> Generator[None]:
+        """Compute on the stream that is recorded later, as torch asks, in the order of things."""
+        if self._stream is None or not self.records:
+            yield
+            return
+        current = torch.cuda.current_stream(self.where)
+        self._stream.wait_stream(current)
+        with torch.cuda.stream(self._stream):
+            yield
+        current.wait_stream(self._stream)
+
+    def _compute(self, session: "TorchSession", shape: "_Shape") -> None:
+        """Compute a whole step out of arrays on the device, and nothing else."""
+        numbers, optimiser = shape.numbers, session.optimiser
+        rates = numbers["rates"].to(torch.float32)
+        self.narrow.refresh()
+        with _cudnn(repeatable=self.speed.repeatable):
+            loss = self.forward(shape.images, numbers)
+            loss.backward()
+        self.narrow.collect()
+        if session.recipe.clip is not None:
+            nn.utils.clip_grad_norm_(session.model.parameters(), session.recipe.clip)
+        kept = [group["lr"] for group in optimiser.param_groups]
+        for group, rate in zip(optimiser.param_groups, rates.unbind(), strict=True):
+            group["lr"] = rate
+        optimiser.step()
+        for group, rate in zip(optimiser.param_groups, kept, strict=True):
+            group["lr"] = rate
+        if session.averaged is not None:
+            _average(session.averaged, session.model, numbers["nearer"])
+        self.losses.ring.index_copy_(0, numbers["slot"], loss.detach().reshape(1).float())
+
+
+class _Graph(Protocol):
+    def replay(self) -> None: ...
+
+
+class _Again:
+    """What a recorded step is where nothing can be recorded: the same function, called again."""
+
+    def __init__(self, steps: RecordedSteps, session: "TorchSession", shape: "_Shape") -> None:
+        self.replay = lambda: steps._compute(session, shape)
+
+
+class _Shape:
+    """What steps on the same number and kind of images share: the arrays that they read.
+
+    Attributes:
+        images: all of them, or where they are brought the batch's.
+        numbers: of the step, by name, views of one array.
+        graph: the recorded step, once it is.
+        taken: steps before that.
+    """
+
+    def __init__(
+        self, numbers: Numbers, placed: Placed | None, batch: Batch, where: torch.device
+    ) -> None:
+        words = torch.zeros(numbers.words, dtype=torch.int64, device=where)
+        self.numbers = numbers.views(words)
+        self.graph: _Graph | None = None
+        self.taken = 0
+        self._layout = numbers
+        self._words = Staging(words, NUMBERS_UNDER_WAY)
+        self._pixels: Staging | None = None
+        if placed is None:
+            size = (len(batch), *batch.source.shape[1:])
+            pixels = torch.empty(size, dtype=torch.uint8, device=where)
+            placed = Placed(pixels, self.numbers["labels"])
+            self._pixels = Staging(pixels, BATCHES_UNDER_WAY)
+        self.images = placed
+
+    def bring(self, batch: Batch, values: dict[str, Any]) -> None:
+        """Send a step's numbers to the device, and its images where they are not there."""
+        if self._pixels is not None:
+            images = batch.images
+            np.copyto(self._pixels.array(), images.pixels)
+            self._pixels.send()
+            values = values | {"labels": images.labels}
+        self._layout.write(self._words.array(), values)
+        self._words.send()
+
+
+@torch.no_grad()
+def _average(averaged: nn.Module, model: nn.Module, nearer: Tensor) -> None:
+    """Move the average towards the weights by a share of the way that lies on the device."""
+    old, new = (
+        [value for value in module.state_dict().values() if value.is_floating_point()]
+        for module in (averaged, model)
+    )
+    way = torch._foreach_sub(new, old)
+    torch._foreach_mul_(way, nearer.to(torch.float32))
+    torch._foreach_add_(old, way)
+
+
+@contextmanager
+def _capturable(optimiser: torch.optim.Optimizer) -> Generator[None]:
+    """Let an optimiser be recorded that refuses it otherwise."""
+    groups = [group for group in optimiser.param_groups if "capturable" in group]
+    for group in groups:
+        group["capturable"] = True
+    try:
+        yield
+    finally:
+        for group in groups:
+            group["capturable"] = False
+
+
+@contextmanager
+def _cudnn(*, repeatable: bool) -> Generator[None]:
+    """Set how cuDNN chooses its algorithms, meanwhile."""
+    flags = torch.backends.cudnn
+    before = flags.deterministic, flags.benchmark
+    flags.deterministic, flags.benchmark = repeatable, not repeatable
+    try:
+        yield
+    finally:
+        flags.deterministic, flags.benchmark = before

@@ -1,0 +1,256 @@
+"""The run: start the processes, let them take turns, put the figures together."""
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from resnets.architecture import Architecture
+from resnets.benchmarking import machine, room, rounds, telling
+from resnets.benchmarking.contenders import Contender, chosen, limit
+from resnets.benchmarking.figures import part_of
+from resnets.benchmarking.processes import Worker, WorkerError
+from resnets.benchmarking.results import Part, Report, RowResult
+from resnets.benchmarking.room import Entry
+from resnets.benchmarking.work import Purpose, Work
+from resnets.benchmarking.worker import Absent
+from resnets.data.progress import Announce
+from resnets.errors import RunError
+from resnets.progress import duration
+
+TURN_SECONDS = 0.15
+"""Of a turn, about; one step where that takes longer."""
+
+FEWEST_ROUNDS = 3
+LARGEST_BATCH = 2**16
+
+START_SECONDS = {"torch": 3, "jax": 7, "tensorflow": 9, "mxnet": 3}
+"""Until a small network's process is ready, about, on two processors."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What is to be measured.
+
+    Attributes:
+        architecture: the network.
+        size: height and width of its images in pixels.
+        batch: images in a step.
+        frameworks: by name.
+        purposes: training, inference or both.
+        precisions: of our own rows of training: auto, fp32, bf16, fp64.
+        device: as the frameworks call it, or auto.
+        rounds: of turns, 3 at least.
+    """
+
+    architecture: Architecture
+    size: int
+    batch: int
+    frameworks: tuple[str, ...]
+    purposes: tuple[Purpose, ...] = ("training", "inference")
+    precisions: tuple[str, ...] = ("auto",)
+    device: str = "auto"
+    rounds: int = 7
+
+    def __post_init__(self) -> None:
+        if self.rounds < FEWEST_ROUNDS:
+            raise RunError(
+                f"--rounds {self.rounds}: a median and a range need {FEWEST_ROUNDS} at least"
+            )
+        if not 1 <= self.batch <= LARGEST_BATCH:
+            raise RunError(f"--batch {self.batch}: not a number of images from 1 to 65536")
+        if not self.frameworks:
+            raise RunError(
+                'no framework is installed here: pip install "resnets[torch]" '
+                "(or jax, tensorflow, mxnet)"
+            )
+
+
+def measure(bench: Bench, announce: Announce) -> Report:
+    """Measure; ``announce`` is told what happens.
+
+    Raises:
+        RunError: where memory does not suffice, or nothing could be measured.
+        InvalidDescription: where the size is no number of pixels.
+    """
+    began = time.monotonic()
+    groups = [group for purpose in bench.purposes for group in _groups(bench, purpose)]
+    count = sum(map(len, groups))
+    announce(
+        f"{bench.architecture.name} at {bench.size}x{bench.size}, batch {bench.batch}: {count} "
+        f"processes, about {duration(_expected(groups, bench.rounds))} for a small network"
+    )
+    parts = tuple(_Group(group, bench, announce).measured() for group in groups)
+    a, trace = bench.architecture, groups[0][0][1].trace()
+    report = Report(
+        date=f"{datetime.now(UTC):%Y-%m-%d}",
+        resnets=_version(),
+        machine=machine.described(),
+        network=a.name,
+        size=bench.size,
+        channels=a.channels,
+        classes=a.classes,
+        batch=bench.batch,
+        parameters=trace.parameters,
+        multiply_adds=trace.multiply_adds,
+        seconds=time.monotonic() - began,
+        parts=parts,
+    )
+    if not any(row.measured for row in report.rows):
+        reasons = "".join(f"\n  {row.framework}, {row.name}: {row.missing}" for row in report.rows)
+        raise RunError(f"nothing could be measured:{reasons}")
+    return report
+
+
+def _groups(bench: Bench, purpose: Purpose) -> list[list[Entry]]:
+    work = Work(
+        architecture=bench.architecture,
+        size=bench.size,
+        batch=bench.batch,
+        purpose=purpose,
+        device=bench.device,
+    )
+    work.trace()  # a wrong size is said before anything is started
+    entries = [
+        (row, replace(work, precision=precision))
+        for name in bench.frameworks
+        for row in (*chosen((name,), purpose), limit(name, purpose))
+        for precision in (bench.precisions if row.ours and purpose == "training" else ("auto",))
+    ]
+    elsewhere = machine.computes_elsewhere(bench.device)
+    return room.groups(entries, None if elsewhere else machine.free_memory())
+
+
+def _expected(groups: Sequence[Sequence[Entry]], count: int) -> float:
+    entries = [entry for group in groups for entry in group]
+    starting = sum(START_SECONDS[contender.framework] for contender, _ in entries)
+    tasks = sum(2 * len(work.batches()) if c.name == "limit" else 1 for c, work in entries)
+    return starting + count * tasks * TURN_SECONDS
+
+
+def _version() -> str:
+    from resnets import __version__
+
+    return __version__
+
+
+@dataclass
+class Running:
+    """A row's process, and what it has told.
+
+    Attributes:
+        contender: the row.
+        ready: what it told when it was ready; None where it never was.
+        missing: why it has no figures.
+        died: whether its process ended by itself.
+        memory, shares: what it told at the end.
+    """
+
+    contender: Contender
+    worker: Worker
+    ready: dict[str, Any] | None = None
+    missing: str = ""
+    died: bool = False
+    memory: dict[str, Any] = field(default_factory=dict[str, Any])
+    shares: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    def ask(self, **order: Any) -> dict[str, Any] | None:
+        """Ask its process; where that fails it is out, and says why."""
+        return self._guarded(lambda: self.worker.ask(**order))
+
+    def _guarded(self, call: Any) -> dict[str, Any] | None:
+        try:
+            return call()
+        except (Absent, WorkerError) as error:
+            self.missing, self.died = str(error), isinstance(error, WorkerError)
+            self.ready = None
+            self.worker.end()
+            return None
+
+    def loaded(self) -> bool:
+        """Wait until its framework is imported."""
+        return self._guarded(self.worker.answer) is not None
+
+    def prepare(self, work: Work) -> None:
+        """Get it ready."""
+        self.ready = self._guarded(lambda: self.worker.prepare(work, TURN_SECONDS))
+
+
+class _Group:
+    """Rows that take turns with each other."""
+
+    def __init__(self, entries: Sequence[Entry], bench: Bench, announce: Announce) -> None:
+        self.entries, self.bench, self.announce = entries, bench, announce
+        self.purpose = entries[0][1].purpose
+        self.running: list[Running] = []
+
+    def measured(self) -> Part:
+        """Start, take the rounds, ask for memory and shares, end."""
+        with ExitStack() as stack:
+            self._start(stack)
+            self._say_how_long()
+            # One bar for all rounds; those that are repeated come on top.
+            turns = self.bench.rounds * sum(len(r.ready["steps"]) for r in self._ready() if r.ready)
+            with telling.bar(f"measuring {self.purpose}", turns, self.announce) as advance:
+                self.advance = advance
+                taken = rounds.gather(self._round, self.bench.rounds)
+            self._ask_at_the_end()
+        return part_of(self.running, taken, self.entries[0][1])
+
+    def _start(self, stack: ExitStack) -> None:
+        """Import side by side, then prepare one after the other: preparing is timed."""
+        for contender, _ in self.entries:
+            worker = stack.enter_context(Worker(contender))
+            worker.load()
+            self.running.append(Running(contender, worker))
+        with telling.bar("starting", 2 * len(self.entries), self.announce) as advance:
+            loaded: list[bool] = []
+            for running in self.running:
+                loaded.append(running.loaded())
+                advance(1)
+            for running, (_, work), here in zip(self.running, self.entries, loaded, strict=True):
+                if here:
+                    running.prepare(work)
+                advance(1)
+
+    def _ready(self) -> list[Running]:
+        return [running for running in self.running if running.ready is not None]
+
+    def _say_how_long(self) -> None:
+        ready = [running.ready for running in self._ready() if running.ready]
+        seconds = sum(sum(told["seconds"].values()) for told in ready) * self.bench.rounds
+        self.announce(
+            f"{self.purpose}: {self.bench.rounds} rounds of {len(ready)} processes in turn, "
+            f"about {duration(seconds)}"
+        )
+
+    def _round(self, number: int) -> rounds.Round:
+        found: dict[Any, rounds.Turn] = {}
+        for running in rounds.rotated(self._ready(), number):
+            steps: dict[str, int] = running.ready["steps"] if running.ready else {}
+            for task, count in steps.items():
+                told = running.ask(do="turn", task=task, steps=count)
+                self.advance(1)
+                if told is None:
+                    break
+                key = (self.running.index(running), task)
+                found[key] = rounds.Turn(**told)
+        return found
+
+    def _ask_at_the_end(self) -> None:
+        for running in self._ready():
+            running.memory = running.ask(do="memory") or {}
+            if running.contender.name != "limit" and running.ready is not None:
+                running.shares = self._shares(running)
+
+    def _shares(self, running: Running) -> dict[str, Any]:
+        """A profiler that fails must not cost the figures."""
+        try:
+            return running.worker.ask(do="shares")
+        except (Absent, WorkerError) as error:
+            return {"shares": None, "reason": str(error)}
+
+
+__all__ = ["Bench", "Report", "RowResult", "Running", "measure"]

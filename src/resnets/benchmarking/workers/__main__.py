@@ -1,0 +1,5 @@
+"""``python -m resnets.benchmarking.workers``: one process of ``resnets bench``."""
+
+from resnets.benchmarking.worker import main
+
+main()

@@ -1,0 +1,116 @@
+"""``bench``: how fast a network trains and infers here, beside the machine's limit and others."""
+
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from resnets.flags import Count, Flag, Whole
+from resnets.terminal import note, print_drawn, print_json
+
+Several = Parameter(consume_multiple=True, negative=())
+
+
+def bench(
+    network: str = "resnet8_slim",
+    /,
+    *,
+    framework: Annotated[tuple[str, ...], Several] = (),
+    training: Flag = False,
+    inference: Flag = False,
+    size: Count = None,
+    batch: Count = None,
+    channels: Count = None,
+    classes: Count = None,
+    precision: Annotated[tuple[Literal["auto", "fp32", "bf16"], ...], Several] = ("auto",),
+    device: str = "auto",
+    rounds: Whole = 7,
+    json: Flag = False,
+) -> None:
+    """Measure how fast a network trains and infers on this machine.
+
+    In the same run, in turn, measured are: our own ways; the framework's plain ones (a plain loop
+    in PyTorch, timm's network in it, Keras fit, a plain nnx step with optax, Gluon's Trainer), to
+    which the ratios are, round by round; and the machine's limit, a large matrix product and the
+    network's convolutions alone. Rounds that other work disturbed are repeated. Let nothing else
+    run meanwhile.
+
+    Parameters
+    ----------
+    network
+        A name (resnets models) or an architecture's JSON file.
+    framework
+        torch, jax, tensorflow, mxnet. Default: those that are installed.
+    training
+        Measure training alone.
+    inference
+        Measure inference alone: one image, and the batch.
+    size
+        Height and width of the images in pixels. Default: what the network is made for.
+    batch
+        Images in a step. Default: 128 up to 96 pixels, 32 above.
+    channels
+        Of the images.
+    classes
+        Logits.
+    precision
+        Of our own training: auto, fp32, bf16.
+    device
+        auto, cpu, or as the framework calls its others: cuda, cuda:1, mps (resnets check).
+    rounds
+        Of turns; 3 at least.
+    json
+        Print everything as JSON.
+    """
+    from dataclasses import replace
+
+    from resnets import benchmarking
+    from resnets.benchmarking import tables
+    from resnets.preparation import architecture_called
+    from resnets.summary import natural_size
+
+    architecture = architecture_called(network)
+    changes = {"channels": channels, "classes": classes}
+    given = {name: value for name, value in changes.items() if value is not None}
+    architecture = replace(architecture, **given)
+    pixels = natural_size(architecture) if size is None else size
+    both = training == inference
+    wanted = benchmarking.Bench(
+        architecture=architecture,
+        size=pixels,
+        batch=batch if batch is not None else 128 if pixels <= 96 else 32,
+        frameworks=_found(framework),
+        purposes=("training", "inference")
+        if both
+        else ("training",)
+        if training
+        else ("inference",),
+        precisions=tuple(dict.fromkeys(precision)),
+        device=device,
+        rounds=rounds,
+    )
+    report = benchmarking.measure(wanted, note)
+    if json:
+        print_json(report.to_json())
+    else:
+        print_drawn(tables.report(report))
+    if any(row.died for row in report.rows):
+        raise SystemExit(1)
+
+
+def _found(asked: tuple[str, ...]) -> tuple[str, ...]:
+    """Give the frameworks that are meant; one that is asked for and not installed is an error."""
+    import importlib.util
+
+    from resnets import backends
+    from resnets.errors import RunError
+
+    def installed(name: str) -> bool:
+        return importlib.util.find_spec(name) is not None
+
+    for name in asked:
+        if name not in backends.NAMES:
+            known = ", ".join(backends.NAMES)
+            raise RunError(f"no framework is called {name} (there are {known})")
+        if not installed(name):
+            backends.load(name)  # says how to install it
+    return tuple(dict.fromkeys(asked)) or tuple(filter(installed, backends.NAMES))

@@ -1,0 +1,30 @@
+"""The packs in the cache as a table."""
+
+from collections.abc import Sequence
+
+from resnets.columns import Column, Row, Table
+from resnets.data.pack_cache import Kept
+
+
+def pack_table(packs: Sequence[Kept]) -> Table:
+    """Draw a line for each pack."""
+    columns = (
+        Column("pack"),
+        Column("images", right=True),
+        Column("pixels", right=True),
+        Column("MB", right=True),
+        Column("last used", spare=1),
+        Column("of"),
+    )
+    return Table(columns, [Row(_cells(pack)) for pack in packs])
+
+
+def _cells(pack: Kept) -> tuple[str, ...]:
+    return (
+        pack.path.name,
+        "" if pack.images is None else f"{pack.images:,}",
+        "" if pack.size is None else f"{pack.size}×{pack.size}",
+        f"{pack.bytes / 1e6:,.1f}",
+        pack.used.strftime("%Y-%m-%d %H:%M"),
+        pack.root or pack.state,
+    )

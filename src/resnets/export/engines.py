@@ -1,0 +1,192 @@
+"""Engines: the ways in which a trained network computes its logits fast. They are data.
+
+All take images as they are stored (``Pixels``) and give logits in fp32; all run on the CPU, with
+as many threads as OMP_NUM_THREADS says or the engine thinks right.
+"""
+
+import importlib
+import importlib.util
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from resnets import backends
+from resnets.backends import Evaluator
+from resnets.errors import MissingDependency, ResnetsError, RunError, UnknownName
+from resnets.export.model import INPUT, onnx_bytes
+from resnets.recipe import Recipe
+from resnets.weights import Network
+
+Precision = Literal["fp32", "bf16", "int8"]
+
+
+class Prepared:
+    """A network in the forms that engines open.
+
+    Attributes:
+        network: with its weights.
+        int8: the ONNX model in int8 (``quantisation.int8_bytes``); None where there is none.
+    """
+
+    def __init__(
+        self, network: Network, *, fp32: bytes | None = None, int8: bytes | None = None
+    ) -> None:
+        """Take a network; ``fp32`` is its ONNX model where there is one already."""
+        self.network = network
+        self.int8 = int8
+        self._fp32 = fp32
+
+    def model(self, precision: Precision) -> bytes:
+        """Give the ONNX model of a precision: pixels in, norms folded. bf16 is the engine's work.
+
+        Raises:
+            RunError: where int8 is asked for and there is none.
+            MissingDependency: without onnx, where the model must be made.
+        """
+        if precision != "int8":
+            if self._fp32 is None:
+                self._fp32 = onnx_bytes(self.network)
+            return self._fp32
+        if self.int8 is None:
+            raise RunError(
+                "int8 needs a model calibrated on training images, which the folder has that "
+                "resnets export RUN --to FOLDER writes"
+            )
+        return self.int8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """One way to compute.
+
+    Attributes:
+        name: what ``--engine`` calls it.
+        package: what must be importable; also the name of our extra.
+        precision: of the convolutions.
+        open: makes the function from pixels to logits.
+        patient: whether opening takes a minute; then ``auto`` leaves it out.
+    """
+
+    name: str
+    package: Literal["torch", "onnxruntime", "openvino"]
+    precision: Precision
+    open: Callable[[Prepared, Precision], Evaluator]
+    patient: bool = False
+
+    def opened(self, prepared: Prepared) -> Evaluator:
+        """Open the network in this engine.
+
+        Raises:
+            MissingDependency: if the package is missing; RunError: if this machine, or what was
+                prepared, has not the precision, or the model is damaged.
+        """
+        if not self.installed:
+            raise MissingDependency(
+                f"{self.name} needs {self.package}, which is not installed: "
+                f'pip install "resnets[{EXTRAS[self.package]}]"'
+            )
+        try:
+            return self.open(prepared, self.precision)
+        except ResnetsError:
+            raise
+        except ImportError as error:
+            raise MissingDependency(
+                f"{self.package} is installed but cannot be imported: {error}"
+            ) from error
+        except Exception as error:  # each package has classes of its own for a damaged model
+            first = (str(error).strip() or repr(error)).splitlines()[0]
+            raise RunError(f"{self.package} cannot open the model: {first}") from error
+
+    @property
+    def installed(self) -> bool:
+        """Whether the package is there."""
+        return importlib.util.find_spec(self.package) is not None
+
+
+EXTRAS = {"torch": "torch", "onnxruntime": "onnx", "openvino": "openvino"}
+
+
+def engine(name: str) -> Engine:
+    """Give the engine called ``name``.
+
+    Raises:
+        UnknownName: if there is none; lists them.
+    """
+    for found in ENGINES:
+        if found.name == name:
+            return found
+    known = ", ".join(found.name for found in ENGINES)
+    raise UnknownName(f"no engine is called {name!r} (there are {known})")
+
+
+def _threads() -> int | None:
+    """What OMP_NUM_THREADS says, which not every engine reads by itself."""
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    return int(said) if said.isascii() and said.isdigit() and int(said) > 0 else None
+
+
+def _torch(prepared: Prepared, precision: Precision) -> Evaluator:
+    backend, network = backends.load("torch"), prepared.network
+    model = backend.build(network.architecture, weights=network.weights)
+    return backend.evaluator(model, network.preprocessing, "cpu")
+
+
+def _torch_plain(prepared: Prepared, precision: Precision) -> Evaluator:
+    backend, network = backends.load("torch"), prepared.network
+    from resnets.backends.torch import folding
+
+    model = backend.build(network.architecture, weights=network.weights)
+    return folding.plain_evaluator(model, network.preprocessing)
+
+
+def _torch_bf16(compiled: bool) -> Callable[[Prepared, Precision], Evaluator]:
+    def opened(prepared: Prepared, precision: Precision) -> Evaluator:
+        backend, network = backends.load("torch"), prepared.network
+        from resnets.backends.torch import folding
+
+        if backend.precision(Recipe(), "cpu") != "bf16":
+            raise RunError("this CPU does not compute in bf16")
+        model = backend.build(network.architecture, weights=network.weights)
+        return folding.fast_evaluator(model, network.preprocessing, compiled=compiled)
+
+    return opened
+
+
+def _onnxruntime(prepared: Prepared, precision: Precision) -> Evaluator:
+    runtime = importlib.import_module("onnxruntime")
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3  # errors: what it says below concerns its own optimiser
+    options.intra_op_num_threads = _threads() or 0
+    session = runtime.InferenceSession(
+        prepared.model(precision), options, providers=["CPUExecutionProvider"]
+    )
+    return lambda pixels: session.run(None, {INPUT: np.ascontiguousarray(pixels)})[0]
+
+
+def _openvino(prepared: Prepared, precision: Precision) -> Evaluator:
+    from resnets.export import openvino
+
+    return openvino.opened(prepared.model(precision), precision, _threads())
+
+
+ENGINES = (
+    Engine(name="torch-plain", package="torch", precision="fp32", open=_torch_plain),
+    Engine(name="torch", package="torch", precision="fp32", open=_torch),
+    Engine(name="torch-bf16", package="torch", precision="bf16", open=_torch_bf16(compiled=False)),
+    Engine(
+        name="torch-compiled",
+        package="torch",
+        precision="bf16",
+        open=_torch_bf16(compiled=True),
+        patient=True,
+    ),
+    Engine(name="onnxruntime", package="onnxruntime", precision="fp32", open=_onnxruntime),
+    Engine(name="onnxruntime-int8", package="onnxruntime", precision="int8", open=_onnxruntime),
+    Engine(name="openvino", package="openvino", precision="fp32", open=_openvino),
+    Engine(name="openvino-bf16", package="openvino", precision="bf16", open=_openvino),
+    Engine(name="openvino-int8", package="openvino", precision="int8", open=_openvino),
+)
+"""The first is the yardstick: what a plain PyTorch program does."""

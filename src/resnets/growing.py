@@ -1,0 +1,81 @@
+"""A run's network, which becomes deeper as the recipe says.
+
+All but the network itself is a pure function of the recipe and the step, so a run that goes on
+after a kill, or in another framework, needs nothing beside the state: not which tensors are new,
+nor how far their warm-up is.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+
+from resnets.errors import RunError
+from resnets.growth import Deepening, added
+from resnets.recipe import Recipe, share_at
+from resnets.weights import Network, Weights
+
+
+@dataclass
+class Growing:
+    """The network that a run trains, and what it becomes.
+
+    Attributes:
+        network: at first the one that the run begins with.
+        plans: its growths, one after the other.
+        recipe: with the settings of each growth.
+        per_epoch: steps in an epoch.
+    """
+
+    network: Network
+    plans: Sequence[Deepening]
+    recipe: Recipe
+    per_epoch: int
+
+    def advance(self, grown: int) -> None:
+        """Become the network after so many growths, as it is before a state is restored.
+
+        Raises:
+            RunError: if there are not so many.
+        """
+        if grown > len(self.plans):
+            raise RunError(f"the saved state has grown {grown} times, the recipe less")
+        for plan in self.plans[:grown]:
+            self._become(plan, self.network.weights)
+
+    def grow(self, index: int, state: Weights, note: Callable[[str], None]) -> Weights:
+        """Make the growth of that index; give the new network's state.
+
+        ``note`` is told where the function does not stay exactly the same.
+        """
+        plan = self.plans[index]
+        weights = {n: state[f"weights/{n}"].astype(np.float32) for n in self.network.weights}
+        if plan.obstacle:
+            note(
+                f"not exactly the same function: {plan.obstacle}; its logits move by "
+                f"{plan.difference(weights):.1e} of their size"
+            )
+        self._become(plan, weights)
+        return plan.state(state)
+
+    def slowed(self, step: int) -> Mapping[str, float]:
+        """Give the shares of the rate that tensors in their warm-up take in ``step``, from 0."""
+        growths, steps = self.recipe.grow, self.recipe.epochs * self.per_epoch
+        if not any(growth.warmup for growth in growths):
+            return {}
+        grown = sum(growth.epoch * self.per_epoch <= step for growth in growths)
+        shares = [share_at(growth, step, steps, self.per_epoch) for growth in growths[:grown]]
+        if all(share == 1 for share in shares):
+            return {}
+        new = _added(tuple(self.plans[:grown]))
+        return {name: shares[i] for name, i in new.items() if shares[i] < 1}
+
+    def _become(self, plan: Deepening, weights: Weights) -> None:
+        grown = plan.weights(weights)
+        self.network = replace(self.network, architecture=plan.target, weights=grown)
+
+
+@lru_cache(maxsize=2)
+def _added(plans: tuple[Deepening, ...]) -> dict[str, int]:
+    return added(plans)

@@ -1,0 +1,237 @@
+"""Steps that the device takes by itself: the same code on the CPU, against ordinary steps."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from backends.networks import lively_weights
+from resnets import catalog, recipes
+from resnets.backends import Batch
+from resnets.backends import torch as backend
+from resnets.backends.torch.augmentation import Preparation
+from resnets.backends.torch.recorded import Speed, numbers, steps
+from resnets.backends.torch.recorded.augmentation import batch_of
+from resnets.backends.torch.recorded.losses import MOST, Losses
+from resnets.backends.torch.training_session import TorchSession
+from resnets.data.augmentation import Draws, chosen, draw
+from resnets.data.images import Images
+from resnets.recipe import Recipe
+from resnets.training import TrainingData, train
+from resnets.weights import Preprocessing, Weights
+
+NETWORK = catalog.get("resnet8_slim")
+PREPROCESSING = Preprocessing(size=28, mean=(0.3,), std=(0.35,))
+PLAIN = Recipe(batch=8, precision="fp32", rate=0.05)
+ALL = {"flip": True, "crop": 3, "erase": 0.5, "mixup": 0.4, "cutmix": 1.0}
+RECIPES = {
+    "nesterov": PLAIN.changed(momentum=0.9, nesterov=True, weight_decay=1e-3, flip=True),
+    "adamw": PLAIN.changed(optimiser="adamw", rate=1e-3, weight_decay=0.1, crop=2),
+    "averaged": PLAIN.changed(momentum=0.9, average=0.99, erase=0.6),
+    "bf16": PLAIN.changed(momentum=0.9, precision="bf16", **ALL),
+    "everything": PLAIN.changed(
+        **ALL, average=0.9, label_smoothing=0.1, clip=0.5, stochastic_depth=0.3
+    ),
+}
+RECORDED = Speed(compile=None)
+
+
+def start(recipe: Recipe, speed: Speed | None, network: Any = NETWORK) -> TorchSession:
+    model = backend.build(network, weights=lively_weights(network))
+    return TorchSession(model, recipe, PREPROCESSING, "cpu", speed)
+
+
+def batch_at(recipe: Recipe, images: Images, step: int, n: int | None = None) -> Batch:
+    index = chosen(recipe, len(images), step)[:n]
+    return Batch(images, draw(recipe, step, len(index), images.pixels.shape[1:3], 3), index)
+
+
+def run(session: TorchSession, images: Images, count: range, small: int = 3) -> list[float]:
+    """Take steps; the one numbered ``small`` has fewer images. Losses are read at the end."""
+    recipe, taken = session.recipe, []
+    for step in count:
+        batch = batch_at(recipe, images, step, 5 if step == small else None)
+        taken.append(session.train_step(batch, recipe.rate / (1 + step)))
+    return [measured.loss for measured in taken]
+
+
+def assert_close(found: Weights, expected: Weights, tolerance: float) -> None:
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        size = max(float(np.abs(array).max()), 1e-3)
+        apart = float(np.abs(found[name].astype(np.float64) - array).max())
+        assert apart <= tolerance * size, (name, apart, size)
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
+def test_the_same_as_ordinary_steps(
+    recipe: Recipe, fashion: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The CPU's own way to take gradients in bf16 rounds differently, and no GPU has it.
+    monkeypatch.setattr(TorchSession, "_fast_convolutions", lambda _: nullcontext())
+    ordinary, recorded = start(recipe, None), start(recipe, RECORDED)
+    expected = run(ordinary, fashion, range(6))
+    assert run(recorded, fashion, range(6)) == pytest.approx(expected, rel=1e-5)
+    assert_close(recorded.state(), ordinary.state(), 1e-4 if recipe.precision == "fp32" else 1e-2)
+    assert_close(recorded.weights(), ordinary.weights(), 1e-4)
+    assert recorded.preparing > 0
+    assert ordinary.preparing == 0
+
+
+def test_one_step_of_sgd_is_bit_for_bit_the_ordinary_one(fashion: Images) -> None:
+    recipe = RECIPES["nesterov"]
+    ordinary, recorded = start(recipe, None), start(recipe, RECORDED)
+    batch = batch_at(recipe, fashion, 0)
+    rate = 0.0625  # the same number in fp32 and fp64
+    assert ordinary.train_step(batch, rate).loss == recorded.train_step(batch, rate).loss
+    assert_close(recorded.state(), ordinary.state(), 0.0)
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
+def test_resuming_and_recording_change_no_bit(recipe: Recipe, fashion: Images) -> None:
+    whole = start(recipe, RECORDED)
+    losses = run(whole, fashion, range(6))
+    never = start(recipe, Speed(compile=None, record=False))
+    run(never, fashion, range(3))
+    resumed = start(recipe, RECORDED)
+    run(resumed, fashion, range(4, 8))  # what was recorded before is forgotten
+    resumed.restore(never.state())
+    assert run(resumed, fashion, range(3, 6)) == losses[3:]
+    assert_close(resumed.state(), whole.state(), 0.0)
+
+
+def test_images_that_do_not_fit_are_brought_batch_by_batch(
+    fashion: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = RECIPES["everything"]
+    held = start(recipe, RECORDED)
+    losses = run(held, fashion, range(5))
+    monkeypatch.setattr(steps, "fits", lambda *_: False)
+    brought = start(recipe, RECORDED)
+    assert run(brought, fashion, range(5)) == losses
+    assert_close(brought.state(), held.state(), 0.0)
+    gathered = start(recipe, RECORDED)
+    batch = batch_at(recipe, fashion, 0)
+    assert gathered.train_step(Batch(batch.images, batch.draws), recipe.rate).loss == losses[0]
+
+
+@pytest.mark.parametrize("settings", [{"flip": True}, {"crop": 3}, ALL], ids=str)
+def test_pixels_are_those_of_the_ordinary_augmentation(settings: dict[str, Any]) -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (20, 9, 7, 3), dtype=np.uint8)
+    images = Images(pixels, rng.integers(0, 5, 20))
+    recipe = PLAIN.changed(**settings)
+    prepare = Preparation.of((0.2, 0.4, 0.6), (0.3, 0.2, 0.1), torch.device("cpu"))
+    for step in range(4):
+        batch = batch_at(recipe, images, step)
+        layout = numbers.numbers_of(recipe, batch.draws, 8, groups=1, held=True)
+        words = np.zeros(layout.words, np.int64)
+        layout.write(words, numbers.values_of(batch, None, [0.1], 0))
+        views = layout.views(torch.from_numpy(words))
+        found = batch_of(torch.from_numpy(pixels), views, recipe.crop, prepare)
+        expected = prepare(batch.images.pixels, batch.draws)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+
+
+def test_compiled_steps_are_the_same_to_rounding(fashion: Images) -> None:
+    recipe = RECIPES["everything"].changed(average=None, clip=None)
+    plain = start(recipe, RECORDED)
+    compiled = start(recipe, Speed(compile="default", compiler="aot_eager"))
+    expected = run(plain, fashion, range(4), small=1)
+    assert run(compiled, fashion, range(4), small=1) == pytest.approx(expected, rel=1e-4)
+    assert compiled.recorded is not None
+    assert compiled.recorded.forward.compiled is not None
+
+
+def test_a_step_that_cannot_be_compiled_is_taken_anyhow(fashion: Images) -> None:
+    def broken(graph: Any, inputs: Any) -> Callable[..., Any]:
+        raise ValueError("no compiler here")
+
+    session = start(PLAIN, Speed(compile="default", compiler=broken))
+    with pytest.warns(UserWarning, match="cannot be compiled"):
+        losses = run(session, fashion, range(1))
+    assert losses == run(start(PLAIN, RECORDED), fashion, range(1))
+    torch._dynamo.reset()
+
+
+def test_the_loop_gives_the_same_events(fashion: Images) -> None:
+    recipe = PLAIN.changed(epochs=2, batch=32, partial_batch=True, rate=0.0625, flip=True)
+    data = TrainingData(fashion[:90], fashion[90:110])
+    ordinary, recorded = (
+        list(train(start(recipe, speed), data, recipe)) for speed in (None, RECORDED)
+    )
+    assert [type(event) for event in recorded] == [type(event) for event in ordinary]
+    for found, expected in zip(recorded, ordinary, strict=True):
+        assert (found.step, found.epoch) == (expected.step, expected.epoch)
+        for name in ("loss", "training_loss", "validation_loss"):
+            if hasattr(expected, name):
+                assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=1e-3)
+
+
+def test_what_has_grown_is_slowed(fashion: Images) -> None:
+    recipe = RECIPES["nesterov"]
+    ordinary, recorded = start(recipe, None), start(recipe, RECORDED)
+    for step, share in enumerate((None, 0.25, 0.5, 0.75, 0.9, None, None)):
+        slowed = {} if share is None else {"fc.weight": share, "layer2.0.bn1.weight": share}
+        batch = batch_at(recipe, fashion, step)
+        losses = [s.train_step(batch, 0.01, slowed).loss for s in (ordinary, recorded)]
+        assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+    assert_close(recorded.weights(), ordinary.weights(), 1e-4)
+
+
+def test_every_draw_is_among_a_steps_numbers(fashion: Images) -> None:
+    """Whoever adds a kind of draw adds it to ``numbers_of`` and to what reads it there."""
+    assert {f.name for f in fields(Draws)} == {
+        *("flipped", "offsets", "border", "erased", "mix", "branches")
+    }
+    recipe = RECIPES["everything"]
+    draws = batch_at(recipe, fashion, 0).draws
+    found = numbers.numbers_of(recipe, draws, 8, groups=2, held=False).shapes
+    assert {"flipped", "offsets", "erased", "partner", "branches", "labels"} <= found.keys()
+
+
+def test_losses_are_kept_until_they_are_read() -> None:
+    losses = Losses(torch.device("cpu"))
+    taken = []
+    for step in range(2 * MOST + 10):
+        measured = losses.next()
+        losses.ring[measured.slot] = step
+        taken.append(measured)
+        if step == 5:
+            assert taken[3].loss == 3
+    assert [measured.loss for measured in taken] == list(range(2 * MOST + 10))
+    assert losses.lag == MOST  # a fast device is asked seldom
+
+
+def test_compiling_is_for_long_trainings() -> None:
+    chapter = recipes.named("chapter")
+    network = catalog.get("chapter_resnet18")
+    assert Speed().mode(network, chapter, 60_000, (96, 96)) is None
+    imagenet = chapter.changed(size=224, epochs=90)
+    assert Speed().mode(catalog.get("resnet50"), imagenet, 1_281_167, (224, 224)) == "default"
+    assert Speed(compile=None).mode(network, imagenet, 1_281_167, (224, 224)) is None
+
+
+def test_fp64_and_the_cpu_take_ordinary_steps() -> None:
+    assert start(PLAIN.changed(precision="fp64"), RECORDED).recorded is None
+    assert start(PLAIN, None).recorded is None
+
+
+def test_images_on_a_disk_are_read_ahead_only_where_batches_are_gathered(fashion: Images) -> None:
+    expected: list[list[int]] = []
+
+    class Watched(Images):
+        def expect(self, index: Any) -> None:
+            expected.append(index.tolist())
+
+    source = Watched(fashion.pixels[:64], fashion.labels[:64])
+    recipe = PLAIN.changed(epochs=1)
+    data = TrainingData(source, None)
+    list(train(start(recipe, RECORDED), data, recipe))
+    assert expected == []
+    list(train(start(recipe, None), data, recipe))
+    assert expected == [chosen(recipe, 64, step).tolist() for step in range(1, 9)]

@@ -1,0 +1,160 @@
+"""``resnets export``, and ``--engine`` of what uses a network, as a person types them."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from backends.networks import relative
+from resnets import cli, data
+from resnets.inference import evaluator_of
+from resnets.weights import load
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def trained(picture_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on real images of three classes."""
+    place = tmp_path_factory.mktemp("trained")
+    command = [
+        *("train", "--data", picture_folder, "--network", "resnet8_slim", "--size", 14),
+        *("--batch", 16, "--validation", 0.2, "--epochs", 3, "--run", "run"),
+    ]
+    subprocess.run(
+        [sys.executable, "-m", "resnets", *map(str, command)],
+        cwd=place,
+        check=True,
+        capture_output=True,
+    )
+    return place / "run"
+
+
+@pytest.fixture
+def resnets(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Type a command; give its exit code and what it said."""
+
+    app = cli.app
+
+    def run(*arguments: Any) -> tuple[int, str, str]:
+        monkeypatch.setattr(cli, "app", lambda: app([*map(str, arguments)]))
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+def test_a_run_becomes_a_file(
+    resnets: Run, trained: Path, picture_folder: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "made" / "model.onnx"
+    code, out, err = resnets("export", trained, "--to", path)
+    assert (code, err) == (0, "")
+    assert "images: uint8 [n, 14, 14, 3]" in out
+    assert f"logits: float32 [n, 3] written {path} (ONNX, opset 17," in " ".join(out.split())
+    stored = data.load(str(picture_folder), size=14).training[:16].pixels
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (logits,) = session.run(None, {"images": stored})
+    assert relative(logits, evaluator_of(load(trained), trained, "torch", "cpu")(stored)) < 1e-5
+    told = session.get_modelmeta().custom_metadata_map
+    assert json.loads(told["class_names"]) == ["bag", "dress", "sneaker"]
+
+
+def test_int8_is_calibrated_on_the_runs_training_images(
+    resnets: Run, trained: Path, tmp_path: Path
+) -> None:
+    whole, plain = tmp_path / "int8.onnx", tmp_path / "fp32.onnx"
+    code, out, _ = resnets("export", trained, "--to", whole, "--int8", "--json")
+    assert code == 0
+    assert json.loads(out)["int8"] is True
+    assert resnets("export", trained, "--to", plain, "--size", 20)[0] == 0
+    assert whole.stat().st_size < plain.stat().st_size / 3
+    shape = onnxruntime.InferenceSession(plain).get_inputs()[0].shape
+    assert shape == ["n", 20, 20, 3]
+
+
+def test_a_run_becomes_a_folder_that_predicts(
+    resnets: Run, trained: Path, picture_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "made"
+    engines = ("onnxruntime", "onnxruntime-int8")
+    code, out, err = resnets("export", trained, "--to", folder, "--engine", *engines, "--single")
+    assert code == 0
+    assert "calibrating int8" in err
+    assert "torch-plain" in out  # what the others are compared with
+    assert "held-out images" in out
+    chosen = json.loads((folder / "engine.json").read_text())
+    assert chosen["engine"] in engines
+    rows = {row["engine"]: row for row in chosen["measured"]["engines"]}
+    assert set(rows) == {"torch-plain", *engines}
+    assert all(row["accuracy"] is not None for row in rows.values())
+    for engine in ("auto", *engines):
+        image = picture_folder / "bag" / "00.png"
+        code, out, _ = resnets("predict", folder, image, "--engine", engine, "--json")
+        assert code == 0
+        best = json.loads(out)["classes"][0]
+        code, out, _ = resnets("predict", folder, image, "--json")
+        usual = json.loads(out)["classes"][0]
+        assert best["class"] == usual["class"]
+        assert best["probability"] == pytest.approx(usual["probability"], abs=0.1)
+    code, out, _ = resnets("evaluate", folder, "--data", picture_folder, "--engine", "onnxruntime")
+    assert code == 0
+    same = resnets("evaluate", folder, "--data", picture_folder)[1]
+    assert out.splitlines()[:2] == same.splitlines()[:2]
+
+
+def test_a_catalogs_name_has_random_weights(resnets: Run, tmp_path: Path) -> None:
+    code, _, err = resnets("export", "resnet8_slim", "--to", tmp_path / "a.onnx", "--size", 9)
+    assert code == 0
+    assert "random weights: to try speed, not to use" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--to", "a.onnx", "--engine", "openvino"), "are for a folder"),
+        (("--to", "a.onnx", "--single"), "are for a folder"),
+        (("--to", "a", "--no-fold"), "are for a file"),
+        (("--to", "a", "--int8"), "--engine openvino-int8 computes in int8"),
+        (("--to", "a.onnx", "--int8", "--any-size"), "goes without"),
+        (("--to", "a.onnx", "--int8"), "--data names images for int8"),
+        (("--to", "a", "--engine", "tensorrt"), "no engine is called 'tensorrt'"),
+        (("--to", "a", "--images", "0"), "images: 0"),
+        (("--to", "a.onnx", "--size", "0"), "0 is not a number of pixels"),
+    ],
+)
+def test_a_mistake_gets_a_sentence(
+    resnets: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = resnets("export", "resnet8_slim", *arguments)
+    assert (code, out) == (1, "")
+    assert message in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_stands_there_stays(resnets: Run, trained: Path, tmp_path: Path) -> None:
+    before = {path: path.read_bytes() for path in trained.iterdir() if path.is_file()}
+    code, _, err = resnets("export", trained, "--to", trained)
+    assert code == 1
+    assert "exists; choose another name" in err
+    assert before == {path: path.read_bytes() for path in trained.iterdir() if path.is_file()}
+    (tmp_path / "other.onnx").write_bytes(np.zeros(8).tobytes())
+    code, _, err = resnets("export", trained, "--to", tmp_path / "other.onnx")
+    assert code == 1
+    assert "does not tell that resnets wrote it" in err

@@ -1,0 +1,177 @@
+"""A run whose network grows: how fast new tensors learn, and that it goes on after any stop."""
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from backends.networks import lively_weights
+from resnets import catalog
+from resnets.errors import RunError
+from resnets.growing import Growing
+from resnets.job import Job, run
+from resnets.preparation import growth_plan
+from resnets.progress import Plan, view
+from resnets.recipe import Recipe
+from resnets.report import run_report
+from resnets.tracing import trace
+from resnets.training import Event, Step
+from resnets.weights import Network, Preprocessing, load, load_weights
+
+SLIM = catalog.get("resnet8_slim")
+PREPROCESSING = Preprocessing(size=28, mean=(0.3,), std=(0.3,))
+RECIPE = Recipe(
+    network="resnet8_slim",
+    epochs=10,
+    batch=16,
+    size=14,
+    validation=0.2,
+    rate=0.02,
+    momentum=0.9,
+    stochastic_depth=0.3,
+    precision="fp64",
+).changed(
+    grow=[
+        {"epoch": 2, "depths": [1, 1, 2], "warmup": 0.4},
+        {"epoch": 4, "to": "resnet14_slim", "warmup": 0.2, "start": "random"},
+    ]
+)
+"""The first growth's warm-up (4 epochs) goes on beside the second's (2)."""
+
+
+def growing(recipe: Recipe = RECIPE, per_epoch: int = 5) -> Growing:
+    network = Network(SLIM, lively_weights(SLIM), PREPROCESSING, ("a", "b"))
+    return Growing(network, growth_plan(recipe, SLIM), recipe, per_epoch)
+
+
+def test_new_tensors_rise_to_the_whole_rate_each_from_its_own_growth() -> None:
+    found = [growing().slowed(step) for step in range(50)]
+    assert not any(found[:10]) and not any(found[30:])
+    first = [shares.get("layer3.1.conv1.weight", 1.0) for shares in found]
+    second = [shares.get("layer1.1.bn2.weight", 1.0) for shares in found]
+    assert first[10:31] == pytest.approx([(n + 1) / 21 for n in range(20)] + [1.0])
+    assert second[20:31] == pytest.approx([(n + 1) / 11 for n in range(10)] + [1.0])
+    blocks = {".".join(name.split(".")[:2]) for name in found[20]}
+    assert blocks == {"layer1.1", "layer2.1", "layer3.1"}
+    assert not any("running" in name for name in found[20])
+    slow = growing(RECIPE.changed(grow=[{"epoch": 2, "to": "resnet14_slim"}]))
+    assert not any(slow.slowed(step) for step in range(50))
+
+
+def test_a_network_advances_through_its_growths_and_not_beyond() -> None:
+    found = growing()
+    found.advance(2)
+    assert [stage.depth for stage in found.network.architecture.stages] == [2, 2, 2]
+    with pytest.raises(RunError, match="has grown 3 times, the recipe less"):
+        growing().advance(3)
+
+
+class Stopped(Exception):
+    """What the run below dies of."""
+
+
+class Stopping:
+    """A view that ends the run after some step, once its state is saved."""
+
+    def __init__(self, after: int | None) -> None:
+        self.after, self.last = after, 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        return
+
+    def start(self, plan: Plan) -> None:
+        return
+
+    def show(self, event: Event) -> None:
+        if self.after is not None and isinstance(event, Step) and event.step > self.after:
+            raise Stopped
+
+    def note(self, text: str) -> None:
+        return
+
+
+def trained(recipe: Recipe, folder: Path, stops: Sequence[tuple[str, int]] = ()) -> Path:
+    """Train with each framework until after its step, the last time with torch to the end."""
+    for framework, after in stops:
+        job = Job(recipe=recipe, folder=folder, framework=framework, resume=True, save_seconds=0)
+        with pytest.raises(Stopped):
+            run(job, Stopping(after))
+    run(Job(recipe=recipe, folder=folder, resume=True, save_seconds=0), Stopping(None))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def recipe(picture_folder: Path) -> Recipe:
+    return replace(RECIPE, data=str(picture_folder))
+
+
+@pytest.fixture(scope="module")
+def whole(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run never stopped."""
+    return trained(recipe, tmp_path_factory.mktemp("whole") / "run")
+
+
+def logged(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_run_stopped_anywhere_in_its_warm_ups_ends_in_the_same_bits(
+    recipe: Recipe, whole: Path, tmp_path: Path
+) -> None:
+    stops = [("torch", step) for step in (9, 10, 11, 15, 20, 22, 29, 31)]
+    folder = trained(recipe, tmp_path / "run", stops)
+    for name in ("metrics.jsonl", "result.json", "model.safetensors"):
+        assert (folder / name).read_bytes() == (whole / name).read_bytes(), name
+    one, other = (load_weights(f / "state.safetensors")[0] for f in (folder, whole))
+    assert one.keys() == other.keys()
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+
+
+def test_a_run_goes_through_all_frameworks_in_its_warm_ups(
+    recipe: Recipe, whole: Path, tmp_path: Path
+) -> None:
+    stops = [("jax", 12), ("tensorflow", 17), ("mxnet", 23)]
+    found, expected = logged(trained(recipe, tmp_path / "run", stops)), logged(whole)
+    assert [line["event"] for line in found] == [line["event"] for line in expected]
+    for line, other in zip(found, expected, strict=True):
+        for key in {"loss", "training_loss", "validation_loss"} & line.keys():
+            assert line[key] == pytest.approx(other[key], rel=1e-4), line
+
+
+def test_compute_is_counted_and_cheaper_before_it_grew(recipe: Recipe, whole: Path) -> None:
+    epochs = [line for line in logged(whole) if line["event"] == "epoch"]
+    images = 16 * (epochs[0]["step"])
+    channels = load(whole).architecture.channels
+    small, last = (
+        3 * trace(catalog.get(name, channels=channels, classes=3), 14).multiply_adds
+        for name in ("resnet8_slim", "resnet14_slim")
+    )
+    costs = np.diff([0, *(epoch["multiply_adds"] for epoch in epochs)])
+    assert costs[0] == costs[1] == small * images
+    assert all(costs[4:] == last * images) and small * images < costs[2] < last * images
+    result = json.loads((whole / "result.json").read_text())
+    assert result["multiply_adds"] == epochs[-1]["multiply_adds"]
+    assert result["multiply_adds_ungrown"] == 10 * last * images
+    console = Console(width=100, file=io.StringIO(), record=True)
+    console.print(run_report(result, whole))
+    said = console.export_text()
+    assert "1-1-2 after epoch 2, 2-2-2 after epoch 4" in said
+    assert f"{result['multiply_adds'] / result['multiply_adds_ungrown']:.0%} of" in said
+
+
+def test_a_view_of_the_real_kind_shows_such_a_run(recipe: Recipe, tmp_path: Path) -> None:
+    short = recipe.changed(epochs=3, grow=[{"epoch": 1, "to": "resnet14_slim", "warmup": 0.5}])
+    with view(quiet=True) as quiet:
+        result = run(Job(recipe=short, folder=tmp_path / "run"), quiet)
+    assert [g["depths"] for g in result["growth"]] == [[2, 2, 2]]
+    assert (tmp_path / "run" / "curves.svg").read_text().count("2-2-2") == 2
