@@ -137,6 +137,9 @@ SHIFTS = {
 
 # Ours, for small grey images on a laptop: blocks a stage, widths of the stages.
 SLIM = {
+    "resnet8_narrow": (1, (16, 32, 64)),
+    "resnet14_narrow": (2, (16, 32, 64)),
+    "resnet10_narrow": (1, (16, 32, 64, 128)),
     "resnet8_slim": (1, (32, 64, 128)),
     "resnet14_slim": (2, (32, 64, 128)),
 }

@@ -23,6 +23,20 @@ NAMED: dict[str, Recipe] = {
         warmup=0.1,
         flip=True,
     ),
+    # For a first look: half a minute on two cores. So few steps want a high rate.
+    "instant": Recipe(
+        name="instant",
+        network="resnet10_narrow",
+        epochs=4,
+        batch=128,
+        rate=0.4,
+        momentum=0.9,
+        nesterov=True,
+        weight_decay=5e-4,
+        schedule="linear",
+        warmup=0.1,
+        flip=True,
+    ),
     # Days on a laptop, for a machine with a GPU: a wide network with random erasing, after Zhong
     # et al. 2017 (arXiv:1708.04896), section 4.1. Never run to its end by us.
     "accurate": Recipe(

@@ -20,7 +20,7 @@ def faults():
     function(x).block_until_ready()
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 faults()
-print(min(faults() for _ in range(5)))
+print(min(faults() for _ in range(30)))
 """
 
 

@@ -1,7 +1,9 @@
 """Keep freed memory in the process, where that is faster.
 
 Every step allocates and frees the same large arrays. By default glibc gives each of them back to
-the kernel and asks for it again, and the kernel clears every page anew: 6 to 14% of a step.
+the kernel and asks for it again, and the kernel clears every page anew: 6 to 14% of a step. The
+price is memory: what is kept in pieces cannot hold one large array, and another place is taken for
+it. XLA allocates a step's memory in one piece, and has been seen to hold two.
 """
 
 import ctypes
