@@ -61,7 +61,7 @@ def test_freed_memory_is_kept() -> None:
     """In a process of its own: the setting cannot be taken back."""
     program = (
         "import resource, numpy as np\n"
-        "from resnets.backends.torch.memory import keep_pages\n"
+        "from resnets.backends.pages import keep_pages\n"
         "assert keep_pages()\n"
         "def faults():\n"
         "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"

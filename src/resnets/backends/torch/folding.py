@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from resnets.backends import Evaluator
+from resnets.backends.pages import keep_pages
 from resnets.backends.torch.augmentation import Preparation
-from resnets.backends.torch.memory import keep_pages
 from resnets.backends.torch.regnet import RegNet
 from resnets.backends.torch.resnet import ResNet
 from resnets.backends.torch.resnetv2 import ResNetV2

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from resnets.architecture import Architecture
 from resnets.backends import Batch, Evaluator, Measured
+from resnets.backends.pages import keep_pages
 from resnets.backends.torch.augmentation import Preparation
 from resnets.backends.torch.convolution import PatchGradients
 from resnets.backends.torch.devices import device_called, in_words, precision
-from resnets.backends.torch.memory import keep_pages
 from resnets.backends.torch.recorded import RecordedSteps, Speed
 from resnets.backends.torch.regnet import RegNet
 from resnets.backends.torch.resnet import ResNet
