@@ -20,7 +20,8 @@ NOT_WRITTEN = {
         "pickles are not written; torch opens a .safetensors file by "
         "safetensors.torch.load_file(FILE), timm and transformers open the folder"
     ),
-    (".onnx", ".npz", ".json", ".pb", ".tflite"): (
+    (".onnx",): "not written by convert, but by resnets export SOURCE --to FILE.onnx",
+    (".npz", ".json", ".pb", ".tflite"): (
         "not a form that is written; there are folders, .safetensors, .h5, .weights.h5, .keras and "
         ".params"
     ),
