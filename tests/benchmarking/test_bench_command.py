@@ -47,6 +47,20 @@ def test_all_of_torch(tmp_path: Path) -> None:
     assert "processes, about" in done.stderr and "rounds of" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("framework", "peer"), [("jax", "nnx and optax"), ("tensorflow", "Keras fit")]
+)
+def test_training_beside_a_peer(framework: str, peer: str, tmp_path: Path) -> None:
+    done = bench(*TINY, "--framework", framework, "--training", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (part,) = json.loads(done.stdout)["parts"]
+    rows = {row["name"]: row for row in part["rows"]}
+    for name in (peer, "resnets train"):
+        (measured,) = rows[name]["measured"]
+        assert measured["images_per_second"]["least"] > 0, name
+    assert rows["resnets train"]["measured"][0]["ratio"]["n"] == 3
+
+
 def test_inference_of_mxnet_as_a_table(tmp_path: Path) -> None:
     done = bench(*TINY, "--framework", "mxnet", "--inference", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -68,7 +68,7 @@ def precision(recipe: Recipe, device: str = "auto") -> str:
     return "bf16" if _computes_bf16(device_called(device)) else "fp32"
 
 
-def in_words(devices: tuple[jax.Device, ...]) -> str:
+def in_words(*devices: jax.Device) -> str:
     """Describe devices of one kind for people."""
     several = f"{len(devices)} × " if len(devices) > 1 else ""
     if devices[0].platform != "cpu":

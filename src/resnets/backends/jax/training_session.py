@@ -93,7 +93,7 @@ class JaxSession:
 
     @property
     def device(self) -> str:
-        return in_words(self.placement.devices)
+        return in_words(*self.placement.devices)
 
     @property
     def threads(self) -> int:
