@@ -61,6 +61,17 @@ def test_a_run_leaves_what_it_should_and_learns(finished: Path) -> None:
     assert result["best_epoch"] == best["epoch"]
 
 
+def test_mirrored_images_are_what_the_run_said_of_them(finished: Path) -> None:
+    result = json.loads((finished / "result.json").read_text())
+    figures = [
+        json.loads(resnets("evaluate", finished, *more, "--json", cwd=finished.parent).stdout)
+        for more in ((), ("--mirror",))
+    ]
+    assert figures[0]["accuracy"] == result["test_accuracy"]
+    assert figures[1]["accuracy"] == result["test_accuracy_mirrored"]
+    assert figures[0]["loss"] != figures[1]["loss"]
+
+
 def test_the_saved_recipe_runs_again_to_the_same_bits(finished: Path, tmp_path: Path) -> None:
     done = resnets(
         "train", "--recipe", finished / "recipe.json", "--run", "again", "--json", cwd=tmp_path

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from resnets.evaluation import from_logits, log_softmax
+from resnets.evaluation import from_logits, log_softmax, mirrored
 
 
 def test_figures_by_hand() -> None:
@@ -22,3 +22,14 @@ def test_figures_by_hand() -> None:
 def test_large_logits_do_not_overflow() -> None:
     logs = log_softmax(np.array([[1e30, 0.0], [-1e30, 0.0]], np.float32))
     assert logs[0, 0] == 0 and logs[1, 1] == 0
+
+
+def test_mirrored_averages_both_directions() -> None:
+    pixels = np.arange(2 * 2 * 3 * 1, dtype=np.uint8).reshape(2, 2, 3, 1)
+
+    def left_column(images: np.ndarray) -> np.ndarray:
+        assert images.flags.c_contiguous
+        return images[:, :, 0, 0].astype(np.float32)
+
+    # Left column 0 and 3, right column 2 and 5, of the first image.
+    assert mirrored(left_column)(pixels).tolist() == [[1, 4], [7, 10]]

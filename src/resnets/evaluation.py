@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from resnets.backends import Evaluator
-from resnets.data.images import Images, Labels
+from resnets.data.images import Images, Labels, Pixels
 
 EVALUATION_BATCH = 256
 
@@ -49,6 +49,20 @@ def evaluate(evaluator: Evaluator, images: Images) -> Evaluation:
     """Compute logits for ``images``, batch by batch, and compare them with the labels."""
     logits = np.concatenate(list(logits_of(evaluator, images)))
     return from_logits(logits, images.labels)
+
+
+def mirrored(evaluator: Evaluator) -> Evaluator:
+    """Average the logits of each image and of its mirror image."""
+
+    def both(pixels: Pixels) -> npt.NDArray[np.float32]:
+        return np.float32(0.5) * (evaluator(pixels) + evaluator(mirror(pixels)))
+
+    return both
+
+
+def mirror(pixels: Pixels) -> Pixels:
+    """Turn left to right: images [n, height, width, channels]."""
+    return np.ascontiguousarray(pixels[:, :, ::-1])
 
 
 def logits_of(evaluator: Evaluator, images: Images) -> Iterator[npt.NDArray[np.float32]]:

@@ -17,7 +17,7 @@ from resnets.data.augmentation import split
 from resnets.data.decoding import open_image
 from resnets.data.images import Dataset, Images, Pixels
 from resnets.errors import DataError, RunError, WeightsError
-from resnets.evaluation import Evaluation, evaluate, log_softmax
+from resnets.evaluation import Evaluation, evaluate, log_softmax, mirrored
 from resnets.exchange import receive
 from resnets.preparation import few
 from resnets.recipe import Recipe
@@ -64,11 +64,13 @@ def evaluate_folder(
     device: str,
     announce: Callable[[str], None],
     engine: str | None = None,
+    mirror: bool = False,
 ) -> NamedEvaluation:
     """Evaluate the network in ``folder`` on the test images of the data set called ``name``.
 
     ``folder`` may be any source that ``resnets.exchange.receive`` reads; ``engine`` computes in
-    place of the framework (``resnets.export``).
+    place of the framework (``resnets.export``); ``mirror`` averages the logits of each image and
+    of its mirror image.
 
     Raises:
         WeightsError, DataError, RunError: where the network or the data cannot be had, or the
@@ -81,7 +83,7 @@ def evaluate_folder(
         name = read_recipe(Path(folder)).data
     dataset = data.load(name, size=network.preprocessing.size, announce=announce)
     _refuse_others(dataset, network, name, folder)
-    logits = _evaluator(network, folder, framework, device, engine)
+    logits = _evaluator(network, folder, framework, device, engine, mirror)
     found = evaluate(logits, dataset.test())
     return NamedEvaluation(network.architecture.name, name, network.class_names, found)
 
@@ -116,12 +118,13 @@ def predict_images(
     device: str,
     announce: Callable[[str], None] = lambda _: None,
     engine: str | None = None,
+    mirror: bool = False,
 ) -> Iterator[Prediction]:
     """Yield a prediction for each image file, in order; folders give all files within.
 
     ``folder`` may be any source that ``resnets.exchange.receive`` reads; ``announce`` is told
     what had to be assumed of it; ``engine`` computes in place of the framework
-    (``resnets.export``).
+    (``resnets.export``); ``mirror`` averages the logits of each image and of its mirror image.
 
     Raises:
         WeightsError: if the network cannot be had; RunError: if ``top`` is below 1.
@@ -130,7 +133,7 @@ def predict_images(
     if top < 1:
         raise RunError(f"--top {top}: at least one class is named")
     network = _received(folder, announce)
-    logits = _evaluator(network, folder, framework, device, engine)
+    logits = _evaluator(network, folder, framework, device, engine, mirror)
     for sources in _batches(_files(images)):
         read = [_pixels(source, network) for source in sources]
         good = [pixels for pixels in read if isinstance(pixels, np.ndarray)]
@@ -202,14 +205,21 @@ def evaluator_of(network: Network, folder: Path | str, framework: str, device: s
 
 
 def _evaluator(
-    network: Network, folder: Path | str, framework: str, device: str, engine: str | None
+    network: Network,
+    folder: Path | str,
+    framework: str,
+    device: str,
+    engine: str | None,
+    mirror: bool,
 ) -> Evaluator:
     """Give the function from stored images to logits, of a framework or of an engine."""
     if engine is None:
-        return evaluator_of(network, folder, framework, device)
-    from resnets.export.deployment import opened
+        found = evaluator_of(network, folder, framework, device)
+    else:
+        from resnets.export.deployment import opened
 
-    return _finite(opened(engine, network, folder, device), folder)
+        found = _finite(opened(engine, network, folder, device), folder)
+    return mirrored(found) if mirror else found
 
 
 def _finite(evaluator: Evaluator, folder: Path | str) -> Evaluator:

@@ -23,6 +23,9 @@ def run_report(result: Mapping[str, Any], folder: Path) -> RenderableType:
     """A finished run's figures and its folder."""
     table = Table.grid(padding=(0, 2))
     table.add_row("test accuracy", Text(f"{result['test_accuracy']:.2%}", style="bold green"))
+    if "test_accuracy_mirrored" in result:
+        both = f"{result['test_accuracy_mirrored']:.2%}, logits of the mirror image averaged in"
+        table.add_row("and by --mirror", both)
     table.add_row("test loss", f"{result['test_loss']:.4f}")
     table.add_row("test images", f"{result['test_images']:,}, read once")
     if result["validation_accuracy"] is not None:

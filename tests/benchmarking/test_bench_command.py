@@ -61,6 +61,18 @@ def test_training_beside_a_peer(framework: str, peer: str, tmp_path: Path) -> No
     assert rows["resnets train"]["measured"][0]["ratio"]["n"] == 3
 
 
+def test_inference_of_torch_with_the_engines_of_export(tmp_path: Path) -> None:
+    done = bench(*TINY, "--framework", "torch", "--inference", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (part,) = json.loads(done.stdout)["parts"]
+    rows = {row["name"]: row for row in part["rows"]}
+    for name in ("export, onnxruntime", "export, openvino"):
+        one, batch = rows[name]["measured"]
+        assert (one["batch"], batch["batch"]) == (1, 2), name
+        assert one["ratio"]["n"] == batch["ratio"]["n"] == 3, name
+        assert rows[name]["precision"] == "fp32"
+
+
 def test_inference_of_mxnet_as_a_table(tmp_path: Path) -> None:
     done = bench(*TINY, "--framework", "mxnet", "--inference", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

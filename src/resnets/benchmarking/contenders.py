@@ -51,6 +51,11 @@ def _ours(framework: str) -> tuple[Contender, ...]:
     )
 
 
+def _engine(name: str) -> Contender:
+    maker = f"{_WORKERS}.engines:opened"
+    return Contender(f"export, {name}", "torch", "inference", maker, {"name": name}, ours=True)
+
+
 CONTENDERS: tuple[Contender, ...] = (
     # Training: each framework's plain loop first, as its users write it, in float32.
     _trains("torch", "plain loop", "plain_loop"),
@@ -70,8 +75,9 @@ CONTENDERS: tuple[Contender, ...] = (
     _infers("tensorflow", "our model, predict", "our_predict"),
     _infers("mxnet", "Gluon, hybridized", "hybridized"),
     _infers("mxnet", "our block, hybridized", "our_hybridized"),
+    # What resnets export chooses from, int8 apart: it is calibrated on images, not on noise.
+    *(_engine(name) for name in ("torch-bf16", "onnxruntime", "openvino", "openvino-bf16")),
     *(row for name in ("torch", "jax", "tensorflow", "mxnet") for row in _ours(name)),
-    # A faster way to infer, such as an exported file's, is an entry of purpose inference here.
 )
 
 
