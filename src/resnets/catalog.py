@@ -139,9 +139,16 @@ SHIFTS = {
 SLIM = {
     "resnet8_narrow": (1, (16, 32, 64)),
     "resnet14_narrow": (2, (16, 32, 64)),
-    "resnet10_narrow": (1, (16, 32, 64, 128)),
     "resnet8_slim": (1, (32, 64, 128)),
     "resnet14_slim": (2, (32, 64, 128)),
+}
+
+# The same, four stages, with ResNet-D's shortcuts.
+SLIM_AVERAGING = {
+    "resnet10d_narrow": (1, (16, 32, 64, 128)),
+    "resnet18d_narrow": (2, (16, 32, 64, 128)),
+    "resnet10d_light": (1, (24, 48, 96, 192)),
+    "resnet18d_light": (2, (24, 48, 96, 192)),
 }
 
 
@@ -179,6 +186,8 @@ def _entries() -> dict[str, Callable[[], Architecture]]:
         entries[name] = partial(families.cifar_resnext, *numbers)
     for name, numbers in SLIM.items():
         entries[name] = partial(families.slim, *numbers)
+    for name, numbers in SLIM_AVERAGING.items():
+        entries[name] = lambda n=numbers: families.averaging(families.slim(*n))
     entries["chapter_resnet18"] = families.chapter
     entries["chapter_resnext26"] = families.chapter_resnext
     return entries

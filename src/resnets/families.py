@@ -49,11 +49,16 @@ def deep_stemmed(architecture: Architecture) -> Architecture:
 
 def averaged(architecture: Architecture) -> Architecture:
     """ResNet-D: ResNet-C whose shortcuts average before they project; ibid., Figure 2c."""
+    return averaging(deep_stemmed(architecture))
+
+
+def averaging(architecture: Architecture) -> Architecture:
+    """What ResNet-D adds to ResNet-C: no shortcut throws three pixels of four away."""
     stages = tuple(
         replace(stage, block=replace(stage.block, shortcut="average_projection"))
         for stage in architecture.stages
     )
-    return replace(deep_stemmed(architecture), stages=stages)
+    return replace(architecture, stages=stages)
 
 
 def excited(architecture: Architecture) -> Architecture:

@@ -97,7 +97,7 @@ class Recipe:
         normalise: whether pixels are shifted and scaled to mean 0 and deviation 1 of the
             training images; otherwise they are only scaled to 0 to 1.
         grow: how the network becomes deeper while it trains, one Growth after the other; on the
-            command line EPOCH:NETWORK or EPOCH:DEPTHS, such as 4:resnet14_slim or 4:2-2-2.
+            command line EPOCH:NETWORK or EPOCH:DEPTHS, such as 4:resnet18d_light or 4:2-2-2.
     """
 
     name: str = "custom"

@@ -11,7 +11,7 @@ Several = Parameter(consume_multiple=True, negative=())
 
 
 def bench(
-    network: str = "resnet8_slim",
+    network: str = "resnet10d_light",
     /,
     *,
     framework: Annotated[tuple[str, ...], Several] = (),
