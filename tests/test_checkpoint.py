@@ -11,8 +11,8 @@ import filelock
 import numpy as np
 import pytest
 
-from resnets import catalog
-from resnets.checkpoint import LOCK, METRICS, RunFolder, State
+from resnets import catalog, records
+from resnets.checkpoint import LOCK, METRICS, RunFolder, State, framework_of
 from resnets.errors import Diverged, ResnetsError, RunError
 from resnets.initial import initial_weights
 from resnets.recipe import Recipe
@@ -238,3 +238,21 @@ def test_records_are_json_without_infinities(tmp_path: Path) -> None:
     assert json.loads((tmp_path / METRICS).read_text()) == {"step": 1, "loss": 0.1}
     with pytest.raises(ValueError, match="Out of range float"):
         folder.log(METRICS, {"step": 2, "loss": float("nan")})
+
+
+def test_who_asks_for_no_framework_gets_the_runs_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = {"jax", "mxnet"}
+    monkeypatch.setattr("resnets.backends.installed", there.__contains__)
+    folder = RunFolder(tmp_path)
+    assert framework_of(None) == framework_of(tmp_path) == framework_of("torchvision/x") == "jax"
+    (tmp_path / "recipe.json").write_text("{}")
+    assert framework_of(tmp_path) == "jax"
+    for trained, expected in (("mxnet", "mxnet"), ("torch", "jax")):
+        folder.log("timings.jsonl", records.of_start(trained, "cpu", 1, Progress()))
+        assert framework_of(tmp_path) == expected
+    (tmp_path / "timings.jsonl").write_bytes(b"\xff\xfe{")
+    assert framework_of(tmp_path) == "jax"
+    there.clear()
+    assert framework_of(None) == "torch"

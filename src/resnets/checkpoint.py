@@ -19,7 +19,7 @@ import json
 import math
 import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, cast
@@ -28,6 +28,7 @@ import filelock
 import numpy as np
 
 from resnets.architecture import Architecture
+from resnets.backends import default
 from resnets.description import from_json, shortened, to_json
 from resnets.errors import Diverged, RunError, WeightsError
 from resnets.files import explained, remove_leftovers, write_text
@@ -298,6 +299,18 @@ def _lines(content: bytes) -> Iterator[tuple[bytes, dict[str, Any]]]:
         if not line.endswith(b"\n") or not _is_record(record):
             return
         yield line, record
+
+
+def framework_of(folder: Path | str | None) -> str:
+    """Name the framework for who asks for none: the run's own where it is installed.
+
+    Else, and where ``folder`` is no run, the first that is.
+    """
+    own = None
+    if folder is not None and (Path(folder) / RECIPE).is_file():
+        with suppress(RunError):  # a log that cannot be read costs nothing but this
+            own = RunFolder(Path(folder)).framework()
+    return default(own)
 
 
 def read_recipe(folder: Path) -> Recipe:

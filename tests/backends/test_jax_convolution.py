@@ -1,4 +1,4 @@
-"""The kernels' gradients of a session on the processor, against JAX's own."""
+"""A session's convolutions and their gradients on the processor, against JAX's own."""
 
 from typing import Any
 
@@ -26,6 +26,15 @@ FASTER = [
     (1, 64, 3, 3, 2, 1),
     (2, 64, 3, 3, 3, 1),
     (5, 256, 3, 3, 1, 1),
+    # Maps smaller than the kernel, before or after it.
+    (1, 4, 6, 3, 1, 1),
+    (2, 4, 6, 3, 1, 1),
+    (2, 4, 6, 3, 1, 2),
+    (2, 3, 4, 3, 2, 1),
+    (3, 4, 6, 3, 2, 1),
+    (4, 4, 6, 3, 2, 2),
+    (6, 4, 6, 3, 3, 1),
+    (8, 3, 4, 7, 2, 1),
 ]
 AS_IS = [(7, 4, 6, 3, 1, 1), (7, 4, 6, 3, 2, 1), (4, 256, 3, 3, 1, 1)]
 
@@ -77,7 +86,15 @@ def test_dilation_stays_jaxs() -> None:
     assert "custom_vjp" not in str(jax.make_jaxpr(layer)(jnp.ones((1, 8, 8, 64))))
 
 
-def test_only_training_on_the_processor_takes_them() -> None:
+def test_a_map_smaller_than_the_kernel_is_bordered_behind_a_barrier() -> None:
+    layer = nnx.Conv(2, 2, (3, 3), padding=1, rngs=nnx.Rngs(0))
+    layer.conv_general_dilated = convolve
+    for pixels, small in ((2, True), (3, False)):
+        text = str(jax.make_jaxpr(layer)(jnp.ones((1, pixels, 5, 2))))
+        assert ("optimization_barrier" in text) == small
+
+
+def test_only_the_processor_takes_them() -> None:
     model: Any = backend.build(catalog.get("resnet18", classes=4))
     arrays = {name: variable[...] for name, variable in variables(model).items()}
     x = jnp.ones((1, 32, 32, 3))
@@ -85,7 +102,7 @@ def test_only_training_on_the_processor_takes_them() -> None:
     def own(**settings: bool) -> int:
         return str(jax.make_jaxpr(Network.of(model, **settings))(arrays, x)).count("name=_plain")
 
-    # Three 3×3 and three 1×1 that halve the image; the maps of stage 3 are too small here.
-    assert own(training=True, on_processor=True) == 6
-    assert own(training=True) == own(training=False) == own(training=False, on_processor=True) == 0
+    # Three 3×3 and three 1×1 that halve the image; six of stages 3 and 4, on small maps.
+    assert own(training=True, on_processor=True) == own(training=False, on_processor=True) == 12
+    assert own(training=True) == own(training=False) == 0
     assert model.conv1.conv_general_dilated is jax.lax.conv_general_dilated

@@ -167,6 +167,20 @@ class Backend(Protocol):
         ...
 
 
+def installed(name: str) -> bool:
+    """Whether the framework called ``name`` is there; it is not imported."""
+    return importlib.util.find_spec(name) is not None
+
+
+def default(preferred: str | None = None) -> str:
+    """Name the framework for who asks for none: the preferred one, or the first, that is there.
+
+    Where none is installed it is the first of all, whose ``load`` says how to install it.
+    """
+    wanted = NAMES if preferred not in NAMES else (preferred, *NAMES)
+    return next(filter(installed, wanted), NAMES[0])
+
+
 def load(name: str) -> Backend:
     """Import the backend called ``name``.
 
@@ -179,7 +193,7 @@ def load(name: str) -> Backend:
     try:
         return cast("Backend", importlib.import_module(f"resnets.backends.{name}"))
     except ImportError as error:
-        if importlib.util.find_spec(name) is None:
+        if not installed(name):
             after = _AFTER.get(name, "")
             message = f'{name} is not installed: pip install "resnets[{name}]"{after}'
         else:

@@ -99,18 +99,13 @@ def bench(
 
 def _found(asked: tuple[str, ...]) -> tuple[str, ...]:
     """Give the frameworks that are meant; one that is asked for and not installed is an error."""
-    import importlib.util
-
     from resnets import backends
     from resnets.errors import RunError
-
-    def installed(name: str) -> bool:
-        return importlib.util.find_spec(name) is not None
 
     for name in asked:
         if name not in backends.NAMES:
             known = ", ".join(backends.NAMES)
             raise RunError(f"no framework is called {name} (there are {known})")
-        if not installed(name):
+        if not backends.installed(name):
             backends.load(name)  # says how to install it
-    return tuple(dict.fromkeys(asked)) or tuple(filter(installed, backends.NAMES))
+    return tuple(dict.fromkeys(asked)) or tuple(filter(backends.installed, backends.NAMES))

@@ -95,7 +95,7 @@ def prune_depth(
     blocks: Count = None,
     share: float | None = None,
     data: str | None = None,
-    framework: str = "torch",
+    framework: str | None = None,
     device: str = "auto",
     json: Flag = False,
 ) -> None:
@@ -118,12 +118,13 @@ def prune_depth(
         fashion_mnist, or a folder of images, a twentieth of whose training images is held out.
         Default: the run's own held-out images.
     framework
-        torch, jax, tensorflow or mxnet.
+        torch, jax, tensorflow or mxnet. Default: the run's own, or the first that is installed.
     device
         auto, cpu, or as the framework calls its others: cuda, cuda:1, mps (resnets check).
     json
         Print the ranking and the cuts as JSON.
     """
+    from resnets.checkpoint import framework_of
     from resnets.inference import evaluator_of, held_out
     from resnets.weights import load
 
@@ -132,7 +133,7 @@ def prune_depth(
     images = held_out(network, whole, data, note)
 
     def make(candidate: "Network") -> Any:
-        return evaluator_of(candidate, network, framework, device)
+        return evaluator_of(candidate, network, framework or framework_of(network), device)
 
     if out is None:
         _print_costs(whole, images, make, json)

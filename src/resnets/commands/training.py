@@ -20,7 +20,7 @@ def train(
     recipe: str = "quick",
     run: Path | None = None,
     resume: Flag = False,
-    framework: str = "torch",
+    framework: str | None = None,
     device: str = "auto",
     save_every: float = 60.0,
     quiet: Flag = False,
@@ -38,7 +38,7 @@ def train(
     resume
         Go on with the run in that folder, or begin where there is none.
     framework
-        torch, jax, tensorflow or mxnet.
+        torch, jax, tensorflow or mxnet. Default: the run's own, or the first that is installed.
     device
         auto, cpu, or as the framework calls its others: cuda, cuda:1, mps (resnets check).
     save_every
@@ -49,6 +49,7 @@ def train(
         Print the result as JSON.
     """
     from resnets import job, progress
+    from resnets.checkpoint import framework_of
 
     if not 0 <= save_every < float("inf"):
         raise RunError(f"--save-every {save_every}: not a number of seconds from 0")
@@ -58,7 +59,7 @@ def train(
         task = job.Job(
             recipe=resolved,
             folder=folder,
-            framework=framework,
+            framework=framework or framework_of(folder if resume else None),
             device=device,
             resume=resume,
             save_seconds=save_every,

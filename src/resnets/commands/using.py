@@ -20,7 +20,7 @@ def evaluate(
     /,
     *,
     data: str | None = None,
-    framework: str = "torch",
+    framework: str | None = None,
     engine: str | None = None,
     device: str = "auto",
     mirror: Flag = False,
@@ -35,7 +35,7 @@ def evaluate(
     data
         fashion_mnist, or a folder of images. Default: what the run was trained on.
     framework
-        torch, jax, tensorflow or mxnet.
+        torch, jax, tensorflow or mxnet. Default: the run's own, or the first that is installed.
     engine
         Compute with an engine of export in place of a framework, such as openvino-bf16; auto is
         the one that export chose for this folder.
@@ -47,8 +47,10 @@ def evaluate(
     json
         Print the figures as JSON.
     """
+    from resnets.checkpoint import framework_of
     from resnets.inference import evaluate_folder
 
+    framework = framework or framework_of(network)
     found = evaluate_folder(network, data, framework, device, note, engine, mirror)
     if json:
         print_json(found.to_json())
@@ -64,7 +66,7 @@ def predict(
     /,
     *,
     top: Whole = 3,
-    framework: str = "torch",
+    framework: str | None = None,
     engine: str | None = None,
     device: str = "auto",
     mirror: Flag = False,
@@ -81,7 +83,7 @@ def predict(
     top
         How many classes to name for each image.
     framework
-        torch, jax, tensorflow or mxnet.
+        torch, jax, tensorflow or mxnet. Default: the run's own, or the first that is installed.
     engine
         Compute with an engine of export in place of a framework, such as openvino-bf16; auto is
         the one that export chose for this folder.
@@ -93,8 +95,11 @@ def predict(
     json
         Print one JSON object a line for each image.
     """
+    from resnets.checkpoint import framework_of
     from resnets.inference import predict_images
     from resnets.report import prediction_lines
+
+    framework = framework or framework_of(network)
 
     failed = 0
     for prediction in predict_images(network, images, top, framework, device, note, engine, mirror):

@@ -46,12 +46,12 @@ class Network:
         """Take the structure of ``model``, which stays as it is.
 
         ``dtype``: what convolutions and dense layers compute in; None: what their input has.
-        ``on_processor``: whether gradients are taken as is fast there.
+        ``on_processor``: whether convolutions are taken as is fast there.
         """
         view = nnx.merge(*nnx.split(model))
         view.train() if training else view.eval()
         view.set_attributes(BatchNorm, first_order=True, raise_if_not_found=False)
-        if training and on_processor:
+        if on_processor:
             view.set_attributes(nnx.Conv, conv_general_dilated=convolve, raise_if_not_found=False)
         if dtype is not None:
             view.set_attributes(nnx.Conv, nnx.Linear, dtype=dtype, raise_if_not_found=False)

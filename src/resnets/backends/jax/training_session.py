@@ -55,7 +55,8 @@ def evaluator(model: Model, preprocessing: Preprocessing, device: str = "auto") 
     prepare = Preparation.of(preprocessing.mean, preprocessing.std, where)
     arrays = {name: variable[...] for name, variable in variables(model).items()}
     arrays = jax.device_put(arrays, where)
-    logits = logits_of(Network.of(model, training=False))
+    on_processor = where.platform == "cpu"
+    logits = logits_of(Network.of(model, training=False, on_processor=on_processor))
     return lambda pixels: np.asarray(logits(arrays, prepare(pixels)), np.float32)
 
 
@@ -86,7 +87,8 @@ class JaxSession:
         network = Network.of(model, training=True, dtype=narrow, on_processor=self.on_processor)
         training = Training(network, optimiser, recipe.label_smoothing)
         self._step = step_of(training, self.placement)
-        self._logits = logits_of(Network.of(model, training=False))
+        own = Network.of(model, training=False, on_processor=self.on_processor)
+        self._logits = logits_of(own)
         self.steps = 0
         self.born: dict[str, int] = {}  # steps before a parameter was added, for AdamW's count
         self._state = self._begun(model)
