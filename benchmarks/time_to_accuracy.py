@@ -69,6 +69,7 @@ def run(recipe: str, framework: str, seed: int) -> dict[str, Any]:
         "whole": round(time.perf_counter() - began, 2),
         "validation_accuracy": result["validation_accuracy"],
         "test_accuracy": result["test_accuracy"],
+        "test_accuracy_mirrored": result.get("test_accuracy_mirrored"),
     }
 
 
@@ -98,9 +99,11 @@ def summary(runs: Sequence[dict[str, Any]]) -> list[str]:
         same = [r for r in runs if (r["recipe"], r["framework"]) == (recipe, framework)]
         test, seconds = [r["test_accuracy"] for r in same], [r["seconds"] for r in same]
         spread = f"± {stdev(test):.2%}" if len(test) > 1 else ""
+        both = [r["test_accuracy_mirrored"] for r in same if r.get("test_accuracy_mirrored")]
+        mirrored = f", {mean(both):.2%} with mirrored images (n = {len(both)})" if both else ""
         told.append(
             f"{recipe:9} {framework:10} {same[0]['precision']:4} n = {len(same)}  test "
-            f"{mean(test):.2%} {spread} ({min(test):.2%} to {max(test):.2%}), "
+            f"{mean(test):.2%} {spread} ({min(test):.2%} to {max(test):.2%}){mirrored}, "
             f"{mean(seconds):.0f} s ({min(seconds):.0f} to {max(seconds):.0f})"
         )
     return told

@@ -25,7 +25,8 @@ def where(device: str) -> Where:
     """Describe the device called ``device``."""
     found = device_called(device)
     versions = {"mxnet": importlib.metadata.version("mxnet")}
-    return Where(in_words(found), found.device_type == "cpu", versions)
+    # The loss is there before the gradients are: only this waits for the whole step.
+    return Where(in_words(found), found.device_type == "cpu", versions, wait=mx.nd.waitall)
 
 
 def trainer(work: Work) -> Prepared:
@@ -49,6 +50,7 @@ def trainer(work: Work) -> Prepared:
             loss.backward()
             updates.step(work.batch)
             loss.mean().asscalar()
+        mx.nd.waitall()
 
     return _prepared(work, {f"batch {work.batch}": Task(take, work.batch)})
 

@@ -30,6 +30,8 @@ def training(work: Work, *, framework: str) -> Prepared:
     model = backend.build(work.architecture)
     session = backend.session(model, recipe, _shape(work), work.device)
     events = train(session, TrainingData(Images(*work.images()), None), recipe)
+    about = importlib.import_module(f"resnets.benchmarking.workers.{framework}")
+    where = about.where(work.device)
 
     def take(steps: int) -> dict[str, float]:
         taken, whole = 0, False
@@ -38,10 +40,10 @@ def training(work: Work, *, framework: str) -> Prepared:
             if isinstance(event, Step):
                 # Where steps are under way at once, their events come together.
                 taken, whole = taken + 1, event.progress is not None
+        if where.wait is not None:
+            where.wait()
         return {"steps": taken}
 
-    about = importlib.import_module(f"resnets.benchmarking.workers.{framework}")
-    where = about.where(work.device)
     return Prepared(
         tasks={_name(work.batch): Task(take, work.batch)},
         device=session.device,
