@@ -23,7 +23,7 @@ NAMED: dict[str, Recipe] = {
         warmup=0.1,
         flip=True,
     ),
-    # For a first look: half a minute on two cores.
+    # For a first look: under a minute on two cores.
     "instant": Recipe(
         name="instant",
         network="resnet10d_narrow",
