@@ -101,6 +101,8 @@ def test_the_limits_passes_are_those_of_the_convolution(framework: str) -> None:
     kernels = made.Kernels("cpu")
     found = kernels.convolution(CONVOLUTION, 3, "fp32")
     sizes = {"forward": 3 * 16 * 5 * 4, "input": 3 * 8 * 9 * 7, "kernel": 16 * 4 * 9}
+    if framework == "tensorflow":  # its input has the border in memory
+        sizes["input"] = 3 * 8 * 11 * 9
     for name, size in sizes.items():
         for call in found[name]:
             result = call()
