@@ -51,13 +51,29 @@ def evaluate(evaluator: Evaluator, images: Images) -> Evaluation:
     return from_logits(logits, images.labels)
 
 
+def evaluate_both(evaluator: Evaluator, images: Images) -> tuple[Evaluation, Evaluation]:
+    """Evaluate as ``evaluate`` does, and with ``mirrored``; the images are read once."""
+    plain: list[npt.NDArray[np.float32]] = []
+
+    def noted(pixels: Pixels) -> npt.NDArray[np.float32]:
+        plain.append(evaluator(pixels))
+        return _mean(plain[-1], evaluator(mirror(pixels)))
+
+    both = evaluate(noted, images)
+    return from_logits(np.concatenate(plain), images.labels), both
+
+
 def mirrored(evaluator: Evaluator) -> Evaluator:
     """Average the logits of each image and of its mirror image."""
 
     def both(pixels: Pixels) -> npt.NDArray[np.float32]:
-        return np.float32(0.5) * (evaluator(pixels) + evaluator(mirror(pixels)))
+        return _mean(evaluator(pixels), evaluator(mirror(pixels)))
 
     return both
+
+
+def _mean(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return np.float32(0.5) * (one + other)
 
 
 def mirror(pixels: Pixels) -> Pixels:

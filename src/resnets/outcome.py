@@ -7,7 +7,7 @@ from resnets.backends import Backend
 from resnets.checkpoint import METRICS, MODEL, RunFolder, finite
 from resnets.data.images import Dataset
 from resnets.errors import RunError
-from resnets.evaluation import Evaluation, evaluate, mirrored
+from resnets.evaluation import Evaluation, evaluate, evaluate_both
 from resnets.recipe import Recipe
 from resnets.training import Epoch, Progress
 from resnets.weights import Network, load
@@ -28,9 +28,8 @@ def conclude(
     best = load(folder.path)
     model = backend.build(best.architecture, weights=best.weights)
     logits, test = backend.evaluator(model, best.preprocessing, device), dataset.test()
-    found = evaluate(logits, test)
     # Said beside the other figure, never chosen by it. Only where training knew both directions.
-    both = evaluate(mirrored(logits), test).accuracy if recipe.flip else None
+    found, both = evaluate_both(logits, test) if recipe.flip else (evaluate(logits, test), None)
     epochs = records.epochs(folder.records(), (), Progress())
     kept = next((epoch for epoch in reversed(epochs) if epoch.best), None)
     if kept is None:
@@ -46,7 +45,7 @@ def conclude(
         "validation_accuracy": kept.validation_accuracy,
         "validation_loss": kept.validation_loss,
         **_tested(best, found),
-        **({} if both is None else {"test_accuracy_mirrored": both}),
+        **({} if both is None else {"test_accuracy_mirrored": both.accuracy}),
         "multiply_adds": epochs[-1].multiply_adds,
     }
     grown = [line for line in folder.records() if line["event"] == "growth"]

@@ -100,7 +100,6 @@ def predict(
     from resnets.report import prediction_lines
 
     framework = framework or framework_of(network)
-
     failed = 0
     for prediction in predict_images(network, images, top, framework, device, note, engine, mirror):
         if prediction.error is not None:
