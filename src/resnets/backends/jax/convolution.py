@@ -28,7 +28,8 @@ XLA's way and of the products; batch 128, the last three rows 32:
 | 14, 128 to 128 in 32 groups, 3×3, 1 | 3994 | 23 |
 
 Maps that are smaller than the kernel: XLA leaves its fast way for them. With the border of zeros in
-memory, behind a barrier so that XLA does not take it back, the map is large enough. Batch 32:
+memory, behind a barrier so that XLA does not take it back, the map is large enough. Batch 32,
+a shared core, n = 12:
 
 | map, channels, 3×3, stride | forward: XLA | bordered | gradient of the input: XLA | bordered |
 |---|---|---|---|---|
