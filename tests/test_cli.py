@@ -88,6 +88,9 @@ GROWING = (
 )
 """The best epoch's network changes, and AdamW counts the steps of new tensors apart."""
 
+SKIPPING = ("--skip", "0.4", "--flip", "--partial-batch")
+"""Which images an epoch takes follows from the losses of the epochs before it."""
+
 
 @pytest.fixture(scope="module")
 def grown(picture_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -96,6 +99,16 @@ def grown(picture_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     done = train(picture_folder, cwd, "--epochs", 10, "--run", "run", *GROWING)
     assert done.returncode == 0, done.stderr
     assert "grown to resnet14_slim: 2-2-2 blocks" in done.stderr
+    return cwd / "run"
+
+
+@pytest.fixture(scope="module")
+def skipped(picture_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run whose epochs left images out."""
+    cwd = tmp_path_factory.mktemp("skipped")
+    done = train(picture_folder, cwd, "--epochs", 10, "--run", "run", *SKIPPING)
+    assert done.returncode == 0, done.stderr
+    assert "78 training images, 47 of them an epoch" in done.stderr
     return cwd / "run"
 
 
@@ -127,11 +140,17 @@ def test_a_growth_that_cannot_be_is_refused_before_training(
         assert not (tmp_path / "no").exists()
 
 
-@pytest.mark.parametrize("more", [(), GROWING], ids=["plain", "growing"])
+@pytest.mark.parametrize(
+    ("name", "more"), [("finished", ()), ("grown", GROWING), ("skipped", SKIPPING)]
+)
 def test_killed_at_random_instants_and_resumed_it_is_bitwise_the_run_never_killed(
-    more: tuple[str, ...], request: pytest.FixtureRequest, picture_folder: Path, tmp_path: Path
+    name: str,
+    more: tuple[str, ...],
+    request: pytest.FixtureRequest,
+    picture_folder: Path,
+    tmp_path: Path,
 ) -> None:
-    finished: Path = request.getfixturevalue("grown" if more else "finished")
+    finished: Path = request.getfixturevalue(name)
     arguments = [
         *(sys.executable, "-m", "resnets", "train", "--data", str(picture_folder), *SMALL),
         *("--epochs", "10", "--run", "run", "--resume", "--save-every", "0", *more),

@@ -58,6 +58,7 @@ def plan(**changes: object) -> Plan:
             "framework": "torch",
             "precision": "bf16",
             "training_images": 400,
+            "epoch_images": 400,
             "validation_images": 120,
             "epochs": 5,
             "steps_per_epoch": 10,

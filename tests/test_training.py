@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from resnets import catalog
 from resnets.architecture import Architecture
 from resnets.backends import Batch
 from resnets.data.images import Images, Pixels
+from resnets.data.order import Order
 from resnets.errors import Diverged
 from resnets.recipe import Recipe
 from resnets.tracing import trace
@@ -23,6 +25,7 @@ SLIM = catalog.get("resnet8_slim", channels=1)
 @dataclass
 class Loss:
     loss: float
+    losses: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
 
 
 @dataclass
@@ -125,6 +128,39 @@ def test_growths_happen_between_epochs_and_resume_like_everything_else() -> None
         done = sum(isinstance(e, Epoch) for e in whole[: number + 1])
         rest = events([0.6, 0.9, 0.7][done:], event.progress)
         assert [_essence(e) for e in rest] == [_essence(e) for e in whole[number + 1 :]]
+
+
+@pytest.mark.parametrize("lag", [1, 3])
+def test_losses_of_images_choose_the_epochs_after_them(lag: int) -> None:
+    """Images from 10 on are the hard ones here; resumed anywhere, the rest is the same."""
+
+    class Telling(Counting):
+        def train_step(
+            self, batch: Batch, rate: float, slowed: Mapping[str, float] | None = None
+        ) -> Loss:
+            assert batch.index is not None
+            numbers.append(batch.index.tolist())
+            losses = np.where(batch.index < 10, 0.25, 1 + batch.index / 7)
+            return Loss(float(losses.mean()), losses.astype(np.float32))
+
+    recipe = RECIPE.changed(skip=0.4, epochs=5)
+    numbers: list[list[int]] = []
+    order, states = Order(recipe, 20), {}
+    for event in train(Telling([0.5], lag=lag), DATA, recipe, order=order):
+        if event.progress is not None:
+            states[len(numbers)] = (event.progress, order.state())
+    whole = list(numbers)
+    epochs = [[i for step in whole[e : e + 3] for i in step] for e in range(0, 15, 3)]
+    assert {len(set(epoch)) for epoch in epochs} == {12}
+    assert not (set(range(20)) - set(epochs[0])) - set(epochs[1])  # unseen ones come next
+    assert all(set(epoch) >= set(range(10, 20)) for epoch in epochs[2:])
+    assert len(states) >= 5
+    for taken, (progress, arrays) in states.items():
+        numbers.clear()
+        again = Order(recipe, 20)
+        again.restore(arrays, progress.step)
+        list(train(Telling([0.5], lag=lag), DATA, recipe, progress, order=again))
+        assert numbers == whole[taken:]
 
 
 def test_compute_and_slowed_tensors_reach_where_they_belong() -> None:

@@ -14,13 +14,14 @@ from typing import Any
 
 from resnets import backends, curves, data, records
 from resnets.checkpoint import METRICS, TIMINGS, RunFolder, State, read_recipe
+from resnets.data.order import Order
 from resnets.errors import Diverged, MissingDependency, RunError
 from resnets.files import explained
 from resnets.growing import Growing
 from resnets.outcome import conclude
 from resnets.preparation import fingerprint, growth_plan, prepare, starting_architecture
 from resnets.progress import Plan, View
-from resnets.recipe import Recipe, steps_per_epoch
+from resnets.recipe import Recipe, images_per_epoch, steps_per_epoch
 from resnets.tensorboard import TensorBoard
 from resnets.tensorboard import available as tensorboard_available
 from resnets.tracing import trace
@@ -80,7 +81,8 @@ def run(job: Job, view: View) -> dict[str, Any]:
             return result
         per_epoch = steps_per_epoch(recipe, len(training.training))
         growing = Growing(network, plans, recipe, per_epoch)
-        running = _Run(job, recipe, folder, backend, growing, view)
+        order = Order(recipe, len(training.training))
+        running = _Run(job, recipe, folder, backend, growing, order, view)
         progress = running.begin(state)
         past = records.epochs(folder.records(METRICS), folder.records(TIMINGS), progress)
         device = running.session.device
@@ -99,6 +101,7 @@ class _Run:
     folder: RunFolder
     backend: backends.Backend
     growing: Growing
+    order: Order
     view: View
     consumers: list[Callable[[Event], None]] = field(default_factory=list[Callable[[Event], None]])
 
@@ -111,7 +114,9 @@ class _Run:
         self.growing.advance(progress.grown)
         self.session = self._session()
         if state is not None:
-            self.session.restore(state.arrays)
+            own = self.order.state()
+            self.order.restore(state.arrays, progress.step)
+            self.session.restore({n: a for n, a in state.arrays.items() if n not in own})
             self._say_what_differs(state)
         where = (self.job.framework, self.session.device, self.session.threads)
         self.folder.log(TIMINGS, records.of_start(*where, progress))
@@ -174,12 +179,13 @@ class _Run:
             ) from error
 
     def _events(self, training: TrainingData, progress: Progress) -> Iterator[Event]:
-        grows = (self.grow, self.growing.slowed)
-        return train(self.session, training, self.recipe, progress, *grows)
+        given = (self.grow, self.growing.slowed, self.order)
+        return train(self.session, training, self.recipe, progress, *given)
 
     def _save(self, event: Event) -> None:
         assert event.progress is not None
-        state = State(self.session.state(), event.progress, self.session.threads)
+        arrays = {**self.session.state(), **self.order.state()}
+        state = State(arrays, event.progress, self.session.threads)
         state.require_finite()
         if isinstance(event, Epoch) and event.best:
             self.folder.save_model(self.session.weights(), self.session.architecture)
@@ -234,6 +240,7 @@ def plan(
         framework=job.framework,
         precision=recipe.precision,
         training_images=len(training.training),
+        epoch_images=images_per_epoch(recipe, len(training.training)),
         validation_images=len(training.validation) if training.validation is not None else 0,
         epochs=recipe.epochs,
         steps_per_epoch=steps_per_epoch(recipe, len(training.training)),

@@ -19,7 +19,8 @@ class Plan:
         title: of the view.
         network, parameters, multiply_adds: what is trained; multiply-adds for one image.
         device, framework, precision: what trains it, in words.
-        training_images, validation_images: in an epoch; 0 where none are held out.
+        training_images, validation_images: of the set; 0 where none are held out.
+        epoch_images: of the training images, those that an epoch takes.
         epochs, steps_per_epoch: until the end of the recipe.
         done_steps: where this process starts; above 0 where it resumes.
         folder: of the run.
@@ -34,6 +35,7 @@ class Plan:
     framework: str
     precision: str
     training_images: int
+    epoch_images: int
     validation_images: int
     epochs: int
     steps_per_epoch: int

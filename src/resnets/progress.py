@@ -153,6 +153,8 @@ def facts(plan: Plan) -> list[list[str]]:
     """Say what is trained, on what and where: groups of phrases."""
     network = [] if plan.network in plan.title else [plan.network]
     images = [f"{plan.training_images:,} training images"]
+    if plan.epoch_images < plan.training_images:
+        images.append(f"{plan.epoch_images:,} of them an epoch")
     if plan.validation_images:
         images.append(f"{plan.validation_images:,} validation images")
     steps = [f"{_count(plan.epochs, 'epoch')} of {_count(plan.steps_per_epoch, 'step')}"]

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from resnets.backends import Batch, Measured, Session
-from resnets.data.augmentation import chosen, draw
+from resnets.data.augmentation import Index, draw
 from resnets.data.images import Images
+from resnets.data.order import Order
 from resnets.errors import Diverged
 from resnets.evaluation import evaluate
 from resnets.recipe import Recipe, rate_at, steps_per_epoch
@@ -140,15 +141,18 @@ def train(
     start: Progress | None = None,
     grow: Grow | None = None,
     slowed: Slowed | None = None,
+    order: Order | None = None,
 ) -> Iterator[Event]:
     """Train from where ``start`` stands to the recipe's end; ``grow`` is called where it says.
 
-    ``slowed`` is for what was added not long ago.
+    ``slowed`` is for what was added not long ago; ``order`` says which images steps take, and
+    stands where ``start`` does.
 
     Raises:
         Diverged: at the first loss that is infinite or not a number; naming the step.
     """
     progress = start or Progress()
+    order = order or Order(recipe, len(data.training))
     per_epoch = steps_per_epoch(recipe, len(data.training))
     while (epoch := _under_way(progress, per_epoch)) <= recipe.epochs and not progress.stopped:
         if grow is not None and _grows(recipe, progress, ended=epoch - 1):
@@ -157,7 +161,7 @@ def train(
             yield _grown(session, progress, epoch - 1)
             continue
         began, seen = time.perf_counter(), progress.images
-        steps = _Steps(session, data.training, recipe, slowed or _none_slowed)
+        steps = _Steps(session, data.training, recipe, slowed or _none_slowed, order)
         for event in steps.taken(progress, epoch * per_epoch):
             progress = event.progress or progress
             yield event
@@ -208,21 +212,23 @@ class _Steps:
     images: Images
     recipe: Recipe
     slowed: Slowed
+    order: Order
 
     def taken(self, progress: Progress, until: int) -> Iterator[Step]:
         """Take the steps up to ``until``; read losses when ``lag`` of them are under way."""
-        pending: list[tuple[Step, Measured]] = []
+        pending: list[tuple[Step, Index, Measured]] = []
         multiply_adds = 3 * trace(self.session.architecture, self._size).multiply_adds
         for step in range(progress.step, until):
-            begun, measured = self._take(step)
-            pending.append((begun, measured))
+            pending.append(self._take(step))
             if len(pending) < self.session.lag and step + 1 < until:
                 continue
-            for taken, value in pending:
+            for taken, index, value in pending:
                 loss = value.loss
                 if not math.isfinite(loss):
                     where = f"step {taken.step}, epoch {taken.epoch}"
                     raise Diverged(f"the loss became {loss} at {where}")
+                if self.recipe.skip:
+                    self.order.note(index, value.losses)
                 progress = replace(
                     progress,
                     step=taken.step,
@@ -238,12 +244,12 @@ class _Steps:
     def _size(self) -> tuple[int, int]:
         return self.images.shape[1:3]
 
-    def _take(self, step: int) -> tuple[Step, Measured]:
+    def _take(self, step: int) -> tuple[Step, Index, Measured]:
         recipe, per_epoch = self.recipe, steps_per_epoch(self.recipe, len(self.images))
         rate = rate_at(recipe, step, recipe.epochs * per_epoch, per_epoch)
-        index = chosen(recipe, len(self.images), step)
+        index = self.order.chosen(step)
         blocks = sum(stage.depth for stage in self.session.architecture.stages)
-        following = chosen(recipe, len(self.images), step + 1)
+        following = self.order.following(step)
         draws = draw(recipe, step, len(index), self._size, blocks)
         batch = Batch(self.images, draws, index, following)
         measured = self.session.train_step(batch, rate, self.slowed(step))
@@ -255,7 +261,7 @@ class _Steps:
             images=len(index),
             progress=None,
         )
-        return taken, measured
+        return taken, index, measured
 
 
 def _epoch(

@@ -193,7 +193,7 @@ def test_smoothed_and_mixed_loss_against_the_definition(backend: Backend, fashio
     batch = fashion[chosen(recipe, len(fashion), 0)]
     draws = draw(recipe, 0, 16, (28, 28))
     assert draws.mix is not None and draws.mix.box is not None
-    loss = start(backend, recipe).train_step(Batch(batch, draws), 0.0).loss
+    measured = start(backend, recipe).train_step(Batch(batch, draws), 0.0)
     top, left, bottom, right = draws.mix.box
     x = ((batch.pixels.transpose(0, 3, 1, 2) / 255) - 0.3) / 0.35
     x[:, :, top:bottom, left:right] = x[draws.mix.partner][:, :, top:bottom, left:right]
@@ -203,7 +203,10 @@ def test_smoothed_and_mixed_loss_against_the_definition(backend: Backend, fashio
     own = np.eye(10)[batch.labels]
     target = draws.mix.share * own + (1 - draws.mix.share) * own[draws.mix.partner]
     target = 0.8 * target + 0.2 / 10
-    assert loss == pytest.approx(-(target * logs).sum(axis=1).mean(), rel=1e-5)
+    losses = -(target * logs).sum(axis=1)
+    assert measured.loss == pytest.approx(losses.mean(), rel=1e-5)
+    np.testing.assert_allclose(measured.losses, losses, rtol=1e-4)
+    assert measured.losses.dtype == np.float32
 
 
 def test_a_state_of_another_network_or_optimiser_is_refused(

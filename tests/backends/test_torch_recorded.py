@@ -198,13 +198,26 @@ def test_losses_are_kept_until_they_are_read() -> None:
     losses = Losses(torch.device("cpu"))
     taken = []
     for step in range(2 * MOST + 10):
-        measured = losses.next()
-        losses.ring[measured.slot] = step
+        measured = losses.next(4)
+        losses.write(torch.tensor([measured.slot]), torch.zeros(4), torch.tensor(float(step)))
         taken.append(measured)
         if step == 5:
             assert taken[3].loss == 3
     assert [measured.loss for measured in taken] == list(range(2 * MOST + 10))
     assert losses.lag == MOST  # a fast device is asked seldom
+
+
+def test_losses_of_images_are_those_of_ordinary_steps(fashion: Images) -> None:
+    recipe = PLAIN.changed(skip=0.4, mixup=0.4, label_smoothing=0.1)
+    ordinary, recorded = start(recipe, None), start(recipe, RECORDED)
+    taken = []
+    for step in range(6):
+        batch = batch_at(recipe, fashion, step, 5 if step == 3 else None)
+        taken.append([s.train_step(batch, 0.01) for s in (ordinary, recorded)])
+    for one, other in taken:
+        assert one.losses.shape == other.losses.shape
+        np.testing.assert_allclose(other.losses, one.losses, rtol=2e-4)
+        assert other.loss == pytest.approx(float(other.losses.mean()), rel=1e-5)
 
 
 def test_compiling_is_for_long_trainings() -> None:

@@ -69,6 +69,11 @@ class Measured(Protocol):
         """Mean loss of the batch, of what was optimised."""
         ...
 
+    @property
+    def losses(self) -> npt.NDArray[np.float32]:
+        """Each image's loss, [n], of what was optimised; of a mixed image, that of its mixture."""
+        ...
+
 
 class Session(Protocol):
     """A model in training on a device."""

@@ -80,14 +80,18 @@ def split(labels: Index, share: float, seed: int) -> tuple[Index, Index]:
 
 
 def chosen(recipe: Recipe, images: int, step: int) -> Index:
-    """Give the numbers of the images of ``step`` (from 0), of ``images`` to train on."""
+    """Give the numbers of the images of ``step`` (from 0), of ``images`` to train on.
+
+    With ``skip`` it leaves out any; which ones a run leaves out is ``order``'s work.
+    """
     epoch, within = divmod(step, steps_per_epoch(recipe, images))
-    order = _order(recipe.seed, epoch, images)
+    order = shuffled(recipe.seed, epoch, images)
     return order[within * recipe.batch : (within + 1) * recipe.batch]
 
 
 @lru_cache(maxsize=2)
-def _order(seed: int, epoch: int, images: int) -> Index:
+def shuffled(seed: int, epoch: int, images: int) -> Index:
+    """Give the numbers of ``images`` in the order of an epoch, from 0."""
     return np.random.default_rng([seed, _ORDER, epoch]).permutation(images)
 
 

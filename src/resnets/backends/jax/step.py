@@ -106,41 +106,45 @@ class Training:
 
     def step(
         self, state: State, x: Array, labels: Array, partner: Array | None, s: dict[str, Any]
-    ) -> tuple[State, Array]:
-        """Give the state after a step and the loss before it.
+    ) -> tuple[State, tuple[Array, Array]]:
+        """Give the state after a step, and the mean loss and each image's before it.
 
         ``labels`` [n]; ``partner``: for each image, the one of the batch mixed in; ``s``: the
         step's numbers.
         """
 
-        def loss_of(weights: Arrays) -> tuple[Array, Arrays]:
+        def loss_of(weights: Arrays) -> tuple[Array, tuple[Array, Arrays]]:
             arrays = weights | state["statistics"]
             logits, statistics = self.network(arrays, x, s.get("branches"))
             logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
-            loss = self.loss(logits, labels)
+            losses = self.losses(logits, labels)
             if partner is not None:
                 share = s["share"]
-                loss = share * loss + (1 - share) * self.loss(logits, labels[partner])
-            return loss, statistics
+                losses = share * losses + (1 - share) * self.losses(logits, labels[partner])
+            return losses.mean(), (losses, statistics)
 
-        (loss, statistics), gradients = jax.value_and_grad(loss_of, has_aux=True)(state["weights"])
+        (loss, (losses, statistics)), gradients = jax.value_and_grad(loss_of, has_aux=True)(
+            state["weights"]
+        )
         buffers = {kind: state[kind] for kind in self.optimiser.buffers}
         weights, buffers = self.optimiser.updated(state["weights"], gradients, buffers, s)
         after = {"weights": weights, "statistics": statistics, **buffers}
         if "average" in state:
             new, old = weights | statistics, state["average"]
             after["average"] = {n: old[n] + s["nearer"] * (new[n] - old[n]) for n in old}
-        return after, loss
+        return after, (loss, losses)
 
-    def loss(self, logits: Array, labels: Array) -> Array:
-        """Cross-entropy with smoothed targets, mean over the batch."""
+    def losses(self, logits: Array, labels: Array) -> Array:
+        """Each image's cross-entropy with a smoothed target, [n]."""
         logs = jax.nn.log_softmax(logits)
-        own = jnp.take_along_axis(logs, labels[:, None], axis=1).mean()
-        return -(1 - self.smoothing) * own - self.smoothing * logs.mean()
+        own = jnp.take_along_axis(logs, labels[:, None], axis=1)[:, 0]
+        return -(1 - self.smoothing) * own - self.smoothing * logs.mean(axis=1)
 
 
 @lru_cache(maxsize=16)
-def step_of(training: Training, placement: Placement) -> Callable[..., tuple[State, Array]]:
+def step_of(
+    training: Training, placement: Placement
+) -> Callable[..., tuple[State, tuple[Array, Array]]]:
     """Compile a step; the state given is used up."""
     if len(placement.devices) == 1:
         return jax.jit(training.step, donate_argnums=0)

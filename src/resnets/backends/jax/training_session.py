@@ -40,13 +40,18 @@ Model = ResNet | ResNetV2 | RegNet
 
 @dataclass(frozen=True)
 class MeasuredLoss:
-    """A step's mean loss, still on the device until it is read."""
+    """A step's losses, still on the device until they are read."""
 
     value: Array
+    of_images: Array
 
     @property
     def loss(self) -> float:
         return float(self.value)
+
+    @property
+    def losses(self) -> npt.NDArray[np.float32]:
+        return np.asarray(self.of_images, np.float32)
 
 
 def evaluator(model: Model, preprocessing: Preprocessing, device: str = "auto") -> Evaluator:
@@ -132,8 +137,8 @@ class JaxSession:
                 ),
                 self.placement.whole,
             )
-            self._state, loss = self._step(self._state, x, labels, partner, placed)
-        return MeasuredLoss(loss)
+            self._state, losses = self._step(self._state, x, labels, partner, placed)
+        return MeasuredLoss(*losses)
 
     def eval_step(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """Compute logits [n, classes] in fp32, of the averaged weights where there are any."""

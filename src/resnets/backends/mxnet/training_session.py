@@ -26,13 +26,18 @@ from resnets.weights import Preprocessing, Weights
 
 @dataclass(frozen=True)
 class MeasuredLoss:
-    """A step's mean loss, still on the device until it is read."""
+    """A step's losses, still on the device until they are read."""
 
     value: Any
+    of_images: Any
 
     @property
     def loss(self) -> float:
         return float(self.value.asscalar())
+
+    @property
+    def losses(self) -> npt.NDArray[np.float32]:
+        return self.of_images.asnumpy().astype(np.float32)
 
 
 def evaluator(model: Model, preprocessing: Preprocessing, device: str = "auto") -> Evaluator:
@@ -109,13 +114,14 @@ class MXNetSession:
         before = self.statistics.copied(*x.shape[2:])
         with mx.autograd.record():
             logs = mx.nd.log_softmax(self._in_training(x, batch.draws))
-            loss = mx.nd.sum(logs * target) * (-1 / len(batch.images))
+            losses = -mx.nd.sum(logs * target, axis=1)
+            loss = mx.nd.mean(losses)
         loss.backward()
         self.statistics.correct(before, x.shape)
         self.optimiser.step(rate, slowed or {})
         if self.averages:
             self._average()
-        return MeasuredLoss(loss)
+        return MeasuredLoss(loss, losses)
 
     def eval_step(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """Compute logits [n, classes] in fp32, of the averaged weights where there are any."""

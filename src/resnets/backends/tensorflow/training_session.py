@@ -29,13 +29,18 @@ from resnets.weights import Preprocessing, Weights
 
 @dataclass(frozen=True)
 class MeasuredLoss:
-    """A step's mean loss, still on the device until it is read."""
+    """A step's losses, still on the device until they are read."""
 
     value: Any
+    of_images: Any
 
     @property
     def loss(self) -> float:
         return float(self.value.numpy())
+
+    @property
+    def losses(self) -> npt.NDArray[np.float32]:
+        return self.of_images.numpy().astype(np.float32)
 
 
 def evaluator(model: ResNet, preprocessing: Preprocessing, device: str = "auto") -> Evaluator:
@@ -167,22 +172,23 @@ class TensorFlowSession:
             numbers["share"] = 1 - decay
         images = batch.images
         with tf.device(self.where):
-            loss = self._compiled_step(
+            losses = self._compiled_step(
                 tf.constant(images.pixels),
                 tf.constant(images.labels),
                 tensors_of(batch.draws),
                 {name: tf.constant(number, tf.float64) for name, number in numbers.items()},
             )
         self.steps = steps
-        return MeasuredLoss(loss)
+        return MeasuredLoss(*losses)
 
-    def _step(self, pixels: Any, labels: Any, draws: Tensors, numbers: Tensors) -> Any:
+    def _step(self, pixels: Any, labels: Any, draws: Tensors, numbers: Tensors) -> tuple[Any, Any]:
         x = self.prepare(pixels, draws)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(list(self.learned.values()))
             with computing_in_bf16(self.model) if self.precision == "bf16" else nullcontext():
                 logits = self._logits(x, draws)
-            loss = self._loss(logits, labels, draws)
+            losses = self._losses(logits, labels, draws)
+            loss = tf.reduce_mean(losses)
         found = tape.gradient(loss, list(self.learned.values()))
         gradients = dict(zip(self.learned, found, strict=True))
         if self.recipe.clip is not None:
@@ -193,14 +199,15 @@ class TensorFlowSession:
             for old, new in zip(averages, variables(self.model).values(), strict=True):
                 share = tf.cast(numbers["share"], old.dtype)
                 old.value.assign_add(share * (new.value - old.value))
-        return loss
+        return loss, losses
 
     def _logits(self, x: Any, draws: Tensors) -> Any:
         if "branches" in draws:
             return _dropping(self.model, x, draws["branches"])
         return self.model(x, training=True)
 
-    def _loss(self, logits: Any, labels: Any, draws: Tensors) -> Any:
+    def _losses(self, logits: Any, labels: Any, draws: Tensors) -> Any:
+        """Each image's loss, [n]."""
         logs = tf.nn.log_softmax(logits)
         loss = self._smoothed(logs, labels)
         if "partner" not in draws:
@@ -210,10 +217,10 @@ class TensorFlowSession:
         return share * loss + (1 - share) * other
 
     def _smoothed(self, logs: Any, labels: Any) -> Any:
-        """Mean cross-entropy with targets of 1 - smoothing, and smoothing spread over all."""
+        """Cross-entropies with targets of 1 - smoothing, and smoothing spread over all."""
         smoothing = self.recipe.label_smoothing
         own = tf.gather(logs, labels, axis=1, batch_dims=1)
-        return -tf.reduce_mean((1 - smoothing) * own + smoothing * tf.reduce_mean(logs, axis=1))
+        return -((1 - smoothing) * own + smoothing * tf.reduce_mean(logs, axis=1))
 
     def eval_step(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """Compute logits [n, classes] in fp32, of the averaged weights where there are any."""

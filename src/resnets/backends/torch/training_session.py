@@ -36,13 +36,18 @@ BUFFERS = {"momentum_buffer": "momentum", "exp_avg": "mean", "exp_avg_sq": "squa
 
 @dataclass(frozen=True)
 class MeasuredLoss:
-    """A step's mean loss, still on the device until it is read."""
+    """A step's losses, still on the device until they are read."""
 
     value: Tensor
+    of_images: Tensor
 
     @property
     def loss(self) -> float:
         return self.value.item()
+
+    @property
+    def losses(self) -> npt.NDArray[np.float32]:
+        return self.of_images.detach().float().cpu().numpy()
 
 
 def evaluator(model: Model, preprocessing: Preprocessing, device: str = "auto") -> Evaluator:
@@ -79,7 +84,7 @@ class TorchSession:
         kind = torch.float64 if self.precision == "fp64" else torch.float32
         self.model.to(kind)
         self.prepare = Preparation.of(preprocessing.mean, preprocessing.std, self.where, kind)
-        self.loss = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
+        self.loss = nn.CrossEntropyLoss(reduction="none", label_smoothing=recipe.label_smoothing)
         self.optimiser = _optimiser(self.model, recipe)
         self.averaged = copy.deepcopy(self.model).eval() if recipe.average else None
         self.steps = 0
@@ -132,7 +137,8 @@ class TorchSession:
             torch.autocast(self.where.type, torch.bfloat16, enabled=self.bf16),
         ):
             logits = self.model(x)
-        loss = self._loss(logits.float() if self.bf16 else logits, labels, batch.draws.mix)
+        losses = self._losses(logits.float() if self.bf16 else logits, labels, batch.draws.mix)
+        loss = losses.mean()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         if self.recipe.clip is not None:
@@ -142,7 +148,7 @@ class TorchSession:
         self.steps += 1
         if self.averaged is not None:
             self._average(self.averaged)
-        return MeasuredLoss(loss.detach())
+        return MeasuredLoss(loss.detach(), losses.detach())
 
     def eval_step(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """Compute logits [n, classes] in fp32, of the averaged weights where there are any."""
@@ -242,7 +248,8 @@ class TorchSession:
     def _evaluated(self) -> Model:
         return self.model if self.averaged is None else self.averaged
 
-    def _loss(self, logits: Tensor, labels: Tensor, mix: Mix | None) -> Tensor:
+    def _losses(self, logits: Tensor, labels: Tensor, mix: Mix | None) -> Tensor:
+        """Each image's loss, [n]."""
         loss = self.loss(logits, labels)
         if mix is None:
             return loss

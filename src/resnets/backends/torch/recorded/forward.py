@@ -1,4 +1,4 @@
-"""From images and numbers on the device to the loss of a batch."""
+"""From images and numbers on the device to the losses of a batch."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -14,15 +14,15 @@ from resnets.naming import block_names
 if TYPE_CHECKING:
     from resnets.backends.torch.training_session import TorchSession
 
-LossOf = Callable[[Tensor, Tensor, dict[str, Tensor]], Tensor]
+LossesOf = Callable[[Tensor, Tensor, dict[str, Tensor]], Tensor]
 
 
 class Forward:
-    """Computes a batch's mean loss; compiled where it is asked for."""
+    """Computes the losses of a batch's images; compiled where it is asked for."""
 
     def __init__(self, session: "TorchSession", network: nn.Module) -> None:
-        self.plain = _loss_of(session, network)
-        self.compiled: LossOf | None = None
+        self.plain = _losses_of(session, network)
+        self.compiled: LossesOf | None = None
         self.batch = session.recipe.batch
         names = [name for row in block_names(session.architecture) for name in row]
         self.blocks = [network.get_submodule(name) for name in names]
@@ -35,7 +35,7 @@ class Forward:
             self.compiled = torch.compile(self.plain, backend=backend, dynamic=False, **options)
 
     def __call__(self, images: Placed, numbers: Mapping[str, Tensor]) -> Tensor:
-        """Give the mean loss, on the device."""
+        """Give each image's loss, [n], on the device."""
         numbers = dict(numbers)
         branches = numbers.pop("branches", None)
         for i, block in enumerate(self.blocks):
@@ -53,11 +53,11 @@ class Forward:
             return self.plain(images.pixels, images.labels, numbers)
 
 
-def _loss_of(session: "TorchSession", network: nn.Module) -> LossOf:
+def _losses_of(session: "TorchSession", network: nn.Module) -> LossesOf:
     prepare, criterion, border = session.prepare, session.loss, session.recipe.crop
     kind, bf16 = session.where.type, session.bf16
 
-    def loss_of(pixels: Tensor, labels: Tensor, numbers: dict[str, Tensor]) -> Tensor:
+    def losses_of(pixels: Tensor, labels: Tensor, numbers: dict[str, Tensor]) -> Tensor:
         x = batch_of(pixels, numbers, border, prepare)
         if "index" in numbers:
             labels = labels.index_select(0, numbers["index"])
@@ -71,4 +71,4 @@ def _loss_of(session: "TorchSession", network: nn.Module) -> LossOf:
         partners = labels.index_select(0, numbers["partner"])
         return own * loss + others * criterion(logits, partners)
 
-    return loss_of
+    return losses_of

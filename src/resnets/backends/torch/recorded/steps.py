@@ -52,7 +52,8 @@ class RecordedSteps:
         self.preparing = 0.0
         self.narrow = Narrow(session.model, narrow=session.bf16)
         self.forward = Forward(session, self.narrow.network)
-        self.losses = Losses(self.where)
+        recipe = session.recipe
+        self.losses = Losses(self.where, recipe.batch if recipe.skip else 0)
         self._on_gpu = self.where.type == "cuda"
         self._stream = torch.cuda.Stream(self.where) if self._on_gpu else None
         self._pool = torch.cuda.graph_pool_handle() if self._on_gpu else None
@@ -87,7 +88,7 @@ class RecordedSteps:
         with torch.cuda.device(self.where) if self._on_gpu else nullcontext():
             self._hold(session, batch)
             shape = self._shape(session, batch)
-            measured = self.losses.next()
+            measured = self.losses.next(len(batch))
             session.steps += 1
             rates = [group["lr"] for group in session.optimiser.param_groups]
             shape.bring(batch, values_of(batch, session.nearer, rates, measured.slot))
@@ -179,7 +180,8 @@ class RecordedSteps:
         rates = numbers["rates"].to(torch.float32)
         self.narrow.refresh()
         with _cudnn(repeatable=self.speed.repeatable):
-            loss = self.forward(shape.images, numbers)
+            losses = self.forward(shape.images, numbers)
+            loss = losses.mean()
             loss.backward()
         self.narrow.collect()
         if session.recipe.clip is not None:
@@ -192,7 +194,7 @@ class RecordedSteps:
             group["lr"] = rate
         if session.averaged is not None:
             _average(session.averaged, session.model, numbers["nearer"])
-        self.losses.ring.index_copy_(0, numbers["slot"], loss.detach().reshape(1).float())
+        self.losses.write(numbers["slot"], losses, loss)
 
 
 class _Graph(Protocol):
