@@ -91,8 +91,10 @@ else:
 NO_FLAGS = RecipeFlags()
 
 
-def resolve(recipe: str, flags: "RecipeFlags") -> Recipe:
+def resolve(recipe: str | None, flags: "RecipeFlags") -> Recipe:
     """Give the recipe of that name or file, changed by the flags that were given.
+
+    None: the default for the data that the flags name.
 
     Raises:
         UnknownName: if it is neither a name nor a file.
@@ -106,6 +108,8 @@ def resolve(recipe: str, flags: "RecipeFlags") -> Recipe:
     }
     if "grow" in changes:
         changes["grow"] = [_growth(text) for text in changes["grow"]]
+    if recipe is None:
+        recipe = recipes.default(str(changes.get("data", Recipe.data)))
     path = Path(recipe)
     start = _read_file(path) if path.suffix in (".json", ".toml") else recipes.named(recipe)
     return start.changed(**changes) if changes else start

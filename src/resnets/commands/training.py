@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def train(
     *,
-    recipe: str = "quick",
+    recipe: str | None = None,
     run: Path | None = None,
     resume: Flag = False,
     framework: str | None = None,
@@ -32,7 +32,8 @@ def train(
     Parameters
     ----------
     recipe
-        quick, chapter, or a recipe's JSON or TOML file, such as a run's recipe.json.
+        instant, quick, steady, folder, accurate, chapter, or a recipe's JSON or TOML file, such as
+        a run's recipe.json. Default: quick; for a folder of images, folder.
     run
         The run folder. Default: runs/DATA-NETWORK-RECIPE.
     resume
