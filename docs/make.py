@@ -39,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path, nargs="?")
     given = parser.parse_args()
-    folder: Path = given.run or Path("runs/fashion_mnist-resnet10d_light-quick")
+    folder: Path = given.run or Path("runs/fashion_mnist-resnet10d_narrow-quick")
     IMAGES.mkdir(exist_ok=True)
     plan = plan_of(folder)
     seconds = sum(epoch.seconds for epoch in plan.history)
