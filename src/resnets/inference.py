@@ -19,7 +19,7 @@ from resnets.data.images import Dataset, Images, Pixels
 from resnets.errors import DataError, RunError, WeightsError
 from resnets.evaluation import Evaluation, evaluate, log_softmax, mirrored
 from resnets.exchange import receive
-from resnets.preparation import few
+from resnets.preparation import few, note_changes
 from resnets.recipe import Recipe
 from resnets.weights import Network
 
@@ -77,12 +77,11 @@ def evaluate_folder(
             data's classes are not the network's.
     """
     network = _received(folder, announce)
-    if name is None:
-        if not (Path(folder) / RECIPE).is_file():
-            raise RunError(f"{folder} is no run folder; say what to evaluate on by --data")
-        name = read_recipe(Path(folder)).data
+    name, own = _own_recipe(Path(folder), name)
     dataset = data.load(name, size=network.preprocessing.size, announce=announce)
     _refuse_others(dataset, network, name, folder)
+    if own is not None:
+        note_changes(Path(folder), own, dataset, announce)
     logits = _evaluator(network, folder, framework, device, engine, mirror)
     found = evaluate(logits, dataset.test())
     return NamedEvaluation(network.architecture.name, name, network.class_names, found)
@@ -184,17 +183,34 @@ def parted(
     folder: Path, network: Network, name: str | None, announce: Callable[[str], None]
 ) -> tuple[Images, Images]:
     """Give the images that a run trained on, and those that it held out: as ``held_out``."""
-    recipe = read_recipe(folder) if (folder / RECIPE).is_file() else None
-    if name is None and recipe is None:
-        raise RunError(f"{folder} is no run folder; say what to evaluate on by --data")
-    if recipe is None or (name is not None and name != recipe.data):
-        recipe = Recipe(data=str(name))
+    name, own = _own_recipe(folder, name)
+    recipe = own or Recipe(data=name)
     if not recipe.validation:
         raise RunError(f"the run in {folder} held no images out; name other data by --data")
     dataset = data.load(recipe.data, size=network.preprocessing.size, announce=announce)
     _refuse_others(dataset, network, recipe.data, folder)
+    if own is not None:
+        note_changes(folder, own, dataset, announce)
     trained, held = split(dataset.training.labels, recipe.validation, recipe.seed)
     return dataset.training.only(trained), dataset.training.only(held)
+
+
+def _own_recipe(folder: Path, name: str | None) -> tuple[str, Recipe | None]:
+    """Give what data is meant, and the recipe of the run in ``folder`` if that trained on it.
+
+    Raises:
+        RunError: where no data is named and there is no run.
+    """
+    recipe = read_recipe(folder) if (folder / RECIPE).is_file() else None
+    if name is None:
+        if recipe is None:
+            raise RunError(f"{folder} is no run folder; say what to evaluate on by --data")
+        return recipe.data, recipe
+    if recipe is None or name == recipe.data:
+        return name, recipe
+    folders = {name, recipe.data}.isdisjoint(data.NAMES)
+    same = folders and Path(name).resolve() == Path(recipe.data).resolve()
+    return name, recipe if same else None
 
 
 def evaluator_of(network: Network, folder: Path | str, framework: str, device: str) -> Evaluator:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from resnets.data import folder
@@ -29,6 +31,12 @@ def fill(root: Path, *, count: int = 5, classes: tuple[str, ...] = ("cat", "dog"
         for number in range(count):
             save(root / name / f"{number}.png", 20 * number + label)
     return root
+
+
+def held(names: list[str]) -> set[str]:
+    """Names of one class that are held out."""
+    labels, readable = np.zeros(len(names), np.int64), np.ones(len(names), np.bool_)
+    return {names[row] for row in np.flatnonzero(folder._hold_out(names, labels, readable))}
 
 
 def greys(images: folder.Images) -> list[int]:
@@ -88,6 +96,49 @@ class TestLayouts:
         one, two = (folder.load(root, size=8) for _ in range(2))
         np.testing.assert_array_equal(one.training.pixels, two.training.pixels)
         np.testing.assert_array_equal(one.test().pixels, two.test().pixels)
+
+    @pytest.mark.parametrize("change", ["add", "remove", "damage"])
+    def test_an_image_beside_them_moves_no_other(self, tmp_path: Path, change: str) -> None:
+        root = fill(tmp_path, count=12)
+        before = set(greys(folder.load(root, size=8).test()))
+        assert 20 not in before
+        if change == "add":
+            for label, name in enumerate(("cat", "dog")):
+                save(root / name / "000.png", 250 + label)
+        elif change == "remove":
+            (root / "cat" / "1.png").unlink()
+        else:
+            (root / "cat" / "1.png").write_bytes(b"")
+        assert set(greys(folder.load(root, size=8).test())) - {250, 251} == before
+
+    def test_a_folder_that_is_renamed_is_held_out_alike(self, tmp_path: Path) -> None:
+        root = fill(tmp_path / "pets", count=12)
+        before = greys(folder.load(root, size=8).test())
+        (tmp_path / "moved").mkdir()
+        moved = root.rename(tmp_path / "moved" / "train").parent
+        assert greys(folder.load(moved, size=8).test()) == before
+
+    @given(
+        names=st.lists(st.text(min_size=1), min_size=1, max_size=40, unique=True),
+        more=st.lists(st.text(min_size=1), max_size=10, unique=True),
+    )
+    def test_a_share_of_any_names(self, names: list[str], more: list[str]) -> None:
+        one = held(names)
+        assert abs(len(one) - len(names) / 5) <= max(0.8, len(names) / 20 + 0.5)
+        assert bool(one) == (len(names) > 1)
+        new = [name for name in more if name not in names]
+        two = held([*names, *new])
+        assert held(names[::-1]) == one
+        assert len((two ^ one) & set(names)) <= len(new)
+
+    @given(st.lists(st.integers(0, 10**6), max_size=40, unique=True))
+    def test_of_a_large_class_none_moves(self, more: list[int]) -> None:
+        names = [f"cat/IMG_{number}.jpg" for number in range(1000)]
+        new = [f"cat/new {number}.jpg" for number in more]
+        assert held([*names, *new]) - {*new} == held(names)
+
+    def test_about_a_fifth(self) -> None:
+        assert 0.18 < len(held([f"cat/{number}.jpg" for number in range(5000)])) / 5000 < 0.22
 
     def test_one_image_of_a_class_is_trained_on(self, tmp_path: Path) -> None:
         fill(tmp_path, count=1)
@@ -156,8 +207,7 @@ class TestDamage:
         (root / "dog" / "0.png").write_bytes(b"")
         lines: list[str] = []
         found = folder.load(root, size=8, announce=lines.append)
-        assert found.training.labels.tolist() == [0] * 5 + [1] * 4
-        assert found.test().labels.tolist() == [0, 1]
+        assert sorted([*found.training.labels, *found.test().labels]) == [0] * 6 + [1] * 5
         assert "skipped 6 unreadable images" in lines[0]
         assert f"{root / 'cat' / '10.jpg'}: not a readable image" in lines[0]
         assert lines[0].endswith("and 3 more")
