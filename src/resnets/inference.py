@@ -1,6 +1,5 @@
 """Using a trained network: evaluate it on a data set, name what images show."""
 
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ from resnets import backends, data
 from resnets.backends import Evaluator
 from resnets.checkpoint import RECIPE, read_recipe
 from resnets.data.augmentation import split
-from resnets.data.decoding import open_image
+from resnets.data.decoding import open_image, quiet
+from resnets.data.listing import images_in
 from resnets.data.images import Dataset, Images, Pixels
 from resnets.errors import DataError, RunError, WeightsError
 from resnets.evaluation import Evaluation, evaluate, log_softmax, mirrored
@@ -119,22 +119,24 @@ def predict_images(
     engine: str | None = None,
     mirror: bool = False,
 ) -> Iterator[Prediction]:
-    """Yield a prediction for each image file, in order; folders give all files within.
+    """Yield a prediction for each image file, in order; folders give those to train on within.
 
     ``folder`` may be any source that ``resnets.exchange.receive`` reads; ``announce`` is told
-    what had to be assumed of it; ``engine`` computes in place of the framework
-    (``resnets.export``); ``mirror`` averages the logits of each image and of its mirror image.
+    what had to be assumed of it, and which files are left aside; ``engine`` computes in place of
+    the framework (``resnets.export``); ``mirror`` averages the logits of each image and of its
+    mirror image.
 
     Raises:
         WeightsError: if the network cannot be had; RunError: if ``top`` is below 1.
-        DataError: if a folder holds no files.
+        DataError: if a folder holds no images, or may not be read.
     """
     if top < 1:
         raise RunError(f"--top {top}: at least one class is named")
     network = _received(folder, announce)
     logits = _evaluator(network, folder, framework, device, engine, mirror)
-    for sources in _batches(_files(images)):
-        read = [_pixels(source, network) for source in sources]
+    for sources in _batches(_files(images, announce)):
+        with quiet():
+            read = [_pixels(source, network) for source in sources]
         good = [pixels for pixels in read if isinstance(pixels, np.ndarray)]
         shares = iter(np.exp(log_softmax(logits(np.stack(good)))) if good else ())
         for source, pixels in zip(sources, read, strict=True):
@@ -264,19 +266,17 @@ def _pixels(source: str, network: Network) -> "np.ndarray[Any, Any] | str":
         return str(error)
 
 
-def _files(images: Sequence[str]) -> Iterator[str]:
+def _files(images: Sequence[str], announce: Callable[[str], None]) -> Iterator[str]:
+    """Give the files named, whatever they are, and the images in the folders named."""
     for image in images:
         if not Path(image).is_dir():
             yield image
             continue
-        inside = sorted(
-            Path(place) / file
-            for place, _, files in os.walk(image)
-            for file in files
-            if not file.startswith(".")
-        )
+        inside, ignored = images_in(Path(image))
         if not inside:
-            raise DataError(f"{image}: a folder without files")
+            raise DataError(f"{image}: a folder without images")
+        if ignored:
+            announce(f"note: {image}: ignored {ignored} files that are hidden or not images")
         yield from map(str, inside)
 
 

@@ -1,9 +1,11 @@
 """Folders of images as users have them, and what is said about those that are none."""
 
 import io
+import os
 import re
+import socket
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -196,6 +198,47 @@ class TestLayouts:
         assert found.class_names == ("cat", "dog")
         assert len(found.training) == 8
         assert lines[0] == f"{root}: ignored 3 files that are hidden or not images"
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Make pipes that whoever opens them does not wait for, but finds no image in."""
+    opened: list[int] = []
+
+    def make(name: str) -> Path:
+        os.mkfifo(tmp_path / name)
+        opened.append(os.open(tmp_path / name, os.O_RDWR))
+        os.write(opened[-1], bytes(64))
+        return tmp_path / name
+
+    yield make
+    for number in opened:
+        os.close(number)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes with names")
+class TestPipes:
+    def test_in_a_folder_are_no_images(
+        self, tmp_path: Path, pipe: Callable[[str], Path], packs: Path
+    ) -> None:
+        root = fill(tmp_path)
+        pipe("cat/pipe")
+        pipe("dog/pipe.png")
+        (root / "dog" / "link.png").symlink_to(root / "cat" / "pipe")
+        device = socket.socket(socket.AF_UNIX)
+        device.bind(os.path.relpath(root / "cat" / "socket.png"))
+        lines: list[str] = []
+        assert len(folder.load(root, size=8, announce=lines.append).training) == 8
+        device.close()
+        assert lines[0] == f"{root}: ignored 4 files that are hidden or not images"
+        assert not any("unreadable" in line for line in lines)
+
+    def test_are_not_opened(self, pipe: Callable[[str], Path]) -> None:
+        name = pipe("x.png")
+        with pytest.raises(DataError, match=re.escape(f"{name}: a pipe, a socket or a device")):
+            open_image(name, size=8, channels=3)
+        with pytest.raises(DataError, match="/dev/null: a pipe, a socket or a device"):
+            open_image(Path("/dev/null"), size=8, channels=3)
 
 
 class TestDamage:

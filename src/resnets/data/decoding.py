@@ -1,6 +1,9 @@
 """From an image file, whatever its format, to the square of bytes that a network takes."""
 
 import io
+import os
+import stat
+import warnings
 from functools import cache
 from pathlib import Path
 
@@ -44,6 +47,8 @@ def open_image(
             f"not at size {size} with {channels} channels"
         )
     where = name or (str(file) if isinstance(file, Path) else "image")
+    if isinstance(file, Path) and _is_device(file):
+        raise DataError(f"{where}: a pipe, a socket or a device; an image is read from a file")
     try:
         with Image.open(_source(file), formats=_formats()) as image:
             _refuse_bomb(image, where)
@@ -60,6 +65,8 @@ def open_image(
 
 def looks_like_image(path: Path) -> bool:
     """Whether the file has an image's suffix or, failing that, an image's first bytes."""
+    if _is_device(path):
+        return False
     suffix = path.suffix.lower()
     if Image.registered_extensions().get(suffix) in _formats():
         return True
@@ -68,6 +75,23 @@ def looks_like_image(path: Path) -> bool:
             return True
     except Exception:
         return False
+
+
+def quiet() -> "warnings.catch_warnings[None]":
+    """Silence the decoders: of odd metadata, and of sizes that ``open_image`` refuses itself.
+
+    For who opens images, around all of them: Python's warnings belong to no thread.
+    """
+    return warnings.catch_warnings(action="ignore")
+
+
+def _is_device(path: Path) -> bool:
+    """Whether it is there and neither file nor folder: who opens a pipe waits for a writer."""
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116  a million of them
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 @cache

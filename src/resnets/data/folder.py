@@ -2,14 +2,14 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from resnets.data import decoding, packing
+from resnets.data import listing, packing
 from resnets.data.images import Dataset, Images
 from resnets.data.progress import Announce, OpenBar, count_bar, silent
 from resnets.errors import DataError
@@ -128,14 +128,11 @@ def _subfolders(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise DataError(f"{folder}: expected a folder of images, found a file")
     try:
-        return sorted(entry for entry in folder.iterdir() if _visible(entry) and entry.is_dir())
+        return sorted(
+            entry for entry in folder.iterdir() if listing.visible(entry) and entry.is_dir()
+        )
     except OSError as problem:
         raise DataError(f"{folder}: cannot be read: {problem.strerror}") from problem
-
-
-def _visible(path: Path) -> bool:
-    # __MACOSX is what macOS leaves beside the content of every zip file.
-    return not path.name.startswith(".") and path.name != "__MACOSX"
 
 
 def _class_names(root: Path) -> tuple[str, ...]:
@@ -169,32 +166,13 @@ def _list(root: Path, names: Sequence[str]) -> _Listed:
     listed = _Listed(root, [], [], 0)
     ignored = 0
     for label, name in enumerate(names):
-        files = sorted(_files(root / name))
-        images = [file for file in files if _visible(file) and decoding.looks_like_image(file)]
-        ignored += len(files) - len(images)
+        images, others = listing.images_in(root / name)
+        ignored += others
         listed.paths.extend(images)
         listed.labels.extend([label] * len(images))
     if not listed.paths:
         raise DataError(f"{root}: found no images in the folders {', '.join(names)}")
     return _Listed(root, listed.paths, listed.labels, ignored)
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    """Every file at any depth; links are followed, a circle of them once round at most."""
-    entered: set[tuple[int, int]] = set()
-
-    def refuse(problem: OSError) -> None:
-        raise DataError(f"{problem.filename}: cannot be read: {problem.strerror}") from problem
-
-    for parent, folders, files in os.walk(folder, followlinks=True, onerror=refuse):
-        status = os.stat(parent)  # noqa: PTH116
-        if (status.st_dev, status.st_ino) in entered:
-            folders.clear()
-            continue
-        entered.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if _visible(Path(name)))
-        for name in files:
-            yield Path(parent, name)
 
 
 def _announce_unreadable(root: Path, reasons: Sequence[str], announce: Announce) -> None:
