@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from resnets import cli
 from resnets.weights import load, load_weights
 
 SMALL = ["--network", "resnet8_slim", "--size", "14", "--batch", "16", "--validation", "0.2"]
@@ -325,6 +326,19 @@ def test_mistakes_get_a_sentence_not_a_traceback(
     assert words in done.stderr + done.stdout
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "runs").exists()
+
+
+def test_too_little_memory_gets_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full() -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(cli, "app", full)
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 1
+    assert capsys.readouterr().err.startswith("error: the memory is not enough: ")
 
 
 def test_a_recipe_in_toml_below_the_flags(picture_folder: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Which files ``predict`` takes, and what it says of those that it does not."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,6 +71,20 @@ def test_files_that_are_named_are_taken_as_they_are(predict: Predict, tmp_path: 
     one, two = predict(notes, hidden)
     assert one.error == f"{notes}: not a readable image: its format is not known"
     assert two.error is None
+
+
+def test_what_pillow_warns_of_is_said_once_in_our_words(
+    predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = many(tmp_path / "pets", 2)
+    Image.new("RGB", (20, 11)).save(root / "a" / "bomb.png")
+    (root / "a" / "bomb.png").rename(root / "a" / "bomb")  # opened to see what it is
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        bomb = next(p for p in predict(root) if p.error)
+    assert bomb.error == f"{root / 'a' / 'bomb'}: 20×11 pixels; at most 200 are opened"
+    assert not [warning for warning in said if "DecompressionBomb" in str(warning.category)]
 
 
 def test_a_folder_without_images(predict: Predict, tmp_path: Path) -> None:

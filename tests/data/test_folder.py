@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from resnets.data import folder
+from resnets.data import decoding, folder, packing
 from resnets.data.decoding import looks_like_image, open_image
 from resnets.errors import DataError
 
@@ -278,7 +278,43 @@ class TestDamage:
         lines: list[str] = []
         folder.load(root, size=8, announce=lines.append)
         assert "skipped 2 unreadable images" in lines[0]
-        assert "bomb.png: 20×11 pixels; at most 200 pixels are opened" in lines[0]
+        assert "bomb.png: 20×11 pixels; at most 200 are opened" in lines[0]
+        assert "worse.png: too many pixels; at most 200 are opened" in lines[0]
+
+    @pytest.mark.parametrize("side", [15, 30])
+    def test_a_bomb_where_warnings_are_errors(
+        self, monkeypatch: pytest.MonkeyPatch, side: int
+    ) -> None:
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200)
+        with pytest.raises(DataError, match="^x: too many pixels; at most 200 are opened"):
+            open_image(encoded(Image.new("RGB", (side, side))), size=8, channels=3, name="x")
+
+    def test_more_than_the_memory_that_is_left(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        root = fill(tmp_path)
+        huge = save(root / "cat" / "huge.png", size=(70, 60))
+        flatten = decoding._flatten
+
+        def full(image: Image.Image, mode: str) -> Image.Image:
+            if image.width > 50:
+                raise MemoryError
+            return flatten(image, mode)
+
+        monkeypatch.setattr(decoding, "_flatten", full)
+        lines: list[str] = []
+        found = folder.load(root, size=8, announce=lines.append)
+        assert len(found.training) + len(found.test()) == 10
+        words = "70×60 pixels are more than the memory that is left; make it smaller"
+        assert lines[0] == f"skipped 1 unreadable images:\n  {huge}: {words}"
+
+    def test_a_header_that_asks_for_all_memory(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def full(*_: object, **__: object) -> None:
+            raise MemoryError
+
+        monkeypatch.setattr(Image, "open", full)
+        with pytest.raises(DataError, match="^x: it takes more than the memory that is left$"):
+            open_image(b"", size=8, channels=3, name="x")
 
 
 def empty(root: Path) -> Path:
@@ -345,6 +381,16 @@ def test_folders_that_are_none(tmp_path: Path, make: Callable[[Path], Path], mes
     root = make(tmp_path / "data")
     with pytest.raises(DataError, match=re.escape(message.replace("DATA", str(root)))):
         folder.load(root, size=8)
+
+
+def test_more_than_the_memory_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    sources = packing.Sources(tmp_path, [tmp_path / "x.png"], 1000, 3)
+    monkeypatch.setattr(np, "zeros", full)
+    with pytest.raises(DataError, match=r"the disk is full. The memory .* so much is not left"):
+        packing._allocated(sources, "the disk is full")
 
 
 def test_more_than_the_memory(tmp_path: Path) -> None:

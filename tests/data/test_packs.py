@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -260,6 +261,20 @@ class TestDamage:
         except pack_index.Damaged:
             return
         assert found == contents
+
+    def test_reading_an_index_takes_no_more_than_its_size(self, made: tuple[Path, Path]) -> None:
+        tracemalloc.start()
+        pack_index.read_index(made[1])
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 1_000_000
+
+    def test_an_index_that_is_too_large(
+        self, made: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(pack_index, "_LARGEST_JSON", 100)
+        with pytest.raises(pack_index.Damaged, match="too large"):
+            pack_index.read_index(made[1])
 
     def test_cut_while_in_use(self, made: tuple[Path, Path]) -> None:
         root, place = made

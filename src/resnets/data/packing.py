@@ -225,10 +225,14 @@ def _allocated(sources: Sources, why: str) -> Pixels:
         owned = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
         owned = sources.bytes  # Windows does not say
-    if sources.bytes > owned:
-        n, height, width, _ = sources.shape
-        raise DataError(
-            f"{why}. The memory has no room either: {n} images of {height}×{width} pixels take "
-            f"{sources.bytes / 1e9:.1f} GB, and it is {owned / 1e9:.1f} GB: choose a smaller size"
-        )
-    return np.zeros(sources.shape, dtype=np.uint8)
+    try:
+        if sources.bytes <= owned:
+            return np.zeros(sources.shape, dtype=np.uint8)
+        has = f"it is {owned / 1e9:.1f} GB"
+    except MemoryError:
+        has = "so much is not left"
+    n, height, width, _ = sources.shape
+    raise DataError(
+        f"{why}. The memory has no room either: {n} images of {height}×{width} pixels take "
+        f"{sources.bytes / 1e9:.1f} GB, and {has}: choose a smaller size"
+    )
