@@ -145,9 +145,20 @@ class TestLayouts:
     def test_one_image_of_a_class_is_trained_on(self, tmp_path: Path) -> None:
         fill(tmp_path, count=1)
         save(tmp_path / "cat" / "another.png")
-        found = folder.load(tmp_path, size=8)
+        lines: list[str] = []
+        found = folder.load(tmp_path, size=8, announce=lines.append)
+        assert lines[1:] == ["dog has one image: it is trained on, never tested"]
         assert found.training.labels.tolist() == [0, 1]
         assert found.test().labels.tolist() == [0]
+
+    def test_several_classes_of_one_image(self, tmp_path: Path) -> None:
+        fill(tmp_path, count=1, classes=("ant", "bee", "cat", "dog", "emu"))
+        save(tmp_path / "bee" / "another.png")
+        (tmp_path / "bee" / "damaged.png").write_bytes(b"")
+        lines: list[str] = []
+        folder.load(tmp_path, size=8, announce=lines.append)
+        words = "4 classes have one image, trained on, never tested: ant, cat, dog and 1 more"
+        assert lines[-1] == words
 
     @pytest.mark.parametrize("train", ["train", "training", "Train"])
     @pytest.mark.parametrize("test", ["test", "val", "valid", "validation"])

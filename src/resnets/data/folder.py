@@ -22,7 +22,7 @@ HELD_OUT, _GIVE = 0.2, 0.05
 """Share of each class that becomes the test set where the folder brings none; more or less."""
 
 _SHOWN = 3
-"""Names of skipped files that are shown."""
+"""Names of skipped files, or of classes, that are shown."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,8 @@ def load(
             f"{root}: no test folder; {share} are held out as the test set, "
             "each by its name: the same each run"
         )
+        alone = np.bincount(labels[readable]) == 1
+        _announce_untested([name for name, one in zip(names, alone, strict=True) if one], announce)
     training, tested = (np.flatnonzero(readable & part) for part in (~test, test))
     held = Images(packed.store, labels[tested], tested)
     return Dataset(
@@ -182,6 +184,16 @@ def _announce_unreadable(root: Path, reasons: Sequence[str], announce: Announce)
     rest = len(reasons) - _SHOWN
     more = f"\n  and {rest} more" if rest > 0 else ""
     announce(f"skipped {len(reasons)} unreadable images:{shown}{more}")
+
+
+def _announce_untested(names: Sequence[str], announce: Announce) -> None:
+    """Say which classes have a single image: what a network makes of them is never seen."""
+    if len(names) == 1:
+        announce(f"{names[0]} has one image: it is trained on, never tested")
+    elif names:
+        rest = len(names) - _SHOWN
+        shown = ", ".join(names[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+        announce(f"{len(names)} classes have one image, trained on, never tested: {shown}")
 
 
 def _check_every_class(root: Path, names: Sequence[str], labels: npt.NDArray[np.int64]) -> None:
