@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from resnets.data import decoding, folder, packing
+from resnets.data import decoding, folder, pack_cache, packing
 from resnets.data.decoding import looks_like_image, open_image
 from resnets.errors import DataError
 
@@ -264,9 +264,27 @@ class TestDamage:
         assert sorted([*found.training.labels, *found.test().labels]) == [0] * 6 + [1] * 5
         assert "skipped 6 unreadable images" in lines[0]
         assert f"{root / 'cat' / '10.jpg'}: not a readable image" in lines[0]
-        assert lines[0].endswith("and 3 more")
+        assert lines[0].endswith("and 3 more; resnets data --json names all")
+        (pack,) = pack_cache.kept()
+        assert [reason.partition(":")[0] for reason in pack.unreadable] == [
+            *(os.path.join("cat", f"1{number}.jpg") for number in range(5)),
+            os.path.join("dog", "0.png"),
+        ]
         both = greys(found.training) + greys(found.test())
         assert sorted(both) == [0, 20, 21, 40, 41, 60, 61, 80, 81, 100, 101]
+
+    def test_all_are_named_where_no_pack_keeps_the_list(
+        self, tmp_path: Path, packs: Path
+    ) -> None:
+        root = fill(tmp_path / "root", count=6)
+        for number in range(5):
+            (root / "cat" / f"1{number}.jpg").write_bytes(b"")
+        packs.write_text("no folder, so that packs cannot be made")
+        lines: list[str] = []
+        folder.load(root, size=8, announce=lines.append)
+        (said,) = (line for line in lines if "unreadable" in line)
+        assert all(f"1{number}.jpg: not a readable image" in said for number in range(5))
+        assert "more" not in said
 
     def test_a_class_without_a_readable_image(self, tmp_path: Path) -> None:
         root = fill(tmp_path, count=1)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from resnets.data import listing, packing
 from resnets.data.images import Dataset, Images
+from resnets.data.pack import Pack
 from resnets.data.progress import Announce, OpenBar, count_bar, silent
 from resnets.errors import DataError
 
@@ -69,7 +70,7 @@ def load(
     labels = np.array([label for part in parts for label in part.labels], dtype=np.int64)
     packed = packing.packed(packing.Sources(root, paths, size, channels), announce, progress)
     reasons = [packed.unreadable[row] for row in sorted(packed.unreadable)]
-    _announce_unreadable(root, reasons, announce)
+    _announce_unreadable(root, reasons, isinstance(packed.store, Pack), announce)
     readable = np.ones(len(paths), dtype=np.bool_)
     readable[list(packed.unreadable)] = False
     test = np.arange(len(paths)) >= len(parts[0].paths)
@@ -177,12 +178,16 @@ def _list(root: Path, names: Sequence[str]) -> _Listed:
     return _Listed(root, listed.paths, listed.labels, ignored)
 
 
-def _announce_unreadable(root: Path, reasons: Sequence[str], announce: Announce) -> None:
+def _announce_unreadable(
+    root: Path, reasons: Sequence[str], kept: bool, announce: Announce
+) -> None:
+    """Name what was skipped: the first few where a pack keeps the list, else all."""
     if not reasons:
         return
-    shown = "".join(f"\n  {root / reason}" for reason in reasons[:_SHOWN])
-    rest = len(reasons) - _SHOWN
-    more = f"\n  and {rest} more" if rest > 0 else ""
+    first = _SHOWN if kept else len(reasons)
+    shown = "".join(f"\n  {root / reason}" for reason in reasons[:first])
+    rest = len(reasons) - first
+    more = f"\n  and {rest} more; resnets data --json names all" if rest > 0 else ""
     announce(f"skipped {len(reasons)} unreadable images:{shown}{more}")
 
 
