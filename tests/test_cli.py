@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from resnets import cli
 from resnets.weights import load, load_weights
 
 SMALL = ["--network", "resnet8_slim", "--size", "14", "--batch", "16", "--validation", "0.2"]
@@ -53,7 +54,7 @@ def test_a_run_leaves_what_it_should_and_learns(finished: Path) -> None:
     }
     result = json.loads((finished / "result.json").read_text())
     assert result["test_accuracy"] > 0.8
-    assert result["test_images"] == 24
+    assert result["test_images"] == 22
     lines = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
     epochs = [line for line in lines if line["event"] == "epoch"]
     assert len(epochs) == 10
@@ -248,7 +249,7 @@ def test_evaluate_agrees_with_the_run(finished: Path) -> None:
     found, result = json.loads(done.stdout), json.loads((finished / "result.json").read_text())
     assert found["accuracy"] == result["test_accuracy"]
     assert found["loss"] == pytest.approx(result["test_loss"], rel=1e-6)
-    assert np.sum(found["confusion"]) == 24
+    assert np.sum(found["confusion"]) == 22
     assert "most often taken for" in resnets("evaluate", finished, cwd=finished.parent).stdout
 
 
@@ -325,6 +326,19 @@ def test_mistakes_get_a_sentence_not_a_traceback(
     assert words in done.stderr + done.stdout
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "runs").exists()
+
+
+def test_too_little_memory_gets_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full() -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(cli, "app", full)
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 1
+    assert capsys.readouterr().err.startswith("error: the memory is not enough: ")
 
 
 def test_a_recipe_in_toml_below_the_flags(picture_folder: Path, tmp_path: Path) -> None:

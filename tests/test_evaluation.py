@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from resnets.evaluation import from_logits, log_softmax, mirrored
+from resnets.evaluation import from_logits, log_softmax, mirror, mirrored
 
 
 def test_figures_by_hand() -> None:
@@ -22,6 +24,18 @@ def test_figures_by_hand() -> None:
 def test_large_logits_do_not_overflow() -> None:
     logs = log_softmax(np.array([[1e30, 0.0], [-1e30, 0.0]], np.float32))
     assert logs[0, 0] == 0 and logs[1, 1] == 0
+
+
+@given(
+    st.tuples(
+        st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3)
+    )
+)
+def test_mirror_image_of_any_size(shape: tuple[int, int, int, int]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    found = mirror(pixels)
+    assert min(found.strides) > 0
+    np.testing.assert_array_equal(found, pixels[:, :, ::-1])
 
 
 def test_mirrored_averages_both_directions() -> None:

@@ -68,6 +68,9 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output, such as head, has gone
         sys.stderr.close()
         raise SystemExit(1) from None
+    except MemoryError:
+        note("error: the memory is not enough: end other programs, or choose a smaller size")
+        raise SystemExit(1) from None
     except OSError as error:
         note(f"error: {error}")
         raise SystemExit(1) from None

@@ -78,7 +78,8 @@ def _mean(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> npt.N
 
 def mirror(pixels: Pixels) -> Pixels:
     """Turn left to right: images [n, height, width, channels]."""
-    return np.ascontiguousarray(pixels[:, :, ::-1])
+    # Not ascontiguousarray: it lets a width of 1 keep its stride below zero, which torch refuses.
+    return pixels[:, :, ::-1].copy()
 
 
 def logits_of(evaluator: Evaluator, images: Images) -> Iterator[npt.NDArray[np.float32]]:

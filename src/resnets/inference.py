@@ -1,6 +1,5 @@
 """Using a trained network: evaluate it on a data set, name what images show."""
 
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,12 +13,13 @@ from resnets import backends, data
 from resnets.backends import Evaluator
 from resnets.checkpoint import RECIPE, read_recipe
 from resnets.data.augmentation import split
-from resnets.data.decoding import open_image
+from resnets.data.decoding import open_image, quiet
+from resnets.data.listing import images_in
 from resnets.data.images import Dataset, Images, Pixels
 from resnets.errors import DataError, RunError, WeightsError
 from resnets.evaluation import Evaluation, evaluate, log_softmax, mirrored
 from resnets.exchange import receive
-from resnets.preparation import few
+from resnets.preparation import few, note_changes
 from resnets.recipe import Recipe
 from resnets.weights import Network
 
@@ -77,12 +77,11 @@ def evaluate_folder(
             data's classes are not the network's.
     """
     network = _received(folder, announce)
-    if name is None:
-        if not (Path(folder) / RECIPE).is_file():
-            raise RunError(f"{folder} is no run folder; say what to evaluate on by --data")
-        name = read_recipe(Path(folder)).data
+    name, own = _own_recipe(Path(folder), name)
     dataset = data.load(name, size=network.preprocessing.size, announce=announce)
     _refuse_others(dataset, network, name, folder)
+    if own is not None:
+        note_changes(Path(folder), own, dataset, announce)
     logits = _evaluator(network, folder, framework, device, engine, mirror)
     found = evaluate(logits, dataset.test())
     return NamedEvaluation(network.architecture.name, name, network.class_names, found)
@@ -120,22 +119,24 @@ def predict_images(
     engine: str | None = None,
     mirror: bool = False,
 ) -> Iterator[Prediction]:
-    """Yield a prediction for each image file, in order; folders give all files within.
+    """Yield a prediction for each image file, in order; folders give those to train on within.
 
     ``folder`` may be any source that ``resnets.exchange.receive`` reads; ``announce`` is told
-    what had to be assumed of it; ``engine`` computes in place of the framework
-    (``resnets.export``); ``mirror`` averages the logits of each image and of its mirror image.
+    what had to be assumed of it, and which files are left aside; ``engine`` computes in place of
+    the framework (``resnets.export``); ``mirror`` averages the logits of each image and of its
+    mirror image.
 
     Raises:
         WeightsError: if the network cannot be had; RunError: if ``top`` is below 1.
-        DataError: if a folder holds no files.
+        DataError: if a folder holds no images, or may not be read.
     """
     if top < 1:
         raise RunError(f"--top {top}: at least one class is named")
     network = _received(folder, announce)
     logits = _evaluator(network, folder, framework, device, engine, mirror)
-    for sources in _batches(_files(images)):
-        read = [_pixels(source, network) for source in sources]
+    for sources in _batches(_files(images, announce)):
+        with quiet():
+            read = [_pixels(source, network) for source in sources]
         good = [pixels for pixels in read if isinstance(pixels, np.ndarray)]
         shares = iter(np.exp(log_softmax(logits(np.stack(good)))) if good else ())
         for source, pixels in zip(sources, read, strict=True):
@@ -184,17 +185,34 @@ def parted(
     folder: Path, network: Network, name: str | None, announce: Callable[[str], None]
 ) -> tuple[Images, Images]:
     """Give the images that a run trained on, and those that it held out: as ``held_out``."""
-    recipe = read_recipe(folder) if (folder / RECIPE).is_file() else None
-    if name is None and recipe is None:
-        raise RunError(f"{folder} is no run folder; say what to evaluate on by --data")
-    if recipe is None or (name is not None and name != recipe.data):
-        recipe = Recipe(data=str(name))
+    name, own = _own_recipe(folder, name)
+    recipe = own or Recipe(data=name)
     if not recipe.validation:
         raise RunError(f"the run in {folder} held no images out; name other data by --data")
     dataset = data.load(recipe.data, size=network.preprocessing.size, announce=announce)
     _refuse_others(dataset, network, recipe.data, folder)
+    if own is not None:
+        note_changes(folder, own, dataset, announce)
     trained, held = split(dataset.training.labels, recipe.validation, recipe.seed)
     return dataset.training.only(trained), dataset.training.only(held)
+
+
+def _own_recipe(folder: Path, name: str | None) -> tuple[str, Recipe | None]:
+    """Give what data is meant, and the recipe of the run in ``folder`` if that trained on it.
+
+    Raises:
+        RunError: where no data is named and there is no run.
+    """
+    recipe = read_recipe(folder) if (folder / RECIPE).is_file() else None
+    if name is None:
+        if recipe is None:
+            raise RunError(f"{folder} is no run folder; say what to evaluate on by --data")
+        return recipe.data, recipe
+    if recipe is None or name == recipe.data:
+        return name, recipe
+    folders = {name, recipe.data}.isdisjoint(data.NAMES)
+    same = folders and Path(name).resolve() == Path(recipe.data).resolve()
+    return name, recipe if same else None
 
 
 def evaluator_of(network: Network, folder: Path | str, framework: str, device: str) -> Evaluator:
@@ -248,19 +266,17 @@ def _pixels(source: str, network: Network) -> "np.ndarray[Any, Any] | str":
         return str(error)
 
 
-def _files(images: Sequence[str]) -> Iterator[str]:
+def _files(images: Sequence[str], announce: Callable[[str], None]) -> Iterator[str]:
+    """Give the files named, whatever they are, and the images in the folders named."""
     for image in images:
         if not Path(image).is_dir():
             yield image
             continue
-        inside = sorted(
-            Path(place) / file
-            for place, _, files in os.walk(image)
-            for file in files
-            if not file.startswith(".")
-        )
+        inside, ignored = images_in(Path(image))
         if not inside:
-            raise DataError(f"{image}: a folder without files")
+            raise DataError(f"{image}: a folder without images")
+        if ignored:
+            announce(f"note: {image}: ignored {ignored} files that are hidden or not images")
         yield from map(str, inside)
 
 

@@ -1,7 +1,7 @@
 """What a run starts from: the network fitted to the data, its initial weights, the split."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from resnets import catalog, data, exchange
 from resnets.architecture import Architecture
+from resnets.checkpoint import IMAGES
 from resnets.data.augmentation import split
 from resnets.data.images import Dataset
 from resnets.data.progress import count_bar
@@ -162,6 +163,27 @@ def fingerprint(dataset: Dataset) -> str:
         return digest.hexdigest()
 
     return str(training.remembered(question, answer))
+
+
+def note_changes(
+    folder: Path, recipe: Recipe, dataset: Dataset, announce: Callable[[str], None]
+) -> None:
+    """Say so where the images in ``dataset``, the run's own data, are no longer what it was.
+
+    Then an image that is now held out may be one that the run in ``folder`` trained on.
+    """
+    path = folder / IMAGES
+    if recipe.data in data.NAMES or not path.is_file():
+        return
+    with explained(f"cannot read {path}", RunError):
+        known = path.read_bytes().strip()
+    if dataset.training.shape[1] != recipe.size:
+        dataset = data.load(recipe.data, size=recipe.size)
+    if known != fingerprint(dataset).encode():
+        announce(
+            f"note: the images in {recipe.data} changed since the run in {folder} began "
+            f"({IMAGES}); some of those that it is judged on now may have been trained on"
+        )
 
 
 def _refuse_lone_values(architecture: Architecture, recipe: Recipe, images: int) -> None:

@@ -1,16 +1,20 @@
 """Folders of images as users have them, and what is said about those that are none."""
 
 import io
+import os
 import re
+import socket
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from resnets.data import folder
+from resnets.data import decoding, folder, pack_cache, packing
 from resnets.data.decoding import looks_like_image, open_image
 from resnets.errors import DataError
 
@@ -29,6 +33,12 @@ def fill(root: Path, *, count: int = 5, classes: tuple[str, ...] = ("cat", "dog"
         for number in range(count):
             save(root / name / f"{number}.png", 20 * number + label)
     return root
+
+
+def held(names: list[str]) -> set[str]:
+    """Names of one class that are held out."""
+    labels, readable = np.zeros(len(names), np.int64), np.ones(len(names), np.bool_)
+    return {names[row] for row in np.flatnonzero(folder._hold_out(names, labels, readable))}
 
 
 def greys(images: folder.Images) -> list[int]:
@@ -89,12 +99,66 @@ class TestLayouts:
         np.testing.assert_array_equal(one.training.pixels, two.training.pixels)
         np.testing.assert_array_equal(one.test().pixels, two.test().pixels)
 
+    @pytest.mark.parametrize("change", ["add", "remove", "damage"])
+    def test_an_image_beside_them_moves_no_other(self, tmp_path: Path, change: str) -> None:
+        root = fill(tmp_path, count=12)
+        before = set(greys(folder.load(root, size=8).test()))
+        assert 20 not in before
+        if change == "add":
+            for label, name in enumerate(("cat", "dog")):
+                save(root / name / "000.png", 250 + label)
+        elif change == "remove":
+            (root / "cat" / "1.png").unlink()
+        else:
+            (root / "cat" / "1.png").write_bytes(b"")
+        assert set(greys(folder.load(root, size=8).test())) - {250, 251} == before
+
+    def test_a_folder_that_is_renamed_is_held_out_alike(self, tmp_path: Path) -> None:
+        root = fill(tmp_path / "pets", count=12)
+        before = greys(folder.load(root, size=8).test())
+        (tmp_path / "moved").mkdir()
+        moved = root.rename(tmp_path / "moved" / "train").parent
+        assert greys(folder.load(moved, size=8).test()) == before
+
+    @given(
+        names=st.lists(st.text(min_size=1), min_size=1, max_size=40, unique=True),
+        more=st.lists(st.text(min_size=1), max_size=10, unique=True),
+    )
+    def test_a_share_of_any_names(self, names: list[str], more: list[str]) -> None:
+        one = held(names)
+        assert abs(len(one) - len(names) / 5) <= max(0.8, len(names) / 20 + 0.5)
+        assert bool(one) == (len(names) > 1)
+        new = [name for name in more if name not in names]
+        two = held([*names, *new])
+        assert held(names[::-1]) == one
+        assert len((two ^ one) & set(names)) <= len(new)
+
+    @given(st.lists(st.integers(0, 10**6), max_size=40, unique=True))
+    def test_of_a_large_class_none_moves(self, more: list[int]) -> None:
+        names = [f"cat/IMG_{number}.jpg" for number in range(1000)]
+        new = [f"cat/new {number}.jpg" for number in more]
+        assert held([*names, *new]) - {*new} == held(names)
+
+    def test_about_a_fifth(self) -> None:
+        assert 0.18 < len(held([f"cat/{number}.jpg" for number in range(5000)])) / 5000 < 0.22
+
     def test_one_image_of_a_class_is_trained_on(self, tmp_path: Path) -> None:
         fill(tmp_path, count=1)
         save(tmp_path / "cat" / "another.png")
-        found = folder.load(tmp_path, size=8)
+        lines: list[str] = []
+        found = folder.load(tmp_path, size=8, announce=lines.append)
+        assert lines[1:] == ["dog has one image: it is trained on, never tested"]
         assert found.training.labels.tolist() == [0, 1]
         assert found.test().labels.tolist() == [0]
+
+    def test_several_classes_of_one_image(self, tmp_path: Path) -> None:
+        fill(tmp_path, count=1, classes=("ant", "bee", "cat", "dog", "emu"))
+        save(tmp_path / "bee" / "another.png")
+        (tmp_path / "bee" / "damaged.png").write_bytes(b"")
+        lines: list[str] = []
+        folder.load(tmp_path, size=8, announce=lines.append)
+        words = "4 classes have one image, trained on, never tested: ant, cat, dog and 1 more"
+        assert lines[-1] == words
 
     @pytest.mark.parametrize("train", ["train", "training", "Train"])
     @pytest.mark.parametrize("test", ["test", "val", "valid", "validation"])
@@ -147,6 +211,47 @@ class TestLayouts:
         assert lines[0] == f"{root}: ignored 3 files that are hidden or not images"
 
 
+@pytest.fixture
+def pipe(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Make pipes that whoever opens them does not wait for, but finds no image in."""
+    opened: list[int] = []
+
+    def make(name: str) -> Path:
+        os.mkfifo(tmp_path / name)
+        opened.append(os.open(tmp_path / name, os.O_RDWR))
+        os.write(opened[-1], bytes(64))
+        return tmp_path / name
+
+    yield make
+    for number in opened:
+        os.close(number)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes with names")
+class TestPipes:
+    def test_in_a_folder_are_no_images(
+        self, tmp_path: Path, pipe: Callable[[str], Path], packs: Path
+    ) -> None:
+        root = fill(tmp_path)
+        pipe("cat/pipe")
+        pipe("dog/pipe.png")
+        (root / "dog" / "link.png").symlink_to(root / "cat" / "pipe")
+        device = socket.socket(socket.AF_UNIX)
+        device.bind(os.path.relpath(root / "cat" / "socket.png"))
+        lines: list[str] = []
+        assert len(folder.load(root, size=8, announce=lines.append).training) == 8
+        device.close()
+        assert lines[0] == f"{root}: ignored 4 files that are hidden or not images"
+        assert not any("unreadable" in line for line in lines)
+
+    def test_are_not_opened(self, pipe: Callable[[str], Path]) -> None:
+        name = pipe("x.png")
+        with pytest.raises(DataError, match=re.escape(f"{name}: a pipe, a socket or a device")):
+            open_image(name, size=8, channels=3)
+        with pytest.raises(DataError, match="/dev/null: a pipe, a socket or a device"):
+            open_image(Path("/dev/null"), size=8, channels=3)
+
+
 class TestDamage:
     def test_damaged_images_are_skipped_and_named(self, tmp_path: Path) -> None:
         root = fill(tmp_path, count=6)
@@ -156,13 +261,30 @@ class TestDamage:
         (root / "dog" / "0.png").write_bytes(b"")
         lines: list[str] = []
         found = folder.load(root, size=8, announce=lines.append)
-        assert found.training.labels.tolist() == [0] * 5 + [1] * 4
-        assert found.test().labels.tolist() == [0, 1]
+        assert sorted([*found.training.labels, *found.test().labels]) == [0] * 6 + [1] * 5
         assert "skipped 6 unreadable images" in lines[0]
         assert f"{root / 'cat' / '10.jpg'}: not a readable image" in lines[0]
-        assert lines[0].endswith("and 3 more")
+        assert lines[0].endswith("and 3 more; resnets data --json names all")
+        (pack,) = pack_cache.kept()
+        assert [reason.partition(":")[0] for reason in pack.unreadable] == [
+            *(os.path.join("cat", f"1{number}.jpg") for number in range(5)),
+            os.path.join("dog", "0.png"),
+        ]
         both = greys(found.training) + greys(found.test())
         assert sorted(both) == [0, 20, 21, 40, 41, 60, 61, 80, 81, 100, 101]
+
+    def test_all_are_named_where_no_pack_keeps_the_list(
+        self, tmp_path: Path, packs: Path
+    ) -> None:
+        root = fill(tmp_path / "root", count=6)
+        for number in range(5):
+            (root / "cat" / f"1{number}.jpg").write_bytes(b"")
+        packs.write_text("no folder, so that packs cannot be made")
+        lines: list[str] = []
+        folder.load(root, size=8, announce=lines.append)
+        (said,) = (line for line in lines if "unreadable" in line)
+        assert all(f"1{number}.jpg: not a readable image" in said for number in range(5))
+        assert "more" not in said
 
     def test_a_class_without_a_readable_image(self, tmp_path: Path) -> None:
         root = fill(tmp_path, count=1)
@@ -185,7 +307,43 @@ class TestDamage:
         lines: list[str] = []
         folder.load(root, size=8, announce=lines.append)
         assert "skipped 2 unreadable images" in lines[0]
-        assert "bomb.png: 20×11 pixels; at most 200 pixels are opened" in lines[0]
+        assert "bomb.png: 20×11 pixels; at most 200 are opened" in lines[0]
+        assert "worse.png: too many pixels; at most 200 are opened" in lines[0]
+
+    @pytest.mark.parametrize("side", [15, 30])
+    def test_a_bomb_where_warnings_are_errors(
+        self, monkeypatch: pytest.MonkeyPatch, side: int
+    ) -> None:
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200)
+        with pytest.raises(DataError, match="^x: too many pixels; at most 200 are opened"):
+            open_image(encoded(Image.new("RGB", (side, side))), size=8, channels=3, name="x")
+
+    def test_more_than_the_memory_that_is_left(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        root = fill(tmp_path)
+        huge = save(root / "cat" / "huge.png", size=(70, 60))
+        flatten = decoding._flatten
+
+        def full(image: Image.Image, mode: str) -> Image.Image:
+            if image.width > 50:
+                raise MemoryError
+            return flatten(image, mode)
+
+        monkeypatch.setattr(decoding, "_flatten", full)
+        lines: list[str] = []
+        found = folder.load(root, size=8, announce=lines.append)
+        assert len(found.training) + len(found.test()) == 10
+        words = "70×60 pixels are more than the memory that is left; make it smaller"
+        assert lines[0] == f"skipped 1 unreadable images:\n  {huge}: {words}"
+
+    def test_a_header_that_asks_for_all_memory(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def full(*_: object, **__: object) -> None:
+            raise MemoryError
+
+        monkeypatch.setattr(Image, "open", full)
+        with pytest.raises(DataError, match="^x: it takes more than the memory that is left$"):
+            open_image(b"", size=8, channels=3, name="x")
 
 
 def empty(root: Path) -> Path:
@@ -252,6 +410,16 @@ def test_folders_that_are_none(tmp_path: Path, make: Callable[[Path], Path], mes
     root = make(tmp_path / "data")
     with pytest.raises(DataError, match=re.escape(message.replace("DATA", str(root)))):
         folder.load(root, size=8)
+
+
+def test_more_than_the_memory_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    sources = packing.Sources(tmp_path, [tmp_path / "x.png"], 1000, 3)
+    monkeypatch.setattr(np, "zeros", full)
+    with pytest.raises(DataError, match=r"the disk is full. The memory .* so much is not left"):
+        packing._allocated(sources, "the disk is full")
 
 
 def test_more_than_the_memory(tmp_path: Path) -> None:

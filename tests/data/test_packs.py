@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from rich.console import Console
 
 from data.pictures import many, messy
 from resnets import data, preparation
@@ -25,6 +27,7 @@ from resnets.commands import packs as packs_command
 from resnets.data import decoders, decoding, folder, pack_cache, pack_index, packing
 from resnets.data.images import Dataset, Images
 from resnets.data.pack import Pack, open_pack
+from resnets.data.pack_table import pack_table
 from resnets.data.progress import count_bar, silent
 from resnets.errors import DataError
 from resnets.recipe import Recipe
@@ -260,6 +263,20 @@ class TestDamage:
         except pack_index.Damaged:
             return
         assert found == contents
+
+    def test_reading_an_index_takes_no_more_than_its_size(self, made: tuple[Path, Path]) -> None:
+        tracemalloc.start()
+        pack_index.read_index(made[1])
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 1_000_000
+
+    def test_an_index_that_is_too_large(
+        self, made: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(pack_index, "_LARGEST_JSON", 100)
+        with pytest.raises(pack_index.Damaged, match="too large"):
+            pack_index.read_index(made[1])
 
     def test_cut_while_in_use(self, made: tuple[Path, Path]) -> None:
         root, place = made
@@ -598,11 +615,30 @@ class TestCache:
         assert lines[2].endswith(str(tmp_path / "x"))
         packs_command.data(json=True)
         found = json.loads(capsys.readouterr().out)
-        assert found["packs"][0]["images"] == 4
+        assert (found["packs"][0]["images"], found["packs"][0]["unreadable"]) == (4, [])
         packs_command.data(clear=True)
         assert capsys.readouterr().out.endswith("packs: removed 1 pack, 0.0 MB\n")
         packs_command.data()
         assert capsys.readouterr().out.endswith("packs: 0 packs, 0.0 MB\n")
+
+    def test_command_names_what_could_not_be_read(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        folder.load(messy(tmp_path / "pets"), size=8)
+        Console(width=400).print(pack_table(pack_cache.kept()))
+        titles, cells = capsys.readouterr().out.splitlines()
+        assert titles.split()[:4] == ["pack", "images", "unreadable", "pixels"]
+        assert cells.split()[1:4] == ["16", "4", "8×8"]
+        packs_command.data(json=True)
+        (pack,) = json.loads(capsys.readouterr().out)["packs"]
+        assert pack["images"] == 16
+        assert [reason.partition(":")[0] for reason in pack["unreadable"]] == [
+            os.path.join(*name)
+            for name in (
+                ("cat", "truncated.jpg"),
+                *(("dog", name) for name in ("dangling.png", "empty.png", "text.jpg")),
+            )
+        ]
 
     def test_what_is_being_made_stays(self, tmp_path: Path, packs: Path) -> None:
         process = packing_process(many(tmp_path / "x", 20), packs, 0.1)

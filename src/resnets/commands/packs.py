@@ -14,7 +14,7 @@ def data(*, clear: Flag = False, json: Flag = False) -> None:
     clear
         Remove them all. A run that reads one goes on.
     json
-        Print the list as JSON.
+        Print the list as JSON, with the name of every image that could not be read, and why.
     """
     from resnets.data import pack_cache
 

@@ -112,7 +112,7 @@ def decode(request: Request, size: int, channels: int, target: Target, begin: Be
     """Decode a block and write it; images that cannot be read become zeros, and are named.
 
     Raises:
-        OSError: where the target refuses. MemoryError: where an image is too much.
+        OSError: where the target refuses. MemoryError: where the block itself is too much.
     """
     pixels = np.zeros((len(request.paths), size, size, channels), np.uint8)
     unreadable: dict[int, str] = {}

@@ -1,6 +1,9 @@
 """From an image file, whatever its format, to the square of bytes that a network takes."""
 
 import io
+import os
+import stat
+import warnings
 from functools import cache
 from pathlib import Path
 
@@ -36,7 +39,8 @@ def open_image(
     Turned upright, transparency laid on white, the shorter side resized to ``size`` (bilinear,
     antialiased), the middle cut out. Of an animation, the first image. ``file`` is a path or the
     content itself, which ``name`` then calls by name in errors. Raises DataError for whatever
-    cannot be read as an image, and for one larger than Pillow's limit on pixels.
+    cannot be read as an image, and for one larger than Pillow's limit on pixels or than the memory
+    that is left.
     """
     if size < 1 or channels not in (1, 3):
         raise DataError(
@@ -44,22 +48,45 @@ def open_image(
             f"not at size {size} with {channels} channels"
         )
     where = name or (str(file) if isinstance(file, Path) else "image")
+    if isinstance(file, Path) and _is_device(file):
+        raise DataError(f"{where}: a pipe, a socket or a device; an image is read from a file")
     try:
         with Image.open(_source(file), formats=_formats()) as image:
             _refuse_bomb(image, where)
-            image.load()
-            flat = _flatten(image, "L" if channels == 1 else "RGB")
-            pixels = np.asarray(_square(_upright(flat, _orientation(image)), size))
-    except (DataError, MemoryError):
+            pixels = _decoded(image, size, channels, where)
+    except DataError:
         raise
+    except MemoryError as problem:  # a damaged header may ask for any amount
+        raise DataError(f"{where}: it takes more than the memory that is left") from problem
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as problem:
+        # Pillow refuses by itself what is twice as large, and what is not where warnings are errors.
+        limit = Image.MAX_IMAGE_PIXELS
+        raise DataError(f"{where}: too many pixels; at most {limit} are opened") from problem
     except Exception as problem:
         # Decoders meet damage with nearly any exception: OSError, SyntaxError, struct.error ...
         raise DataError(f"{where}: not a readable image: {_reason(problem)}") from problem
     return pixels.reshape(size, size, channels).copy()
 
 
+def _decoded(
+    image: Image.Image, size: int, channels: int, where: str
+) -> npt.NDArray[np.uint8]:
+    width, height = image.size
+    try:
+        image.load()
+        flat = _flatten(image, "L" if channels == 1 else "RGB")
+        return np.asarray(_square(_upright(flat, _orientation(image)), size))
+    except MemoryError as problem:
+        raise DataError(
+            f"{where}: {width}×{height} pixels are more than the memory that is left; "
+            "make it smaller"
+        ) from problem
+
+
 def looks_like_image(path: Path) -> bool:
     """Whether the file has an image's suffix or, failing that, an image's first bytes."""
+    if _is_device(path):
+        return False
     suffix = path.suffix.lower()
     if Image.registered_extensions().get(suffix) in _formats():
         return True
@@ -68,6 +95,23 @@ def looks_like_image(path: Path) -> bool:
             return True
     except Exception:
         return False
+
+
+def quiet() -> "warnings.catch_warnings[None]":
+    """Silence the decoders: of odd metadata, and of sizes that ``open_image`` refuses itself.
+
+    For who opens images, around all of them: Python's warnings belong to no thread.
+    """
+    return warnings.catch_warnings(action="ignore")
+
+
+def _is_device(path: Path) -> bool:
+    """Whether it is there and neither file nor folder: who opens a pipe waits for a writer."""
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116  a million of them
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 @cache
@@ -86,7 +130,7 @@ def _refuse_bomb(image: Image.Image, where: str) -> None:
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and image.width * image.height > limit:
         raise DataError(
-            f"{where}: {image.width}×{image.height} pixels; at most {limit} pixels are opened"
+            f"{where}: {image.width}×{image.height} pixels; at most {limit} are opened"
         )
 
 

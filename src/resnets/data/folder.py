@@ -1,15 +1,17 @@
 """A user's folder of images: one folder a class, with or without a test set of its own."""
 
+import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from resnets.data import decoding, packing
+from resnets.data import listing, packing
 from resnets.data.images import Dataset, Images
+from resnets.data.pack import Pack
 from resnets.data.progress import Announce, OpenBar, count_bar, silent
 from resnets.errors import DataError
 
@@ -17,14 +19,11 @@ TRAINING_NAMES = ("train", "training")
 TEST_NAMES = ("test", "val", "valid", "validation")
 """Names of the folder that holds the test set, the preferred first."""
 
-HELD_OUT = 0.2
-"""Share of each class that becomes the test set where the folder brings none."""
-
-_SEED = 0
-"""Of the choice of what is held out: fixed, so that two runs are tested on the same images."""
+HELD_OUT, _GIVE = 0.2, 0.05
+"""Share of each class that becomes the test set where the folder brings none; more or less."""
 
 _SHOWN = 3
-"""Names of skipped files that are shown."""
+"""Names of skipped files, or of classes, that are shown."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,8 @@ def load(
     ``path`` holds a folder for each class, or a folder ``train`` (``training``) that does and,
     if there is one, a ``test`` (``val``, ``valid``, ``validation``) with the same classes. Images
     lie at any depth under their class; ``decoding.open_image`` says how each is opened. Without
-    a test folder a fifth of each class is held out, always the same.
+    a test folder about a fifth of each class is held out (15 to 25%, one image at least), each
+    image by its own name: what is added or removed later moves hardly any other.
 
     ``announce`` is told what was held out, skipped or ignored; ``progress`` opens the bar.
     Raises DataError where the folder is not such a one, a class has no readable image, or neither
@@ -70,21 +70,27 @@ def load(
     labels = np.array([label for part in parts for label in part.labels], dtype=np.int64)
     packed = packing.packed(packing.Sources(root, paths, size, channels), announce, progress)
     reasons = [packed.unreadable[row] for row in sorted(packed.unreadable)]
-    _announce_unreadable(root, reasons, announce)
+    _announce_unreadable(root, reasons, isinstance(packed.store, Pack), announce)
     readable = np.ones(len(paths), dtype=np.bool_)
     readable[list(packed.unreadable)] = False
     test = np.arange(len(paths)) >= len(parts[0].paths)
     for part, rows in zip(parts, (~test, test), strict=False):
         _check_every_class(part.root, names, labels[rows & readable])
     if test_root is None:
-        test = _hold_out(labels, readable)
+        names_below = packing.Sources(training_root, paths, size, channels).names()
+        test = _hold_out(names_below, labels, readable)
         if not test.any():
             raise DataError(
                 f"{root}: no class has two images, so none can be held out as the test set; "
                 "add images, or a test folder"
             )
         share = f"{test.sum()} of {readable.sum()} images"
-        announce(f"{root}: no test folder; {share} are held out as the test set, the same each run")
+        announce(
+            f"{root}: no test folder; {share} are held out as the test set, "
+            "each by its name: the same each run"
+        )
+        alone = np.bincount(labels[readable]) == 1
+        _announce_untested([name for name, one in zip(names, alone, strict=True) if one], announce)
     training, tested = (np.flatnonzero(readable & part) for part in (~test, test))
     held = Images(packed.store, labels[tested], tested)
     return Dataset(
@@ -125,14 +131,11 @@ def _subfolders(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise DataError(f"{folder}: expected a folder of images, found a file")
     try:
-        return sorted(entry for entry in folder.iterdir() if _visible(entry) and entry.is_dir())
+        return sorted(
+            entry for entry in folder.iterdir() if listing.visible(entry) and entry.is_dir()
+        )
     except OSError as problem:
         raise DataError(f"{folder}: cannot be read: {problem.strerror}") from problem
-
-
-def _visible(path: Path) -> bool:
-    # __MACOSX is what macOS leaves beside the content of every zip file.
-    return not path.name.startswith(".") and path.name != "__MACOSX"
 
 
 def _class_names(root: Path) -> tuple[str, ...]:
@@ -166,9 +169,8 @@ def _list(root: Path, names: Sequence[str]) -> _Listed:
     listed = _Listed(root, [], [], 0)
     ignored = 0
     for label, name in enumerate(names):
-        files = sorted(_files(root / name))
-        images = [file for file in files if _visible(file) and decoding.looks_like_image(file)]
-        ignored += len(files) - len(images)
+        images, others = listing.images_in(root / name)
+        ignored += others
         listed.paths.extend(images)
         listed.labels.extend([label] * len(images))
     if not listed.paths:
@@ -176,31 +178,27 @@ def _list(root: Path, names: Sequence[str]) -> _Listed:
     return _Listed(root, listed.paths, listed.labels, ignored)
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """Every file at any depth; links are followed, a circle of them once round at most."""
-    entered: set[tuple[int, int]] = set()
-
-    def refuse(problem: OSError) -> None:
-        raise DataError(f"{problem.filename}: cannot be read: {problem.strerror}") from problem
-
-    for parent, folders, files in os.walk(folder, followlinks=True, onerror=refuse):
-        status = os.stat(parent)  # noqa: PTH116
-        if (status.st_dev, status.st_ino) in entered:
-            folders.clear()
-            continue
-        entered.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if _visible(Path(name)))
-        for name in files:
-            yield Path(parent, name)
-
-
-def _announce_unreadable(root: Path, reasons: Sequence[str], announce: Announce) -> None:
+def _announce_unreadable(
+    root: Path, reasons: Sequence[str], kept: bool, announce: Announce
+) -> None:
+    """Name what was skipped: the first few where a pack keeps the list, else all."""
     if not reasons:
         return
-    shown = "".join(f"\n  {root / reason}" for reason in reasons[:_SHOWN])
-    rest = len(reasons) - _SHOWN
-    more = f"\n  and {rest} more" if rest > 0 else ""
+    first = _SHOWN if kept else len(reasons)
+    shown = "".join(f"\n  {root / reason}" for reason in reasons[:first])
+    rest = len(reasons) - first
+    more = f"\n  and {rest} more; resnets data --json names all" if rest > 0 else ""
     announce(f"skipped {len(reasons)} unreadable images:{shown}{more}")
+
+
+def _announce_untested(names: Sequence[str], announce: Announce) -> None:
+    """Say which classes have a single image: what a network makes of them is never seen."""
+    if len(names) == 1:
+        announce(f"{names[0]} has one image: it is trained on, never tested")
+    elif names:
+        rest = len(names) - _SHOWN
+        shown = ", ".join(names[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+        announce(f"{len(names)} classes have one image, trained on, never tested: {shown}")
 
 
 def _check_every_class(root: Path, names: Sequence[str], labels: npt.NDArray[np.int64]) -> None:
@@ -210,13 +208,29 @@ def _check_every_class(root: Path, names: Sequence[str], labels: npt.NDArray[np.
 
 
 def _hold_out(
-    labels: npt.NDArray[np.int64], readable: npt.NDArray[np.bool_]
+    names: Sequence[str], labels: npt.NDArray[np.int64], readable: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.bool_]:
-    """Which images become the test set, [n]: a share of each class, at least one of two or more."""
-    generator = np.random.default_rng(_SEED)
+    """Which images become the test set, [n]: of each class about a fifth.
+
+    An image is held out where the hash of its name is low, whatever lies beside it: drawn from the
+    list of all, one new file would bring images that a run trained on into its test set. That is
+    a fifth on average; a class of few images may be far from it, and those whose hash is next
+    fill it up to 15%, or leave it at 25%. There a file more or less can move one other. Of two or
+    more images one at least is held out.
+    """
+    places = np.array([_place(name) for name in names])
     test = np.zeros(len(labels), dtype=np.bool_)
     for label in range(int(labels.max()) + 1):
         rows = np.flatnonzero(readable & (labels == label))
-        count = max(1, round(HELD_OUT * len(rows))) if len(rows) > 1 else 0
-        test[generator.permutation(rows)[:count]] = True
+        low = int((places[rows] < HELD_OUT).sum())
+        least = max(1, round((HELD_OUT - _GIVE) * len(rows)))
+        most = max(least, round((HELD_OUT + _GIVE) * len(rows)))
+        count = min(max(low, least), most) if len(rows) > 1 else 0
+        test[rows[np.argsort(places[rows], kind="stable")][:count]] = True
     return test
+
+
+def _place(name: str) -> float:
+    """Where a file's name falls between 0 and 1, the same on every machine."""
+    content = name.replace(os.sep, "/").encode(errors="surrogatepass")
+    return int.from_bytes(hashlib.sha256(content).digest()[:8]) / 2**64

@@ -43,6 +43,7 @@ class Kept:
         size: pixels of a side; None likewise.
         bytes: on the disk.
         used: when it was last opened, in local time.
+        unreadable: the images that could not be read, each with the reason.
         state: ``whole``, ``unfinished`` (the next run on that folder goes on), or ``damaged``.
     """
 
@@ -52,6 +53,7 @@ class Kept:
     size: int | None
     bytes: int
     used: datetime
+    unreadable: tuple[str, ...]
     state: str
 
     def to_json(self) -> dict[str, Any]:
@@ -132,5 +134,6 @@ def _described(path: Path) -> Kept:
         size=contents and contents.shape[1],
         bytes=sum(status.st_size for status in sizes),
         used=datetime.fromtimestamp(used.stat().st_mtime),
+        unreadable=tuple(bad.reason for bad in contents.unreadable) if contents else (),
         state=state,
     )

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -150,9 +151,11 @@ def unsealed(path: Path) -> dict[str, Any]:
         Damaged: if it is another; OSError: if it may not be read.
     """
     with path.open("rb") as file:
-        content = file.read(_LARGEST_JSON + 1)
+        # Not read up to a bound: that takes the bound's memory, however short the file is.
+        large = os.fstat(file.fileno()).st_size > _LARGEST_JSON
+        content = b"" if large else file.read()
     try:
-        if len(content) > _LARGEST_JSON:
+        if large:
             raise ValueError("too large")
         value: Any = json.loads(content)
         if not isinstance(value, dict):

@@ -11,9 +11,10 @@ def pack_table(packs: Sequence[Kept]) -> Table:
     columns = (
         Column("pack"),
         Column("images", right=True),
+        Column("unreadable", right=True, spare=1),
         Column("pixels", right=True),
         Column("MB", right=True),
-        Column("last used", spare=1),
+        Column("last used", spare=2),
         Column("of"),
     )
     return Table(columns, [Row(_cells(pack)) for pack in packs])
@@ -23,6 +24,7 @@ def _cells(pack: Kept) -> tuple[str, ...]:
     return (
         pack.path.name,
         "" if pack.images is None else f"{pack.images:,}",
+        f"{len(pack.unreadable):,}" if pack.unreadable else "",
         "" if pack.size is None else f"{pack.size}×{pack.size}",
         f"{pack.bytes / 1e6:,.1f}",
         pack.used.strftime("%Y-%m-%d %H:%M"),

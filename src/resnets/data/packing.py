@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import shutil
-import warnings
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy as np
 import PIL
 from PIL import Image
 
-from resnets.data import decoders, pack_cache
+from resnets.data import decoders, decoding, pack_cache
 from resnets.data.blocks import ArrayTarget, FileTarget, Request
 from resnets.data.fashion_mnist import VARIABLE
 from resnets.data.images import ArrayStore, Pixels, Store
@@ -182,7 +181,7 @@ def _make(
     elif sources.bytes >= _WORTH_SAYING:
         announce(f"decoding {images:,} images once, {sources.bytes / 1e9:.1f} GB, to {place}")
     decoder = _makes_decoders(unfinished.folder, sources, rows)
-    with unfinished, _quiet(), progress("decoding images", rows) as advance:
+    with unfinished, decoding.quiet(), progress("decoding images", rows) as advance:
         for done in decoders.decoded(_requests(sources, left), decoder, advance):
             unfinished.note(done)
     unfinished.seal()
@@ -193,11 +192,6 @@ def _makes_decoders(part: Path, sources: Sources, rows: int) -> Callable[[], dec
     if rows < decoders.FEW or not decoders.can_start_processes():
         return lambda: decoders.Here(sources.size, sources.channels, FileTarget(path, start))
     return lambda: decoders.Apart(path, start, sources.size, sources.channels)
-
-
-def _quiet() -> "warnings.catch_warnings[None]":
-    """Decoders warn of odd metadata, from any thread, in the middle of the bar."""
-    return warnings.catch_warnings(action="ignore")
 
 
 def _requests(sources: Sources, left: Sequence[Block]) -> list[Request]:
@@ -219,7 +213,7 @@ def _in_memory(sources: Sources, why: str, announce: Announce, progress: OpenBar
     def decoder() -> decoders.Decoder:
         return decoders.Here(sources.size, sources.channels, target)
 
-    with _quiet(), progress("decoding images", shape[0]) as advance:
+    with decoding.quiet(), progress("decoding images", shape[0]) as advance:
         for done in decoders.decoded(_requests(sources, blocks), decoder, advance):
             unreadable.update(done.unreadable)
     return Packed(ArrayStore(pixels), unreadable)
@@ -231,10 +225,14 @@ def _allocated(sources: Sources, why: str) -> Pixels:
         owned = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
         owned = sources.bytes  # Windows does not say
-    if sources.bytes > owned:
-        n, height, width, _ = sources.shape
-        raise DataError(
-            f"{why}. The memory has no room either: {n} images of {height}×{width} pixels take "
-            f"{sources.bytes / 1e9:.1f} GB, and it is {owned / 1e9:.1f} GB: choose a smaller size"
-        )
-    return np.zeros(sources.shape, dtype=np.uint8)
+    try:
+        if sources.bytes <= owned:
+            return np.zeros(sources.shape, dtype=np.uint8)
+        has = f"it is {owned / 1e9:.1f} GB"
+    except MemoryError:
+        has = "so much is not left"
+    n, height, width, _ = sources.shape
+    raise DataError(
+        f"{why}. The memory has no room either: {n} images of {height}×{width} pixels take "
+        f"{sources.bytes / 1e9:.1f} GB, and {has}: choose a smaller size"
+    )

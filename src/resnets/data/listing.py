@@ -1,0 +1,44 @@
+"""Which files of a folder are images to be read: the same to train on and to predict."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from resnets.data import decoding
+from resnets.errors import DataError
+
+
+def images_in(folder: Path) -> tuple[list[Path], int]:
+    """The image files at any depth of ``folder``, sorted, and how many other files lie there.
+
+    What is hidden is no image, nor is a pipe, a socket or a device. Links are followed, a circle
+    of them once round at most. Raises DataError where a folder may not be read.
+    """
+    files = sorted(_files(folder))
+    with decoding.quiet():
+        images = [file for file in files if visible(file) and decoding.looks_like_image(file)]
+    return images, len(files) - len(images)
+
+
+def visible(path: Path) -> bool:
+    """Whether a file or folder is the user's own, and not what a system keeps beside theirs."""
+    # __MACOSX is what macOS leaves beside the content of every zip file.
+    return not path.name.startswith(".") and path.name != "__MACOSX"
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Every file at any depth of the visible folders."""
+    entered: set[tuple[int, int]] = set()
+
+    def refuse(problem: OSError) -> None:
+        raise DataError(f"{problem.filename}: cannot be read: {problem.strerror}") from problem
+
+    for parent, folders, files in os.walk(folder, followlinks=True, onerror=refuse):
+        status = os.stat(parent)  # noqa: PTH116
+        if (status.st_dev, status.st_ino) in entered:
+            folders.clear()
+            continue
+        entered.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if visible(Path(name)))
+        for name in files:
+            yield Path(parent, name)
