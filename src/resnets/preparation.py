@@ -143,7 +143,7 @@ def architecture_called(network: str) -> Architecture:
         raise RunError(f"{path}: no such file; a network is a name (resnets models) or a JSON file")
     with explained(f"cannot read {path}", RunError):
         text = path.read_text(encoding="utf-8", errors="replace")
-    described = Architecture.from_text(text)
+    described = Architecture.from_text(text, str(path))
     return described if described.name else replace(described, name=path.stem)
 
 
