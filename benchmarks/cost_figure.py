@@ -1,5 +1,6 @@
 """The picture of ``cost.py``: time and memory, a panel for each thing that was changed."""
 
+import argparse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,3 +48,9 @@ def draw(
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as file:
             FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None, "Creator": None})
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.parse_args()
+    parser.error("not run by itself, but by python benchmarks/cost.py")

@@ -1,11 +1,11 @@
-"""Three steps of one framework on its own device, in a process of its own; for ``gpu.py``.
+"""Three steps of one framework on its own device, in a process of its own; run by ``gpu.py``.
 
 python benchmarks/gpu_other.py jax auto steps.json
 """
 
+import argparse
 import json
 import os
-import sys
 from pathlib import Path
 
 # Beside the caller there must be room; TF32 would hide whether it is the same function.
@@ -25,12 +25,18 @@ from resnets.weights import Preprocessing
 
 def main() -> None:
     """Train for three steps on random images; write losses and devices."""
-    name, device, out = sys.argv[1:]
-    backend = backends.load(name)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("framework", choices=backends.NAMES)
+    parser.add_argument("device", help="auto, cpu, or as the framework calls it")
+    parser.add_argument("out", type=Path, help="the JSON file that is written")
+    given = parser.parse_args()
+    backend = backends.load(given.framework)
     recipe = Recipe(batch=16, rate=0.02, momentum=0.9, precision="fp32", flip=True, crop=2)
     model = backend.build(catalog.get("resnet8_slim"))
     shape = Preprocessing(size=28, mean=(0.3,), std=(0.3,))
-    session = backend.session(model, recipe, shape, device)
+    session = backend.session(model, recipe, shape, given.device)
     rng = np.random.default_rng(0)
     losses = []
     for step in range(3):
@@ -40,7 +46,7 @@ def main() -> None:
         )
         losses.append(float(session.train_step(batch, recipe.rate).loss))
     answer = {"device": session.device, "found": backend.available_devices(), "losses": losses}
-    Path(out).write_text(json.dumps(answer))
+    given.out.write_text(json.dumps(answer))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What ``gpu.py`` measures with: data, sessions, turns of steps, time on the device."""
 
+import argparse
 import os
 import statistics
 import time
@@ -248,3 +249,9 @@ def seconds_of(work: Callable[[], Any], plan: Plan, times: int = 10) -> float:
         plan.wait()
         found.append(time.perf_counter() - began)
     return statistics.median(found)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.parse_args()
+    parser.error("not run by itself, but by python benchmarks/gpu.py")

@@ -1,5 +1,6 @@
 """The picture of ``growth.py``: every arm's losses and accuracy against the compute spent."""
 
+import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
@@ -70,3 +71,9 @@ def _focus(axes: Any, found: Mapping[str, Sequence[Epochs]], key: str) -> None:
     low, high = min(values), max(values)
     margin = 0.05 * (high - low) or 0.05
     axes.set_ylim(low - margin, high + margin)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.parse_args()
+    parser.error("not run by itself, but by python benchmarks/growth.py")

@@ -1,8 +1,9 @@
 """How much of a training step goes into choosing, drawing, gathering and augmenting the batch.
 
-python benchmarks/loading.py
+python benchmarks/loading.py [--steps 15]
 """
 
+import argparse
 import statistics
 import sys
 import time
@@ -13,7 +14,6 @@ import numpy as np
 
 from resnets import backends, catalog, recipes
 from resnets.backends import Batch
-from resnets.backends.torch.augmentation import Preparation
 from resnets.data.augmentation import chosen, draw
 from resnets.data.images import Images
 from resnets.recipe import Recipe
@@ -42,7 +42,7 @@ def seconds(action: Callable[[int], Any], count: int) -> float:
     return statistics.median(taken[3:])
 
 
-def share(recipe: Recipe, channels: int, count: int = 15) -> dict[str, float]:
+def share(recipe: Recipe, channels: int, count: int) -> dict[str, float]:
     """Seconds of a whole step and of its loading."""
     rng = np.random.default_rng(0)
     size = (recipe.size, recipe.size)
@@ -52,7 +52,7 @@ def share(recipe: Recipe, channels: int, count: int = 15) -> dict[str, float]:
     backend = backends.load("torch")
     model = backend.build(catalog.get(recipe.network, channels=channels, classes=10))
     session: Any = backend.session(model, recipe, preprocessing, "cpu")
-    prepare: Preparation = session.prepare
+    prepare: Callable[..., Any] = session.prepare
 
     def batch(step: int) -> Batch:
         index = chosen(recipe, len(images), step)
@@ -69,10 +69,15 @@ def share(recipe: Recipe, channels: int, count: int = 15) -> dict[str, float]:
 
 def main() -> None:
     """Measure every case, print the table, write the figures."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--steps", type=int, default=15, help="of which the median is taken")
+    steps = parser.parse_args().steps
     figures: dict[str, dict[str, float]] = {}
     print(f"{'':42} {'step':>10} {'loading':>10} {'share':>7}")
     for name, (recipe, channels) in CASES.items():
-        row = figures[name] = share(recipe, channels)
+        row = figures[name] = share(recipe, channels, steps)
         print(
             f"{name:42} {1e3 * row['step']:7.1f} ms {1e3 * row['loading']:7.2f} ms"
             f" {row['share']:7.1%}"

@@ -1,6 +1,6 @@
 """How fast folders of images become packs, how fast packs are read, and in how much memory.
 
-python benchmarks/packs.py [--images 20000] [--limit 512]
+    python benchmarks/packs.py [--images 20000] [--limit 512]
 
 ``--images``: of the pack that is read, 150,528 bytes each. ``--limit``: megabytes of a memory
 cgroup (version 1, as root) in which a set larger than it is read once more.
@@ -171,7 +171,9 @@ def within(limit: int, action: Callable[[], Any]) -> Any:
 
 def main() -> None:
     """Measure, print, write the figures."""
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--images", type=int, default=20_000)
     parser.add_argument("--limit", type=int)
     parser.add_argument("--steps", type=int, default=60)

@@ -17,18 +17,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from peers import import_torchvision
 from resnets import catalog, exchange
-from resnets.backends import torch as backend
 from resnets.initial import initial_weights
 from resnets.weights import Network, Preprocessing, save
 from training_step import write
 
 
-def timed(make: Callable[[], torch.nn.Module], image: torch.Tensor) -> tuple[float, torch.Tensor]:
+def timed(make: Callable[[], Any], image: Any) -> tuple[float, Any]:
     """Seconds to make the module, and its logits."""
+    import torch
+
     start = time.perf_counter()
     model = make().eval()
     seconds = time.perf_counter() - start
@@ -38,13 +36,20 @@ def timed(make: Callable[[], torch.nn.Module], image: torch.Tensor) -> tuple[flo
 
 def main() -> None:
     """Take turns, print medians and the ratio, write the figures."""
-    import_torchvision()
-    import timm  # which imports torchvision
-
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--network", default="resnet152")
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()
+    import torch  # only now: help must not wait for it
+
+    from peer_networks import import_torchvision
+    from resnets.backends import torch as backend
+
+    import_torchvision()
+    import timm  # which imports torchvision
+
     warnings.simplefilter("ignore")
     architecture = catalog.get(options.network)
     preprocessing = Preprocessing(size=224, mean=(0.5,) * 3, std=(0.5,) * 3)
@@ -54,10 +59,10 @@ def main() -> None:
         folder = Path(place)
         save(Network(architecture, initial_weights(architecture), preprocessing, names), folder)
 
-        def theirs() -> torch.nn.Module:
+        def theirs() -> Any:
             return timm.create_model(f"local-dir:{folder}", pretrained=True)
 
-        def ours() -> torch.nn.Module:
+        def ours() -> Any:
             network = exchange.read(folder)
             return backend.build(network.architecture, weights=network.weights)
 

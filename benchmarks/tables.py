@@ -1,6 +1,6 @@
 """How long the tables of every network of the catalog take, in one process.
 
-python benchmarks/tables.py
+    python benchmarks/tables.py
 
 What ``resnets show`` does for a name, imports aside: find and trace the network, make its table and
 its JSON (the aim is one second for all networks), and write both as text.

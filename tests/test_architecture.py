@@ -56,6 +56,56 @@ def test_every_problem_of_form_at_once_with_its_path() -> None:
     assert "Stage has depth, width, stride, block" in message
 
 
+def test_problems_of_form_and_of_value_at_once() -> None:
+    value = {
+        "clases": 3,
+        "channels": 0,
+        "stem": {"kernel": "big", "deep": True, "width": 5},
+        "norm": {"kind": "group", "groups": 3},
+        "stages": [
+            {"width": 6, "block": {"kind": "fancy", "groups": 5}},
+            {"depth": 1, "width": "wide", "block": {"shortcut": "padding"}},
+            {"depth": 1, "width": 4, "block": {"shortcut": "padding"}},
+            {"depth": 0, "width": 2, "block": {"shortcut": "padding", "inner": 3}},
+        ],
+        "output_stride": 8,
+    }
+    with pytest.raises(InvalidDescription) as caught:
+        Architecture.from_json(value, "mine.json")
+    assert sorted(_paths(caught.value)) == [
+        "channels",
+        "clases",
+        *5 * ["norm.groups"],  # the stem's 5 and 2 channels; 4 and 4, and 2 of the last stages
+        "output_stride",
+        "stages[0].block.kind",
+        "stages[0].depth",
+        "stages[1].width",
+        "stages[3].block.shortcut",
+        "stages[3].depth",
+        "stem.kernel",
+        "stem.width",
+    ]
+    assert str(caught.value).startswith("mine.json is not valid:")
+
+
+@given(architectures(), st.data())
+def test_what_cannot_be_read_is_the_only_problem(architecture: Architecture, data: Any) -> None:
+    value = architecture.to_json()
+    parts: list[dict[str, Any]] = [value, value["stem"], value["norm"]]
+    for stage in value["stages"]:
+        parts += [stage, stage["block"]]
+    unreadable = data.draw(st.lists(st.sampled_from(parts), min_size=1, max_size=3))
+    spoilt = set()
+    for part in unreadable:
+        name = data.draw(st.sampled_from(sorted(part.keys() - {"format"})))
+        part[name] = object()
+        spoilt.add((id(part), name))
+    with pytest.raises(InvalidDescription) as caught:
+        Architecture.from_json(value)
+    assert len(caught.value.problems) <= len(spoilt)
+    assert all("object" in problem.message for problem in caught.value.problems)
+
+
 def test_every_problem_of_value_at_once_with_its_path() -> None:
     with pytest.raises(InvalidDescription) as caught:
         Architecture(

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resnets import cli
+from resnets import cli, recipes
 from resnets.weights import load, load_weights
 
 SMALL = ["--network", "resnet8_slim", "--size", "14", "--batch", "16", "--validation", "0.2"]
@@ -300,7 +300,9 @@ def test_predict_goes_on_after_a_file_that_is_no_image(
         (["train", "--momentum", "0.9", "--optimiser", "adamw"], 1, "adamw has none"),
         (["train", "--epoch", "3"], 2, "--epochs"),
         (["train", "--batch", "many"], 2, "many"),
-        (["train", "--epochs", "1.6"], 2, "1.6"),
+        (["train", "--epochs", "1.6"], 2, "'1.6' is not a whole number"),
+        (["bench", "--rounds", "3.5"], 2, "'3.5' is not a whole number"),
+        (["train", "--recipe", "mine.yaml"], 1, "a recipe's file ends in .toml or .json"),
         (["train", "--save-every", "nan"], 1, "--save-every"),
         (["train", "--data", ""], 1, "no data set is called ''"),
         (["train", "--network", "resnet19", "--data", "."], 1, "resnet18"),
@@ -416,3 +418,6 @@ def test_every_setting_of_a_recipe_is_a_documented_flag(tmp_path: Path) -> None:
     for field in dataclasses.fields(Recipe):
         if field.name != "name":
             assert f"--{field.name.replace('_', '-')}" in shown
+    assert f"{', '.join(recipes.NAMED)}, or a recipe's JSON or TOML file" in " ".join(
+        shown.replace("│", " ").split()
+    )

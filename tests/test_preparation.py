@@ -1,11 +1,13 @@
 """What a run starts from."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from resnets import catalog
+from resnets.architecture import Norm
 from resnets.data.images import Dataset, Images
 from resnets.errors import DataError, InvalidDescription, RunError
 from resnets.preparation import architecture_called, prepare
@@ -48,6 +50,9 @@ def test_a_norm_with_a_single_value_is_refused_before_training() -> None:
     with pytest.raises(RunError, match="batch of 2 or larger images"):
         prepare(catalog.get("resnet18"), recipe, _dataset(8, size=8))
     prepare(catalog.get("resnet18_small"), Recipe(batch=1, size=28), _dataset(8))
+    for kind in ("group", "none"):  # these do not look at other images
+        alone = replace(catalog.get("resnet8_slim"), norm=Norm(kind=kind, groups=2))
+        prepare(alone, recipe, _dataset(8, size=8))
 
 
 def test_a_network_in_a_file_takes_the_files_name(tmp_path: Path) -> None:

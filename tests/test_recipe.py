@@ -75,12 +75,94 @@ def test_unknown_and_mistyped_settings_are_named() -> None:
     assert "optimiser: 'lamb' is not one of sgd, adamw" in message
 
 
+def _problems(settings: dict[str, Any], subject: str = "recipe") -> list[str]:
+    try:
+        recipes.read(settings, subject)
+    except InvalidDescription as error:
+        assert error.subject == subject
+        return list(map(str, error.problems))
+    return []
+
+
+@pytest.mark.parametrize(
+    ("settings", "paths"),
+    [
+        (
+            {"recipe": "quick", "epochs": 0, "batch": -1, "rte": 1, "nesterov": True}
+            | {"optimiser": "adamw"},
+            ["rte", "epochs", "batch", "nesterov"],
+        ),
+        (
+            {"epochs": True, "batch": "12", "flip": 1, "rate": math.nan, "weight_decay": math.inf},
+            ["epochs", "batch", "flip", "rate", "weight_decay"],
+        ),
+        ({"nesterov": True, "momentum": "much"}, ["momentum"]),
+        ({"betas": [0.9, 0.99], "optimiser": "lamb"}, ["optimiser"]),
+        ({"schedule": "step", "milestones": [200], "epochs": "all"}, ["epochs"]),
+        ({"patience": 3, "validation": "none"}, ["validation"]),
+        (
+            {"grow": [{"to": "a", "depths": [1]}, {"epoch": 2}]},
+            ["grow[0].epoch", "grow[0]", "grow[1]"],
+        ),
+    ],
+)
+def test_all_problems_of_a_file_at_once(settings: dict[str, Any], paths: list[str]) -> None:
+    found = [line.partition(":")[0] for line in _problems(settings, "mine.toml")]
+    assert sorted(found) == sorted(paths)
+
+
+SETTINGS: dict[str, st.SearchStrategy[Any]] = {
+    "optimiser": st.sampled_from(["sgd", "adamw"]),
+    "momentum": st.sampled_from([None, 0.0, 0.9, 1.5]),
+    "nesterov": st.booleans(),
+    "betas": st.sampled_from([None, [0.9, 0.99], [0.9]]),
+    "schedule": st.sampled_from(["constant", "step", "linear", "cosine", "one_cycle"]),
+    "milestones": st.lists(st.sampled_from([0, 1, 4, 2000]), max_size=2),
+    "drop": st.sampled_from([None, 0.5, 3]),
+    "warmup": st.sampled_from([0.0, 0.2]),
+    "final": st.sampled_from([0.0, 0.1]),
+    "epochs": st.sampled_from([0, 3, 5000]),
+    "validation": st.sampled_from([0.0, 0.1]),
+    "patience": st.sampled_from([None, 2]),
+    "start": st.sampled_from([None, "runs/one"]),
+    "input": st.sampled_from([None, "sum"]),
+    "grow": st.lists(
+        st.fixed_dictionaries(
+            {"epoch": st.sampled_from([0, 1, 2, 4000])},
+            optional={"to": st.just("a"), "depths": st.just([1, 1])},
+        ),
+        max_size=2,
+    ),
+}
+
+
+@given(
+    st.fixed_dictionaries({}, optional=SETTINGS), st.sets(st.sampled_from([*SETTINGS])), st.data()
+)
+def test_what_cannot_be_read_hides_nothing_and_is_blamed_for_nothing(
+    settings: dict[str, Any], unreadable: set[str], data: st.DataObject
+) -> None:
+    told = _problems(settings | dict.fromkeys(unreadable, object()))
+    of_values = [line for line in told if line.partition(":")[0] not in unreadable]
+    assert len(told) - len(of_values) == len(unreadable)
+    # Whatever the unreadable ones had said: it stays wrong.
+    other = settings | {name: data.draw(SETTINGS[name]) for name in sorted(unreadable)}
+    assert set(of_values) <= set(_problems(other))
+    if unreadable <= {"validation", "patience"}:
+        hidden = [line for line in _problems(settings) if not line.startswith("patience")]
+        assert set(hidden) <= set(told)
+
+
+def test_a_setting_is_not_taken_for_python() -> None:
+    assert _problems({"recipe": "quick", "self": 1, "subject": "x"}, "mine.toml")
+
+
 def test_a_recipe_that_starts_from_a_named_one() -> None:
     assert recipes.read({"recipe": "chapter", "epochs": 3}) == recipes.named("chapter").changed(
         epochs=3
     )
-    with pytest.raises(UnknownName, match="chapter"):
-        recipes.read({"recipe": "chaptre"})
+    with pytest.raises(UnknownName, match=r"mine\.toml: no recipe .* did you mean chapter"):
+        recipes.read({"recipe": "chaptre"}, "mine.toml")
 
 
 def test_another_optimiser_leaves_the_settings_of_the_old_one_behind() -> None:

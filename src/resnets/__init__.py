@@ -4,35 +4,40 @@
 >>> resnets.trace(resnets.get("resnet50_v1"), 224).multiply_adds
 3857973248
 
-The names below are the public ones. Those of the second group need NumPy and are imported when
-they are first used; ``resnets.backends.load("torch")`` gives a framework's five functions.
+The names below are the public ones, imported when they are first used;
+``resnets.backends.load("torch")`` gives a framework's five functions.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from resnets.architecture import Architecture, Block, Norm, Stage, Stem
-from resnets.catalog import get, names
-from resnets.errors import (
-    DataError,
-    Diverged,
-    GrowthError,
-    InvalidDescription,
-    MissingDependency,
-    ResnetsError,
-    RunError,
-    UnknownName,
-    WeightsError,
-)
-from resnets.layout import Layer, Tensor, Trace
-from resnets.recipe import Recipe
-from resnets.tracing import tensors, trace
-
 if TYPE_CHECKING:
+    from resnets.architecture import Architecture as Architecture
+    from resnets.architecture import Block as Block
+    from resnets.architecture import Norm as Norm
+    from resnets.architecture import Stage as Stage
+    from resnets.architecture import Stem as Stem
+    from resnets.catalog import get as get
+    from resnets.catalog import names as names
+    from resnets.errors import DataError as DataError
+    from resnets.errors import Diverged as Diverged
+    from resnets.errors import GrowthError as GrowthError
+    from resnets.errors import InvalidDescription as InvalidDescription
+    from resnets.errors import MissingDependency as MissingDependency
+    from resnets.errors import ResnetsError as ResnetsError
+    from resnets.errors import RunError as RunError
+    from resnets.errors import UnknownName as UnknownName
+    from resnets.errors import WeightsError as WeightsError
     from resnets.exchange import read as read
     from resnets.growth import deepen as deepen
     from resnets.initial import initial_weights as initial_weights
+    from resnets.layout import Layer as Layer
+    from resnets.layout import Tensor as Tensor
+    from resnets.layout import Trace as Trace
+    from resnets.recipe import Recipe as Recipe
     from resnets.reference import forward as forward
+    from resnets.tracing import tensors as tensors
+    from resnets.tracing import trace as trace
     from resnets.weights import Network as Network
     from resnets.weights import Preprocessing as Preprocessing
     from resnets.weights import load as load
@@ -73,19 +78,39 @@ __all__ = [
     "trace",
 ]
 
-_LAZY = {
-    "deepen": "growth",
-    "read": "exchange",
-    "Network": "weights",
-    "Preprocessing": "weights",
-    "forward": "reference",
-    "initial_weights": "initial",
-    "load": "weights",
-    "save": "weights",
+_HOME = {
+    "architecture": ("Architecture", "Block", "Norm", "Stage", "Stem"),
+    "catalog": ("get", "names"),
+    "errors": (
+        "DataError",
+        "Diverged",
+        "GrowthError",
+        "InvalidDescription",
+        "MissingDependency",
+        "ResnetsError",
+        "RunError",
+        "UnknownName",
+        "WeightsError",
+    ),
+    "exchange": ("read",),
+    "growth": ("deepen",),
+    "initial": ("initial_weights",),
+    "layout": ("Layer", "Tensor", "Trace"),
+    "recipe": ("Recipe",),
+    "reference": ("forward",),
+    "tracing": ("tensors", "trace"),
+    "weights": ("Network", "Preprocessing", "load", "save"),
 }
+"""The modules of the public names: importing the package alone takes no time."""
+
+_MODULES = {name: module for module, names in _HOME.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
+    if name not in _MODULES:
         raise AttributeError(f"module 'resnets' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"resnets.{_LAZY[name]}"), name)
+    return getattr(importlib.import_module(f"resnets.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

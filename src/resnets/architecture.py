@@ -192,23 +192,22 @@ class Architecture:
         return {"format": FORMAT, **to_json(self)}
 
     @staticmethod
-    def from_json(value: Any) -> "Architecture":
-        """Read what ``to_json`` gave.
+    def from_json(value: Any, subject: str = "architecture") -> "Architecture":
+        """Read what ``to_json`` gave; ``subject`` is where it comes from.
 
         Raises:
-            InvalidDescription: with all problems of form; when there are none, with all
-                problems of value.
+            InvalidDescription: with all problems of form and of value.
         """
         if isinstance(value, dict):
             given: dict[str, Any] = dict(value)  # pyright: ignore[reportUnknownArgumentType]
             version = given.pop("format", FORMAT)
             if version != FORMAT:
                 message = f"{shortened(version)} is not known here; this version reads {FORMAT}"
-                raise InvalidDescription("architecture", [Problem("format", message)])
+                raise InvalidDescription(subject, [Problem("format", message)])
             value = given
-        return from_json(Architecture, value, "architecture")
+        return from_json(Architecture, value, subject)
 
     @staticmethod
-    def from_text(text: str) -> "Architecture":
+    def from_text(text: str, subject: str = "architecture") -> "Architecture":
         """Read the JSON text of an architecture; raises InvalidDescription as ``from_json``."""
-        return Architecture.from_json(read_text(text, "architecture"))
+        return Architecture.from_json(read_text(text, subject), subject)

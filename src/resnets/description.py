@@ -2,7 +2,9 @@
 
 An architecture and a recipe are both trees of frozen dataclasses. Reading one from JSON or TOML
 reports every problem at once, each with its path, such as
-``stages[0].widht: unknown; Stage has depth, width, stride, block``.
+``stages[0].widht: unknown; Stage has depth, width, stride, block``. What was read is checked even
+where something else could not be: other values stand in for that, several in turn, and a problem
+counts only if it is the same with all of them.
 """
 
 import dataclasses
@@ -16,6 +18,16 @@ from typing import Any, TypeVar
 from resnets.errors import InvalidDescription, Problem
 
 T = TypeVar("T")
+
+TURNS = 6
+"""How often something else stands in: every choice of a Literal does at least once."""
+
+_STAND_INS: Mapping[Any, tuple[Any, ...]] = {
+    bool: (False, True),
+    int: (1, 2, 0, 3, 4096),
+    float: (0.5, 0.0, 1.0, 2.0, 1000.0),
+    str: ("", "any"),
+}
 
 
 def to_json(value: Any) -> Any:
@@ -31,14 +43,20 @@ def from_json(cls: type[T], value: Any, subject: str) -> T:
     """Build ``cls`` from JSON values.
 
     Raises:
-        InvalidDescription: with every unknown, missing or mistyped field of the whole tree; only
-            a tree of the right form goes on to the checks of values that ``cls`` itself makes.
+        InvalidDescription: with every unknown, missing or mistyped field of the whole tree, and
+            whatever ``cls`` itself finds wrong with the values of the others.
     """
-    problems: list[Problem] = []
-    result = _read(cls, value, "", problems)
-    if problems:
-        raise InvalidDescription(subject, problems)
-    return result
+    reader = _Reader(0)
+    result = reader.read(cls, value, "")
+    if not reader.problems:
+        return result
+    problems = list(dict.fromkeys(reader.problems))
+    for turn in range(1, TURNS):
+        other = _Reader(turn)
+        other.read(cls, value, "")
+        found = set(other.problems)
+        problems = [problem for problem in problems if problem in found]
+    raise InvalidDescription(subject, problems)
 
 
 def read_text(text: str, subject: str) -> Any:
@@ -62,68 +80,112 @@ def _unrepeated(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _read(kind: Any, value: Any, path: str, problems: list[Problem]) -> Any:
-    """Read one value of the annotated type ``kind``; append to ``problems`` what does not fit."""
+class _Reader:
+    """Reads values of annotated types; collects what does not fit.
+
+    Attributes:
+        turn: which of the things that can stand in for what cannot be read.
+        problems: of form, and those that the classes themselves find.
+    """
+
+    def __init__(self, turn: int) -> None:
+        self.turn = turn
+        self.problems: list[Problem] = []
+
+    def read(self, kind: Any, value: Any, path: str) -> Any:
+        """Read one value of the type ``kind``."""
+        origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+        if dataclasses.is_dataclass(kind):
+            return self._fields(typing.cast("type[Any]", kind), value, path)
+        if origin is tuple:
+            return self._items(kind, value, path)
+        if origin in (typing.Union, types.UnionType):
+            if value is None:
+                return None
+            known = len(self.problems)
+            found = self.read(_not_none(arguments), value, path)
+            return found if len(self.problems) == known else _stand_in(kind, self.turn)
+        if origin is typing.Literal:
+            if isinstance(value, str) and value in arguments:
+                return value
+            return self._refused(kind, path, f"{value!r} is not one of {_listed(arguments)}")
+        return self._scalar(kind, value, path)
+
+    def _refused(self, kind: Any, path: str, message: str) -> Any:
+        """Note a problem; give what stands in for the value."""
+        self.problems.append(Problem(path, message))
+        return _stand_in(kind, self.turn)
+
+    def _scalar(self, kind: type, value: Any, path: str) -> Any:
+        number = isinstance(value, int) and not isinstance(value, bool)
+        if kind is float and number and abs(value) < 2**53:
+            return float(value)
+        if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
+            return value
+        wanted = {int: "a whole number", float: "a number", bool: "true or false", str: "a string"}
+        message = f"{shortened(value)} is not {wanted.get(kind, kind.__name__)}"
+        return self._refused(kind, path, message)
+
+    def _items(self, kind: Any, value: Any, path: str) -> Any:
+        if not isinstance(value, (list, tuple)):
+            return self._refused(kind, path, f"{shortened(value)} is not a list")
+        item_kind, items = typing.get_args(kind)[0], typing.cast("Sequence[Any]", value)
+        return tuple(self.read(item_kind, item, f"{path}[{i}]") for i, item in enumerate(items))
+
+    def _fields(self, cls: type[Any], value: Any, path: str) -> Any:
+        if isinstance(value, cls):
+            return value
+        if not isinstance(value, Mapping):
+            message = f"{shortened(value)} is not an object; {_fields(cls)}"
+            return self._refused(cls, path, message)
+        given = typing.cast("Mapping[str, Any]", value)
+        known = {f.name: f for f in dataclasses.fields(cls)}
+        prefix = f"{path}." if path else ""
+        for name in given:
+            if name not in known:
+                near = difflib.get_close_matches(str(name), known, n=1)
+                hint = f" (did you mean {near[0]}?)" if near else ""
+                self.problems.append(Problem(f"{prefix}{name}", f"unknown{hint}; {_fields(cls)}"))
+        kinds = typing.get_type_hints(cls)
+        arguments: dict[str, Any] = {}
+        for name, field in known.items():
+            if name in given:
+                arguments[name] = self.read(kinds[name], given[name], f"{prefix}{name}")
+            elif _required(field):
+                message = f"missing; {_fields(cls)}"
+                arguments[name] = self._refused(kinds[name], f"{prefix}{name}", message)
+        made, problems = _made(cls, arguments)
+        self.problems += [Problem(f"{prefix}{p.path}", p.message) for p in problems]
+        return made
+
+
+def _stand_in(kind: Any, turn: int) -> Any:
+    """Give a value of the type ``kind``, another one in another turn."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if dataclasses.is_dataclass(kind):
-        return _read_fields(typing.cast("type[Any]", kind), value, path, problems)
+        kinds = typing.get_type_hints(kind)
+        fields = {f.name: _stand_in(kinds[f.name], turn) for f in dataclasses.fields(kind)}
+        return _made(typing.cast("type[Any]", kind), fields)[0]
     if origin is tuple:
-        return _read_items(arguments[0], value, path, problems)
+        return tuple(_stand_in(arguments[0], turn) for _ in range(turn % 3))
     if origin in (typing.Union, types.UnionType):
-        if value is None:
-            return None
-        (inner,) = (a for a in arguments if a is not types.NoneType)
-        return _read(inner, value, path, problems)
-    if origin is typing.Literal:
-        if not isinstance(value, str) or value not in arguments:
-            problems.append(Problem(path, f"{value!r} is not one of {_listed(arguments)}"))
-        return value
-    return _read_scalar(kind, value, path, problems)
+        return _stand_in(_not_none(arguments), turn - 1) if turn else None
+    values = arguments if origin is typing.Literal else _STAND_INS[kind]
+    return values[turn % len(values)]
 
 
-def _read_scalar(kind: type, value: Any, path: str, problems: list[Problem]) -> Any:
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value) if abs(value) < 2**53 else _mistyped(kind, value, path, problems)
-    if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
-        return _mistyped(kind, value, path, problems)
-    return value
+def _made(cls: type[Any], arguments: Mapping[str, Any]) -> tuple[Any, Sequence[Problem]]:
+    """Make an object, or give what it finds wrong with its fields."""
+    try:
+        return cls(**arguments), ()
+    except InvalidDescription as error:
+        return None, error.problems
 
 
-def _mistyped(kind: type, value: Any, path: str, problems: list[Problem]) -> None:
-    wanted = {int: "a whole number", float: "a number", bool: "true or false", str: "a string"}
-    problems.append(Problem(path, f"{shortened(value)} is not {wanted.get(kind, kind.__name__)}"))
-
-
-def _read_items(kind: Any, value: Any, path: str, problems: list[Problem]) -> Any:
-    if not isinstance(value, (list, tuple)):
-        problems.append(Problem(path, f"{shortened(value)} is not a list"))
-        return ()
-    items = typing.cast("Sequence[Any]", value)
-    return tuple(_read(kind, item, f"{path}[{i}]", problems) for i, item in enumerate(items))
-
-
-def _read_fields(cls: type[Any], value: Any, path: str, problems: list[Problem]) -> Any:
-    if isinstance(value, cls):
-        return value
-    if not isinstance(value, Mapping):
-        problems.append(Problem(path, f"{shortened(value)} is not an object; {_fields(cls)}"))
-        return None
-    given = typing.cast("Mapping[str, Any]", value)
-    known = {f.name: f for f in dataclasses.fields(cls)}
-    prefix = f"{path}." if path else ""
-    for name in given:
-        if name not in known:
-            near = difflib.get_close_matches(str(name), known, n=1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
-            problems.append(Problem(f"{prefix}{name}", f"unknown{hint}; {_fields(cls)}"))
-    kinds = typing.get_type_hints(cls)
-    arguments: dict[str, Any] = {}
-    for name, field in known.items():
-        if name in given:
-            arguments[name] = _read(kinds[name], given[name], f"{prefix}{name}", problems)
-        elif _required(field):
-            problems.append(Problem(f"{prefix}{name}", f"missing; {_fields(cls)}"))
-    return cls(**arguments) if not problems else None
+def _not_none(arguments: Sequence[Any]) -> Any:
+    """Give the type of an optional value."""
+    (inner,) = (a for a in arguments if a is not types.NoneType)
+    return inner
 
 
 def _required(field: "dataclasses.Field[Any]") -> bool:

@@ -12,7 +12,7 @@ from cyclopts import Parameter, Token
 
 from resnets import recipes
 from resnets.description import read_text, to_json
-from resnets.errors import InvalidDescription, Problem, RunError
+from resnets.errors import InvalidDescription, Problem, RunError, UnknownName
 from resnets.files import explained
 from resnets.recipe import Recipe
 
@@ -22,7 +22,10 @@ Flag = Annotated[bool, Parameter(negative=())]
 
 def whole(_type: object, tokens: Sequence[Token]) -> int:
     """Read a whole number as what it is: 1.6 is none."""
-    return int(tokens[0].value)
+    try:
+        return int(tokens[0].value)
+    except ValueError:
+        raise ValueError(f"{tokens[0].value!r} is not a whole number") from None
 
 
 Whole = Annotated[int, Parameter(converter=whole)]
@@ -97,7 +100,7 @@ def resolve(recipe: str | None, flags: "RecipeFlags") -> Recipe:
     None: the default for the data that the flags name.
 
     Raises:
-        UnknownName: if it is neither a name nor a file.
+        UnknownName: if it is neither a name nor a .toml or .json file.
         RunError: if the file cannot be read.
         InvalidDescription: for unknown or contradictory settings, all at once.
     """
@@ -110,9 +113,18 @@ def resolve(recipe: str | None, flags: "RecipeFlags") -> Recipe:
         changes["grow"] = [_growth(text) for text in changes["grow"]]
     if recipe is None:
         recipe = recipes.default(str(changes.get("data", Recipe.data)))
-    path = Path(recipe)
-    start = _read_file(path) if path.suffix in (".json", ".toml") else recipes.named(recipe)
+    start = _started(recipe)
     return start.changed(**changes) if changes else start
+
+
+def _started(recipe: str) -> Recipe:
+    path = Path(recipe)
+    if path.suffix in (".json", ".toml"):
+        return _read_file(path)
+    try:
+        return recipes.named(recipe)
+    except UnknownName as error:
+        raise UnknownName(f"{error}; a recipe's file ends in .toml or .json") from None
 
 
 def _growth(text: str) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def prepare(
         raise DataError(f"{len(kept)} images to train on; there must be two at least")
     training = dataset.training.only(kept) if len(held) else dataset.training
     validation = dataset.training.only(held) if len(held) else None
-    _refuse_lone_values(architecture, recipe, len(kept))
+    refuse_lone_values(architecture, recipe.size, min(recipe.batch, len(kept)))
     if recipe.start is not None:
         return _started(recipe, dataset), TrainingData(training, validation)
     channels = dataset.channels
@@ -144,7 +144,7 @@ def architecture_called(network: str) -> Architecture:
         raise RunError(f"{path}: no such file; a network is a name (resnets models) or a JSON file")
     with explained(f"cannot read {path}", RunError):
         text = path.read_text(encoding="utf-8", errors="replace")
-    described = Architecture.from_text(text)
+    described = Architecture.from_text(text, str(path))
     return described if described.name else replace(described, name=path.stem)
 
 
@@ -186,15 +186,16 @@ def note_changes(
         )
 
 
-def _refuse_lone_values(architecture: Architecture, recipe: Recipe, images: int) -> None:
-    """A batch norm in training needs two values a channel: two images, or more than one pixel."""
-    pixels = min(
-        layer.shape[1] * layer.shape[2]
-        for layer in trace(architecture, recipe.size).layers
-        if layer.operation == "norm"
-    )
-    if min(recipe.batch, images) * pixels < 2:
+def refuse_lone_values(architecture: Architecture, size: int, batch: int) -> None:
+    """A batch norm in training needs two values a channel: two images, or more than one pixel.
+
+    Raises:
+        RunError: where ``batch`` images of ``size`` × ``size`` pixels leave one a single value.
+    """
+    layers = trace(architecture, size).layers
+    pixels = [layer.shape[1] * layer.shape[2] for layer in layers if layer.operation == "norm"]
+    if batch * min(pixels, default=2) < 2:
         raise RunError(
-            f"batch 1 at size {recipe.size} leaves the norms of {architecture.name} a single "
+            f"batch 1 at size {size} leaves the norms of {architecture.name} a single "
             "value to normalise; use a batch of 2 or larger images"
         )

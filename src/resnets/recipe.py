@@ -6,7 +6,7 @@ configuration file. The resolved recipe is saved with the run and runs it again.
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -150,20 +150,24 @@ class Recipe:
         if problems:
             raise InvalidDescription("recipe", problems)
 
-    def changed(self, **changes: Any) -> "Recipe":
-        """Give the recipe with other values.
+    def changed(self, /, **changes: Any) -> "Recipe":
+        """Give the recipe with other values; as ``changed_by``."""
+        return self.changed_by(changes)
+
+    def changed_by(self, changes: Mapping[str, Any], subject: str = "recipe") -> "Recipe":
+        """Give the recipe with other values; ``subject`` is where they come from.
 
         Settings that only the old optimiser or schedule had go with it.
 
         Raises:
-            InvalidDescription: for unknown or contradictory settings, all at once.
+            InvalidDescription: for unknown, mistyped or contradictory settings, all at once.
         """
         kept = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         for choice, belongings in _BELONGINGS.items():
             if changes.get(choice, kept[choice]) != kept[choice]:
                 for name in belongings:
                     kept[name] = _DEFAULTS[name]
-        return from_json(Recipe, {**kept, **changes}, "recipe")
+        return from_json(Recipe, {**kept, **changes}, subject)
 
 
 _DEFAULTS = {f.name: f.default for f in dataclasses.fields(Recipe)}

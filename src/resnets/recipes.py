@@ -142,4 +142,8 @@ def read(value: Mapping[str, Any], subject: str = "recipe") -> Recipe:
         return from_json(Recipe, changes, subject)
     if not isinstance(start, str):
         raise InvalidDescription(subject, [Problem("recipe", f"{shortened(start)} is no name")])
-    return named(start).changed(**changes)
+    try:
+        base = named(start)
+    except UnknownName as error:
+        raise UnknownName(f"{subject}: {error}") from None
+    return base.changed_by(changes, subject)

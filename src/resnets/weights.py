@@ -148,7 +148,8 @@ def load(folder: Path | str) -> Network:
     architecture = described.architecture
     if ARCHITECTURE in metadata:
         # A run that grows writes two files: if it was killed between them, this one is newer.
-        architecture = Architecture.from_text(metadata[ARCHITECTURE])
+        subject = f"{folder / 'model.safetensors'}: architecture"
+        architecture = Architecture.from_text(metadata[ARCHITECTURE], subject)
     check(architecture, weights)
     return Network(architecture, weights, described.preprocessing, described.class_names)
 
@@ -263,7 +264,9 @@ def config_from(text: str | bytes, where: str) -> Config:
     try:
         ours = json.loads(text)["resnets"]
         described = dict(ours)
-        described["architecture"] = Architecture.from_json(ours["architecture"])
+        described["architecture"] = Architecture.from_json(
+            ours["architecture"], f"{where}: architecture"
+        )
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         if isinstance(error, InvalidDescription):
             raise

@@ -1,27 +1,25 @@
 """The run: start the processes, let them take turns, put the figures together."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from resnets.architecture import Architecture
 from resnets.benchmarking import machine, room, rounds, telling
-from resnets.benchmarking.contenders import Contender, chosen, limit
+from resnets.benchmarking.contenders import chosen, limit
 from resnets.benchmarking.figures import part_of
 from resnets.benchmarking.processes import Worker, WorkerError
 from resnets.benchmarking.results import Part, Report, RowResult
 from resnets.benchmarking.room import Entry
+from resnets.benchmarking.running import TURN_SECONDS, Running
 from resnets.benchmarking.work import Purpose, Work
 from resnets.benchmarking.worker import Absent
 from resnets.data.progress import Announce
 from resnets.errors import RunError
 from resnets.progress import duration
-
-TURN_SECONDS = 0.15
-"""Of a turn, about; one step where that takes longer."""
 
 FEWEST_ROUNDS = 3
 LARGEST_BATCH = 2**16
@@ -77,12 +75,14 @@ def measure(bench: Bench, announce: Announce) -> Report:
     """
     began = time.monotonic()
     groups = [group for purpose in bench.purposes for group in _groups(bench, purpose)]
-    count = sum(map(len, groups))
+    absent = _without_device(bench)
+    begun = [[entry for entry in group if entry[0].framework not in absent] for group in groups]
     announce(
-        f"{bench.architecture.name} at {bench.size}x{bench.size}, batch {bench.batch}: {count} "
-        f"processes, about {duration(_expected(groups, bench.rounds))} for a small network"
+        f"{bench.architecture.name} at {bench.size}x{bench.size}, batch {bench.batch}: "
+        f"{sum(map(len, begun))} processes, about {duration(_expected(begun, bench.rounds))} "
+        "for a small network"
     )
-    parts = tuple(_Group(group, bench, announce).measured() for group in groups)
+    parts = tuple(_Group(group, bench, absent, announce).measured() for group in groups)
     a, trace = bench.architecture, groups[0][0][1].trace()
     report = Report(
         date=f"{datetime.now(UTC):%Y-%m-%d}",
@@ -123,6 +123,36 @@ def _groups(bench: Bench, purpose: Purpose) -> list[list[Entry]]:
     return room.groups(entries, None if elsewhere else machine.free_memory())
 
 
+def _without_device(bench: Bench) -> dict[str, str]:
+    """Ask every framework, in a process of its own, for the device before the rows are started.
+
+    Gives why, for those that do not have it.
+
+    Raises:
+        RunError: if none has it.
+    """
+    absent: dict[str, str] = {}
+    if bench.device in ("auto", "cpu"):
+        return absent
+    with ExitStack() as stack:
+        asked = [
+            stack.enter_context(Worker(limit(name, bench.purposes[0]))) for name in bench.frameworks
+        ]
+        for worker in asked:
+            worker.tell(do="device", framework=worker.contender.framework, device=bench.device)
+        for worker in asked:
+            try:
+                worker.answer()
+            except Absent as error:
+                absent[worker.contender.framework] = str(error)
+            except WorkerError:  # the rows meet it again, and say so
+                pass
+    if len(absent) == len(bench.frameworks):
+        reasons = "".join(f"\n  {name}: {reason}" for name, reason in absent.items())
+        raise RunError(f"nothing could be measured:{reasons}")
+    return absent
+
+
 def _expected(groups: Sequence[Sequence[Entry]], count: int) -> float:
     entries = [entry for group in groups for entry in group]
     starting = sum(START_SECONDS[contender.framework] for contender, _ in entries)
@@ -136,53 +166,17 @@ def _version() -> str:
     return __version__
 
 
-@dataclass
-class Running:
-    """A row's process, and what it has told.
-
-    Attributes:
-        contender: the row.
-        ready: what it told when it was ready; None where it never was.
-        missing: why it has no figures.
-        died: whether its process ended by itself.
-        memory, shares: what it told at the end.
-    """
-
-    contender: Contender
-    worker: Worker
-    ready: dict[str, Any] | None = None
-    missing: str = ""
-    died: bool = False
-    memory: dict[str, Any] = field(default_factory=dict[str, Any])
-    shares: dict[str, Any] = field(default_factory=dict[str, Any])
-
-    def ask(self, **order: Any) -> dict[str, Any] | None:
-        """Ask its process; where that fails it is out, and says why."""
-        return self._guarded(lambda: self.worker.ask(**order))
-
-    def _guarded(self, call: Any) -> dict[str, Any] | None:
-        try:
-            return call()
-        except (Absent, WorkerError) as error:
-            self.missing, self.died = str(error), isinstance(error, WorkerError)
-            self.ready = None
-            self.worker.end()
-            return None
-
-    def loaded(self) -> bool:
-        """Wait until its framework is imported."""
-        return self._guarded(self.worker.answer) is not None
-
-    def prepare(self, work: Work) -> None:
-        """Get it ready."""
-        self.ready = self._guarded(lambda: self.worker.prepare(work, TURN_SECONDS))
-
-
 class _Group:
     """Rows that take turns with each other."""
 
-    def __init__(self, entries: Sequence[Entry], bench: Bench, announce: Announce) -> None:
-        self.entries, self.bench, self.announce = entries, bench, announce
+    def __init__(
+        self,
+        entries: Sequence[Entry],
+        bench: Bench,
+        absent: Mapping[str, str],
+        announce: Announce,
+    ) -> None:
+        self.entries, self.bench, self.absent, self.announce = entries, bench, absent, announce
         self.purpose = entries[0][1].purpose
         self.running: list[Running] = []
 
@@ -202,6 +196,10 @@ class _Group:
     def _start(self, stack: ExitStack) -> None:
         """Import side by side, then prepare one after the other: preparing is timed."""
         for contender, _ in self.entries:
+            if contender.framework in self.absent:
+                missing = self.absent[contender.framework]
+                self.running.append(Running(contender, None, missing=missing))
+                continue
             worker = stack.enter_context(Worker(contender))
             worker.load()
             self.running.append(Running(contender, worker))
@@ -220,6 +218,8 @@ class _Group:
 
     def _say_how_long(self) -> None:
         ready = [running.ready for running in self._ready() if running.ready]
+        if not ready:
+            return
         seconds = sum(sum(told["seconds"].values()) for told in ready) * self.bench.rounds
         self.announce(
             f"{self.purpose}: {self.bench.rounds} rounds of {len(ready)} processes in turn, "
@@ -243,14 +243,7 @@ class _Group:
         for running in self._ready():
             running.memory = running.ask(do="memory") or {}
             if running.contender.name != "limit" and running.ready is not None:
-                running.shares = self._shares(running)
-
-    def _shares(self, running: Running) -> dict[str, Any]:
-        """A profiler that fails must not cost the figures."""
-        try:
-            return running.worker.ask(do="shares")
-        except (Absent, WorkerError) as error:
-            return {"shares": None, "reason": str(error)}
+                running.ask_for_shares()
 
 
 __all__ = ["Bench", "Report", "RowResult", "Running", "measure"]

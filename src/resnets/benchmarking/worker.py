@@ -19,6 +19,7 @@ from resnets import backends
 from resnets.benchmarking import machine
 from resnets.benchmarking.work import Work
 from resnets.errors import ResnetsError
+from resnets.recipe import Recipe
 
 WARM_STEPS, WARM_SECONDS = 4, 2.0
 """Steps before the first turn; fewer where they take longer than that, but two at least."""
@@ -107,6 +108,10 @@ def serve(orders: IO[str], answers: IO[str]) -> None:
             if order["do"] == "load":
                 importlib.import_module(str(order["maker"]).partition(":")[0])
                 backends.load(order["framework"])
+                answer({})
+            elif order["do"] == "device":
+                # Resolving the precision refuses a device that is not here.
+                backends.load(order["framework"]).precision(Recipe(), order["device"])
                 answer({})
             elif order["do"] == "prepare":
                 prepared, ready = prepare(order)

@@ -65,7 +65,7 @@ def bench(
 
     from resnets import benchmarking
     from resnets.benchmarking import tables
-    from resnets.preparation import architecture_called
+    from resnets.preparation import architecture_called, refuse_lone_values
     from resnets.summary import natural_size
 
     architecture = architecture_called(network)
@@ -88,6 +88,8 @@ def bench(
         device=device,
         rounds=rounds,
     )
+    if "training" in wanted.purposes:
+        refuse_lone_values(architecture, wanted.size, wanted.batch)
     report = benchmarking.measure(wanted, note)
     if json:
         print_json(report.to_json())

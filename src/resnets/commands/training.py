@@ -9,15 +9,18 @@ from cyclopts import Parameter
 
 from resnets.errors import RunError
 from resnets.flags import NO_FLAGS, Flag, RecipeFlags, resolve
+from resnets.recipes import NAMED
 from resnets.terminal import print_drawn, print_json
 
 if TYPE_CHECKING:
     from resnets.recipe import Recipe
 
+RECIPES = f"{', '.join(NAMED)}, or a recipe's JSON or TOML file, such as a run's recipe.json."
+
 
 def train(
     *,
-    recipe: str | None = None,
+    recipe: Annotated[str | None, Parameter(help=RECIPES)] = None,
     run: Path | None = None,
     resume: Flag = False,
     framework: str | None = None,
@@ -32,8 +35,7 @@ def train(
     Parameters
     ----------
     recipe
-        instant, quick, steady, folder, accurate, chapter, or a recipe's JSON or TOML file, such as
-        a run's recipe.json. Default: quick; for a folder of images, folder.
+        A recipe's name, or its JSON or TOML file.
     run
         The run folder. Default: runs/DATA-NETWORK-RECIPE.
     resume
