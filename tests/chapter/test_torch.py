@@ -1,6 +1,7 @@
 """The PyTorch tab's own: lazy layers that are really initialised, modes, sentences."""
 # ruff: noqa: N803, N806 (X and Y are the book's names)
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,32 @@ def test_init_cnn_waits_for_the_weights_of_lazy_layers() -> None:
     before = block.conv1.weight.clone()
     net(torch.zeros(2, 3, 6, 6))
     assert torch.equal(block.conv1.weight, before)
+
+
+def test_loaded_weights_stay_although_the_layers_are_lazy(tmp_path: Path) -> None:
+    trained = d2l.ResNet(((1, 64), (1, 8))).eval()
+    x = torch.randn(2, 1, 32, 32)
+    expected = trained(x)
+    torch.save(trained.state_dict(), tmp_path / "weights.pt")
+    fresh = d2l.ResNet(((1, 64), (1, 8)))
+    fresh.load_state_dict(torch.load(tmp_path / "weights.pt"))
+    assert torch.equal(fresh.eval()(x), expected)
+    assert not any(part._forward_pre_hooks for part in fresh.modules())
+
+
+@pytest.mark.filterwarnings(LAZY)
+def test_fresh_layers_are_pickled_and_copied_and_drawn_then(tmp_path: Path) -> None:
+    model = d2l.ResNet(((1, 64),))
+    torch.save(model, tmp_path / "model.pt")
+    loaded = torch.load(tmp_path / "model.pt", weights_only=False)
+    fresh = nn.Sequential(nn.LazyConv2d(64, 7))  # torch copies no norm without shape
+    for net in (loaded.net, copy.deepcopy(fresh.apply(d2l.init_cnn))):
+        net(torch.zeros(2, 1, 32, 32))
+        bound = (6 / (49 * 1 + 49 * 64)) ** 0.5  # Xavier's; torch's own is 1 / 7 here
+        weight = next(net.parameters())
+        assert 0.95 * bound < weight.abs().max() <= bound
+        assert not any(part._forward_pre_hooks for part in net.modules())
+    assert nn.parameter.is_lazy(fresh[0].weight)
 
 
 def test_looking_at_shapes_leaves_modes_and_statistics(capsys: pytest.CaptureFixture[str]) -> None:
