@@ -1,8 +1,10 @@
 """The JAX tab's own: modes are copies of a module, and a norm that stays behind is found."""
 # ruff: noqa: N806 (X and Y are the book's names)
 
+from functools import partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -65,3 +67,29 @@ def test_keys_are_new_each_time() -> None:
 def test_a_gpu_that_is_not_here_is_a_sentence() -> None:
     with pytest.raises(ResnetsError, match=f"GPU {d2l.num_gpus()} is not here: JAX finds"):
         d2l.gpu(d2l.num_gpus())
+
+
+def described(relu: Any, last: Any = None, **dense: Any) -> Any:
+    norm = nn.BatchNorm(True, momentum=0.9)
+    mean = partial(jnp.mean, axis=(1, 2))
+    layers = [nn.Conv(8, (3, 3), padding=1), norm, relu, d2l.Residual(8, training=False), mean]
+    net = nn.Sequential([*layers, *([last] if last else []), nn.Dense(10, **dense)])
+    variables = jax.jit(net.init)(d2l.get_key(), jnp.zeros((1, 64, 64, 1)))
+    return chapter.describe(net, variables)
+
+
+def test_only_a_plain_relu_is_one() -> None:
+    assert described(nn.relu).stem.width == 8
+    for other in (nn.relu6, nn.leaky_relu, lambda x: jnp.maximum(x, 0.001)):
+        with pytest.raises(InvalidDescription, match=r"\[2\]: .* is no layer of the chapter's"):
+            described(other)
+
+
+def test_what_fits_one_shape_or_lacks_something_is_a_sentence() -> None:
+    words = r"\[5\]: <lambda> fails for features of shape \(3, 6, 6, 3\).*: write it for any shape"
+    with pytest.raises(InvalidDescription, match=words):
+        described(nn.relu, lambda x: x.reshape((-1, 8)))
+    with pytest.raises(InvalidDescription, match=r"\[5\]: the dense layer has no bias"):
+        described(nn.relu, use_bias=False)
+    with pytest.raises(InvalidDescription, match=r"variables: params.* is missing"):
+        chapter.describe(d2l.ResNet(((1, 64),)), {"params": {}, "batch_stats": {}})

@@ -78,3 +78,33 @@ def test_a_network_of_one_size_is_described_and_a_loaded_one_takes_any() -> None
 def test_a_gpu_that_is_not_here_is_a_sentence() -> None:
     with pytest.raises(ResnetsError, match=f"GPU {d2l.num_gpus()} is not here: TensorFlow finds"):
         d2l.gpu(d2l.num_gpus())
+
+
+def network(relu: Any, **dense: Any) -> Any:
+    layers = tf.keras.layers
+    stem = [layers.Conv2D(8, 3, padding="same"), layers.BatchNormalization(), relu]
+    last = [layers.GlobalAvgPool2D(), layers.Dense(10, **dense)]
+    net = tf.keras.Sequential([*stem, d2l.Residual(8), *last])
+    for norm in net._flatten_layers():
+        if isinstance(norm, layers.BatchNormalization):
+            norm.epsilon, norm.momentum = 1e-5, 0.9
+    net(np.ones((1, 32, 32, 1), np.float32))
+    return net
+
+
+def test_only_a_plain_relu_is_one() -> None:
+    layers = tf.keras.layers
+    assert chapter.describe(network(layers.ReLU())).stem.width == 8
+    assert chapter.describe(network(layers.Activation(tf.nn.relu))).stem.width == 8
+    others: list[dict[str, float]] = [{"max_value": 6}, {"threshold": 0.1}, {"negative_slope": 0.1}]
+    for given in others:
+        with pytest.raises(InvalidDescription, match=r"\[2\]: the ReLU has a max_value, a neg"):
+            chapter.describe(network(layers.ReLU(**given)))
+
+
+def test_a_dense_layer_without_bias_and_an_empty_sequence_are_a_sentence() -> None:
+    for given in ({"use_bias": False}, {"activation": "softmax"}):
+        with pytest.raises(InvalidDescription, match=r"\[5\]: the dense layer has no bias, or an"):
+            chapter.describe(network(tf.keras.layers.ReLU(), **given))
+    with pytest.raises(InvalidDescription, match="the end: a convolution has to stand here"):
+        chapter.describe(tf.keras.Sequential([]))

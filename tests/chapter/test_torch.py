@@ -166,6 +166,115 @@ def test_a_chapters_network_is_saved_as_any_other(tmp_path: Path) -> None:
         assert torch.allclose(rebuilt(x), model(x), rtol=1e-5, atol=1e-6)
 
 
+class Before(d2l.Residual):
+    """Exercise 4: norm and ReLU before each convolution."""
+
+    def forward(self, X: Any) -> Any:
+        activated = F.relu(self.bn1(X))
+        Y = self.conv2(F.relu(self.bn2(self.conv1(activated))))
+        return Y + (X if self.conv3 is None else self.conv3(activated))
+
+
+def small(*blocks: Any, stem: Any = (), last: Any = (), classes: int = 10) -> Any:
+    """A network of 8 channels in the stem, seen by images of one channel."""
+    stem = stem or (nn.LazyBatchNorm2d(), nn.ReLU())
+    end = (nn.AdaptiveAvgPool2d([1, 1]), nn.Flatten(), nn.LazyLinear(classes))
+    net = nn.Sequential(nn.LazyConv2d(8, 3, padding=1), *stem, *blocks, *last, *end)
+    net(3 * torch.randn(4, 1, 32, 32))
+    return net.eval()
+
+
+@pytest.mark.filterwarnings(LAZY)
+def test_a_pre_activation_network_is_described_and_moved() -> None:
+    def network() -> Any:
+        last = (nn.LazyBatchNorm2d(), nn.ReLU())
+        return small(Before(8), Before(16, True, 2), stem=[nn.MaxPool2d(3, 2, 1)], last=last)
+
+    model, other = network(), network()
+    described = chapter.describe(model)
+    assert (described.preactivation, described.stem.pool) == (True, True)
+    assert [stage.stride for stage in described.stages] == [1, 2]
+    weights = chapter.weights(model)
+    native = backends.load("torch").build(described, weights=weights).eval()
+    chapter.load(other, weights)
+    x = torch.randn(2, 1, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(other(x), model(x))
+        assert torch.allclose(native(x), model(x), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.filterwarnings(LAZY)
+def test_pre_activation_in_the_chapters_stem_is_a_sentence() -> None:
+    with pytest.raises(InvalidDescription, match="3: the block is pre-activation, and the network"):
+        chapter.describe(small(Before(16, True, 2)))
+
+
+@pytest.mark.filterwarnings(LAZY)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_other_precisions_are_described_in_float32(dtype: torch.dtype) -> None:
+    model = small(d2l.Residual(8)).to(dtype)
+    assert chapter.describe(model).stages[0].width == 8
+    assert {array.dtype.name for array in chapter.weights(model).values()} == {"float32"}
+    assert model[0].weight.dtype == dtype
+
+
+class Capped(d2l.Residual):
+    def forward(self, X: Any) -> Any:
+        return F.relu(self.bn2(self.conv2(self.bn1(self.conv1(X)).clamp(0, 20))) + X)
+
+
+@pytest.mark.filterwarnings(LAZY)
+def test_what_differs_for_large_features_only_is_found() -> None:
+    with pytest.raises(InvalidDescription, match="it computes something else"):
+        chapter.describe(small(Capped(8)))
+
+
+@pytest.mark.filterwarnings(LAZY)
+def test_a_max_pool_is_one_whether_stated_by_numbers_or_pairs() -> None:
+    stem = (nn.LazyBatchNorm2d(), nn.ReLU())
+    pooled = small(d2l.Residual(8), stem=(*stem, nn.MaxPool2d((3, 3), (2, 2), (1, 1))))
+    assert chapter.describe(pooled).stem.pool
+    for pool in (nn.MaxPool2d(2), nn.MaxPool2d(3, 2, 1, ceil_mode=True)):
+        with pytest.raises(InvalidDescription, match=r"3: MaxPool2d.* a max-pool of 3x3, stride 2"):
+            chapter.describe(small(d2l.Residual(8), stem=(*stem, pool)))
+
+
+@pytest.mark.filterwarnings(LAZY)
+def test_networks_that_lack_something_are_a_sentence() -> None:
+    with pytest.raises(InvalidDescription, match="the end: a convolution has to stand here"):
+        chapter.describe(nn.Sequential())
+    model = small(d2l.Residual(8))
+    model[-1].register_parameter("bias", None)
+    with pytest.raises(InvalidDescription, match="6: the dense layer has no bias"):
+        chapter.describe(model)
+    fixed = small(d2l.Residual(8))
+    fixed.forward = lambda X: X.reshape(4, 32 * 32)
+    with pytest.raises(InvalidDescription, match=r"forward: it fails for images \(2, 1, 64, 64\)"):
+        chapter.describe(fixed)
+
+
+def test_a_loaded_network_that_has_not_run_says_so() -> None:
+    model, fresh = d2l.ResNet(((1, 64),)), d2l.ResNet(((1, 64),))
+    model.layer_summary((1, 1, 32, 32))
+    fresh.load_state_dict(model.state_dict())
+    with pytest.raises(ResnetsError, match="it needs one forward pass"):
+        chapter.describe(fresh)
+    fresh.layer_summary((1, 1, 32, 32))
+    assert chapter.describe(fresh).channels == 1
+
+
+@pytest.mark.filterwarnings(LAZY)
+def test_class_names_and_size_have_to_fit() -> None:
+    model = small(d2l.Residual(8), classes=4)
+    assert chapter.network(model).class_names == ("0", "1", "2", "3")
+    given: list[dict[str, Any]] = [{"class_names": ["a"]}, {"class_names": "abcd"}]
+    given += [{"size": size} for size in (0, -1, "x", 2.5, True, 2**16)]
+    for arguments in given:
+        (name,) = arguments
+        with pytest.raises(InvalidDescription, match=f"network is not valid:\n  {name}: "):
+            chapter.network(model, **arguments)
+
+
 def test_weights_of_another_network_are_refused() -> None:
     model = d2l.ResNet(((1, 64),))
     model.layer_summary((1, 1, 32, 32))

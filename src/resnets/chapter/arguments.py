@@ -1,10 +1,32 @@
 """What a block can be asked for, checked alike in all four tabs."""
 
+import operator
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from traceback import walk_tb
+from typing import Any
 
 from resnets.errors import InvalidDescription, Problem, ResnetsError
+
+MOST = 2**31 - 1
+"""The largest count that anything here can mean."""
+
+
+def whole(subject: str, name: str, value: Any, *, least: int = 1, most: int = MOST) -> int:
+    """Give ``value`` as an int; NumPy's whole numbers are taken too.
+
+    Raises:
+        InvalidDescription: about ``name`` of ``subject``, where it is no whole number from
+            ``least`` to ``most``.
+    """
+    try:
+        number = least - 1 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = least - 1
+    if least <= number <= most:
+        return number
+    limit = f"from {least} on" if number < least else f"from {least} to {most:,}"
+    raise InvalidDescription(subject, [Problem(name, f"{value!r} is not a whole number {limit}")])
 
 
 def block_widths(
