@@ -5,6 +5,7 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -290,3 +291,57 @@ def test_weights_of_another_network_are_refused() -> None:
     lacking = {name: array for name, array in whole.weights.items() if name != "fc.bias"}
     with pytest.raises(WeightsError, match=r"fc\.bias: missing"):
         chapter.load(model, lacking)
+
+
+class Noise(d2l.DataModule):
+    def get_dataloader(self, train: bool) -> Any:
+        self.batch_size = 8
+        rng = np.random.default_rng(0)
+        X = rng.normal(3, 2, (16, 3, 4, 4)).astype(np.float32)
+        return self.get_tensorloader([X, np.arange(16) % 10], train)
+
+
+class Book(d2l.Classifier):
+    """Steps as the book writes them: they plot, and validation gives nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(plot_train_per_epoch=1, plot_valid_per_epoch=1)
+        self.save_hyperparameters()
+        self.lr = 0.1
+        self.net = nn.Sequential(nn.Flatten(), nn.Linear(48, 10))
+
+    def training_step(self, batch: Any) -> Any:
+        loss = self.loss(self(*batch[:-1]), batch[-1])
+        self.plot("loss", loss, train=True)
+        return loss
+
+    def validation_step(self, batch: Any) -> Any:
+        Y_hat = self(*batch[:-1])
+        self.plot("loss", self.loss(Y_hat, batch[-1]), train=False)
+        self.plot("acc", self.accuracy(Y_hat, batch[-1]), train=False)
+
+
+class LossAlone(Book):
+    def validation_step(self, batch: Any) -> Any:
+        return self.loss(self(*batch[:-1]), batch[-1])
+
+
+class NoMean(Book):
+    def training_step(self, batch: Any) -> Any:
+        return self.loss(self(*batch[:-1]), batch[-1], averaged=False)
+
+
+def test_models_written_the_books_way_are_trained() -> None:
+    trainer = d2l.Trainer(max_epochs=2, folder=None)
+    trainer.fit(Book(), Noise())
+    assert set(trainer.board.lines) == {"train_loss", "val_loss", "val_acc"}
+    losses = [loss for _, loss in trainer.board.lines["train_loss"]]
+    assert losses == pytest.approx([e.training_loss for e in trainer.epochs])
+    found = [e.validation_accuracy for e in trainer.epochs]
+    assert found == pytest.approx([y for _, y in trainer.board.lines["val_acc"]])
+    assert trainer.optim is trainer.optimizer
+    trainer.fit(LossAlone(), Noise())
+    assert trainer.epochs[-1].validation_loss is not None
+    assert trainer.epochs[-1].validation_accuracy is None
+    with pytest.raises(InvalidDescription, match=r"the loss: it has the shape \[.*\], not one num"):
+        trainer.fit(NoMean(), Noise())
