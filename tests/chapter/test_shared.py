@@ -13,7 +13,7 @@ import pytest
 
 from resnets import data as sources
 from resnets.chapter import tab, views
-from resnets.chapter.arguments import block_widths, same_channels
+from resnets.chapter.arguments import block_widths, same_channels, stages
 from resnets.chapter.board import ProgressBoard
 from resnets.chapter.data import FashionMNIST, Loader
 from resnets.chapter.hyperparameters import HyperParameters, add_to_class
@@ -84,6 +84,22 @@ def test_the_notebooks_magic_leaves_out_other_tabs() -> None:
     assert ran == ["x = 2"]
 
 
+def test_importing_a_helper_gives_a_notebook_its_tab(monkeypatch: pytest.MonkeyPatch) -> None:
+    space: dict[str, Any] = {}
+    shell = types.SimpleNamespace(
+        user_ns=space, push=space.update, register_magic_function=lambda *_, **__: None
+    )
+    ipython = types.ModuleType("IPython")
+    ipython.get_ipython = lambda: shell  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    tab.enter("jax")
+    assert space["tab"] is tab
+    assert tab.selected("jax")
+    space["tab"] = "the book's own"
+    tab.enter("pytorch")
+    assert space["tab"] == "the book's own"
+
+
 def test_samples_are_shuffled_not_batches() -> None:
     loader = Loader(lambda index: [index], 1000, 100, np.asarray, shuffle=True, seed=1)
     first = [batch[0] for batch in loader]
@@ -124,6 +140,9 @@ def test_images_are_scaled_resized_and_named(few: None) -> None:
     [
         ({"resize": (96, 64)}, "resize: (96, 64) is not square"),
         ({"resize": (0, 0)}, "resize: 0 is not a whole number from 1 on"),
+        ({"resize": 10**9}, "resize: 1000000000 is not a whole number from 1 to 1,024"),
+        ({"resize": "a"}, "resize: 'a' is not a whole number from 1 on"),
+        ({"resize": 2.5}, "resize: 2.5 is not a whole number"),
         ({"batch_size": 0}, "batch_size: 0 is not a whole number from 1 on"),
         ({"batch_size": 1.5}, "batch_size: 1.5"),
     ],
@@ -132,6 +151,11 @@ def test_impossible_data_is_refused(arguments: dict[str, Any], words: str) -> No
     with pytest.raises(InvalidDescription) as caught:
         FashionMNIST(**arguments)
     assert words in str(caught.value)
+
+
+def test_no_resizing_and_numpys_numbers(few: None) -> None:
+    assert FashionMNIST(np.int64(8), None).train.pixels.shape[1:3] == (28, 28)
+    assert FashionMNIST(8, np.int64(32)).train.pixels.shape[1:3] == (32, 32)
 
 
 def test_a_missing_data_set_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -329,8 +353,21 @@ def test_groups_are_the_chapters_or_the_papers() -> None:
         block_widths(32, 12, 1, None)
     with pytest.raises(InvalidDescription, match="cardinality: 5 does not divide"):
         block_widths(32, None, 1, 5)
+    with pytest.raises(InvalidDescription, match=r"groups: 16\.0 is not a whole number from 1 on"):
+        block_widths(32, 16.0, 1, None)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InvalidDescription, match="num_channels: 'a' is not a whole number"):
+        block_widths("a", 16, 1, None)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InvalidDescription, match="bot_mul: 'x' is not a number above 0"):
+        block_widths(32, 16, "x", None)  # pyright: ignore[reportArgumentType]
     with pytest.raises(InvalidDescription, match="state one of groups"):
         block_widths(32, 4, 1, 4)
+
+
+@pytest.mark.parametrize("arch", [(), 3, ((0, 64),), ((1, 64), (0, 128)), ((1, "a"),), ((1,),)])
+def test_stages_that_cannot_be_are_a_sentence(arch: Any) -> None:
+    with pytest.raises(InvalidDescription, match="ResNet is not valid:\n  arch"):
+        stages(arch)
+    assert stages([[np.int64(2), 64]]) == ((2, 64),)
 
 
 def test_an_identity_shortcut_needs_the_same_shape() -> None:

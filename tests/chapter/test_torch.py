@@ -104,6 +104,12 @@ def test_the_chapters_figures() -> None:
 def test_blocks_refuse_what_cannot_be_added() -> None:
     with pytest.raises(InvalidDescription, match="the input has 3 channels"):
         d2l.Residual(8)(torch.zeros(1, 3, 6, 6))
+    for width in (0, "a"):
+        with pytest.raises(InvalidDescription, match=r"num_channels: .* is not a whole number"):
+            d2l.Residual(width)  # pyright: ignore[reportArgumentType]
+    for arch in ((), ((0, 64),)):
+        with pytest.raises(InvalidDescription, match="ResNet is not valid:\n  arch"):
+            d2l.ResNet(arch)
     with pytest.raises(InvalidDescription, match="groups: 5 does not divide the 32"):
         d2l.ResNeXtBlock(32, 5)
 
@@ -121,6 +127,8 @@ def test_a_gpu_that_is_not_here_is_a_sentence() -> None:
     assert d2l.try_gpu(absent) == torch.device("cpu")
     with pytest.raises(ResnetsError, match=f"GPU {absent} is not here"):
         d2l.gpu(absent)
+    with pytest.raises(InvalidDescription, match="try_gpu is not valid:\n  i: 'a' is not a whole"):
+        d2l.try_gpu("a")  # pyright: ignore[reportArgumentType]
 
 
 def test_a_network_without_shapes_cannot_be_described() -> None:

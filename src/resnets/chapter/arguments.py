@@ -1,5 +1,6 @@
 """What a block can be asked for, checked alike in all four tabs."""
 
+import numbers
 import operator
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
@@ -29,6 +30,28 @@ def whole(subject: str, name: str, value: Any, *, least: int = 1, most: int = MO
     raise InvalidDescription(subject, [Problem(name, f"{value!r} is not a whole number {limit}")])
 
 
+def stages(arch: Any) -> tuple[tuple[int, int], ...]:
+    """Give the (blocks, channels) of each stage of ``ResNet``.
+
+    Raises:
+        InvalidDescription: for no stage, or one that is not two numbers from 1 on.
+    """
+    try:
+        found = [tuple(stage) for stage in arch]
+    except TypeError:
+        found = []
+    if not found or any(len(stage) != 2 for stage in found):
+        message = f"{arch!r} does not list (blocks, channels) of each stage, such as ((2, 64),)"
+        raise InvalidDescription("ResNet", [Problem("arch", message)])
+    return tuple(
+        (
+            whole("ResNet", f"arch[{i}], its blocks", blocks),
+            whole("ResNet", f"arch[{i}], its channels", channels),
+        )
+        for i, (blocks, channels) in enumerate(found)
+    )
+
+
 def block_widths(
     num_channels: int, groups: int | None, bot_mul: float, cardinality: int | None
 ) -> tuple[int, int]:
@@ -39,12 +62,17 @@ def block_widths(
     Raises:
         InvalidDescription: unless one of both is stated, and divides the inner channels.
     """
+    num_channels = whole("ResNeXtBlock", "num_channels", num_channels)
+    if not (isinstance(bot_mul, numbers.Real) and 0 < bot_mul < MOST):  # pyright: ignore[reportUnnecessaryIsInstance]
+        message = f"{bot_mul!r} is not a number above 0"
+        raise InvalidDescription("ResNeXtBlock", [Problem("bot_mul", message)])
     inner = round(num_channels * bot_mul)
     if (groups is None) == (cardinality is None):
         message = "state one of groups (channels in a group, as the chapter) and cardinality"
         raise InvalidDescription("ResNeXtBlock", [Problem("groups", message)])
     name, number = ("groups", groups) if groups is not None else ("cardinality", cardinality)
-    if number is None or number < 1 or inner < 1 or inner % number:
+    number = whole("ResNeXtBlock", name, number)
+    if inner < 1 or inner % number:
         message = f"{number} does not divide the {inner} inner channels"
         raise InvalidDescription("ResNeXtBlock", [Problem(name, message)])
     return inner, number if name == "cardinality" else inner // number
