@@ -13,14 +13,23 @@ import pytest
 
 from resnets import data as sources
 from resnets.chapter import tab, views
-from resnets.chapter.arguments import block_widths, same_channels
+from resnets.chapter.arguments import block_widths, same_channels, stages
 from resnets.chapter.board import ProgressBoard
 from resnets.chapter.data import FashionMNIST, Loader
 from resnets.chapter.hyperparameters import HyperParameters, add_to_class
+from resnets.chapter.measures import measured, single
+from resnets.chapter.plotting import Plots
 from resnets.chapter.requirements import needed
 from resnets.chapter.trainer import Trainer
 from resnets.data.images import Dataset, Images
-from resnets.errors import DataError, Diverged, InvalidDescription, MissingDependency, UnknownName
+from resnets.errors import (
+    DataError,
+    Diverged,
+    InvalidDescription,
+    MissingDependency,
+    ResnetsError,
+    UnknownName,
+)
 from resnets.training import Epoch, Progress, Step
 
 
@@ -29,6 +38,8 @@ class Model(HyperParameters):
         computed = width + 1
         self.save_hyperparameters(ignore=["names"])
         del computed
+
+    def configure_optimizers(self) -> None: ...
 
 
 def test_hyperparameters_are_kept_but_for_the_ignored_and_the_private() -> None:
@@ -73,6 +84,22 @@ def test_the_notebooks_magic_leaves_out_other_tabs() -> None:
     assert ran == ["x = 2"]
 
 
+def test_importing_a_helper_gives_a_notebook_its_tab(monkeypatch: pytest.MonkeyPatch) -> None:
+    space: dict[str, Any] = {}
+    shell = types.SimpleNamespace(
+        user_ns=space, push=space.update, register_magic_function=lambda *_, **__: None
+    )
+    ipython = types.ModuleType("IPython")
+    ipython.get_ipython = lambda: shell  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    tab.enter("jax")
+    assert space["tab"] is tab
+    assert tab.selected("jax")
+    space["tab"] = "the book's own"
+    tab.enter("pytorch")
+    assert space["tab"] == "the book's own"
+
+
 def test_samples_are_shuffled_not_batches() -> None:
     loader = Loader(lambda index: [index], 1000, 100, np.asarray, shuffle=True, seed=1)
     first = [batch[0] for batch in loader]
@@ -113,6 +140,9 @@ def test_images_are_scaled_resized_and_named(few: None) -> None:
     [
         ({"resize": (96, 64)}, "resize: (96, 64) is not square"),
         ({"resize": (0, 0)}, "resize: 0 is not a whole number from 1 on"),
+        ({"resize": 10**9}, "resize: 1000000000 is not a whole number from 1 to 1,024"),
+        ({"resize": "a"}, "resize: 'a' is not a whole number from 1 on"),
+        ({"resize": 2.5}, "resize: 2.5 is not a whole number"),
         ({"batch_size": 0}, "batch_size: 0 is not a whole number from 1 on"),
         ({"batch_size": 1.5}, "batch_size: 1.5"),
     ],
@@ -121,6 +151,11 @@ def test_impossible_data_is_refused(arguments: dict[str, Any], words: str) -> No
     with pytest.raises(InvalidDescription) as caught:
         FashionMNIST(**arguments)
     assert words in str(caught.value)
+
+
+def test_no_resizing_and_numpys_numbers(few: None) -> None:
+    assert FashionMNIST(np.int64(8), None).train.pixels.shape[1:3] == (28, 28)
+    assert FashionMNIST(8, np.int64(32)).train.pixels.shape[1:3] == (32, 32)
 
 
 def test_a_missing_data_set_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,6 +222,69 @@ def test_figures_are_means_over_images(tmp_path: Path, capsys: pytest.CaptureFix
     assert "<svg" in (run / "curves.svg").read_text()
 
 
+class Plotting(Counting):
+    """A trainer whose model plots its loss, and in validation does nothing else."""
+
+    def train_step(self, batch: tuple[Any, ...]) -> Any:
+        loss = super().train_step(batch)
+        self.seen = (self.epoch, self.train_batch_idx, self.val_batch_idx)
+        self.model.plot("loss", np.float32(loss), train=True)
+        return loss
+
+    def validate(self, batch: tuple[Any, ...]) -> Any:
+        self.model.plot("loss", 2.0 * len(batch[0]), train=False)
+        self.model.plot("own", 1, train=False)
+
+
+def test_a_model_plots_itself_and_its_validation_step_gives_nothing() -> None:
+    model: Any = type("Plotted", (Model, Plots), {})(4)
+    model.set_points(2, 1)
+    trainer = Plotting([1, 4, 1, 1], 2, folder=None)
+    trainer.fit(model, Pairs())
+    assert trainer.board.lines == {
+        "train_loss": [(0.5, 1), (1.0, 4), (1.5, 1), (2.0, 1)],
+        "val_loss": [(1, 3), (2, 3)],
+        "val_own": [(1, 1), (2, 1)],
+    }
+    assert trainer.epochs[0].validation_loss == pytest.approx((2 * 4 + 2) / 3)
+    assert trainer.epochs[0].validation_accuracy is None
+    assert trainer.seen == (1, 3, 2)
+    assert (trainer.epoch, trainer.train_batch_idx, trainer.val_batch_idx) == (1, 4, 4)
+    assert (trainer.num_train_batches, trainer.num_val_batches) == (2, 2)
+    with pytest.raises(ResnetsError, match=r"while Trainer\.fit trains a model"):
+        model.plot("loss", 1, train=True)
+    with pytest.raises(InvalidDescription, match="plot_train_per_epoch: 0 is not a whole number"):
+        model.set_points(0, 1)
+
+
+def test_what_a_validation_step_gives_is_read() -> None:
+    assert measured((np.ones(()), None), {}) == (1.0, None)
+    assert measured(np.ones((1, 1)), {"val_acc": 0.5}) == (1.0, 0.5)
+    assert measured(None, {"val_loss": 3}) == (3.0, None)
+    assert measured(None, {}) == (None, None)
+    with pytest.raises(InvalidDescription, match=r"validation loss: it has the shape \[3\], not"):
+        measured(np.ones(3), {})
+    with pytest.raises(InvalidDescription, match="validation_step: 3 values; return the loss, or"):
+        measured((1, 2, 3), {})
+    with pytest.raises(InvalidDescription, match="the loss: the model gives NoneType, not an"):
+        single("the loss", None)
+
+
+def test_a_plotted_line_is_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    board = ProgressBoard(display=False)
+    show(views.Notebook(board, {"train_loss", "val_loss"}))
+    assert board.lines == {"val_acc": [(1, 0.5)]}
+
+
+def test_what_is_no_model_or_no_data_is_a_sentence() -> None:
+    with pytest.raises(InvalidDescription) as caught:
+        Counting([], 1).fit(None, None)
+    assert str(caught.value).splitlines()[1:] == [
+        "  model: NoneType has no configure_optimizers, as d2l.Module has",
+        "  data: NoneType has no train_dataloader, as d2l.DataModule has",
+    ]
+
+
 def test_a_loss_that_is_no_number_ends_training_with_a_sentence(tmp_path: Path) -> None:
     trainer = Counting([1, float("nan")], 2, folder=tmp_path)
     with pytest.raises(Diverged, match=r"step 2 \(epoch 1\) is nan: a learning rate below 0.1"):
@@ -224,12 +322,19 @@ def test_no_folder_saves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ({"max_epochs": 0}, "max_epochs: 0 is not a whole number from 1 on"),
         ({"max_epochs": 2, "num_gpus": -1}, "num_gpus: -1 is not a whole number from 0 on"),
         ({"max_epochs": 2, "gradient_clip_val": -2}, "gradient_clip_val: -2 is no norm"),
+        ({"max_epochs": 2, "gradient_clip_val": "x"}, "gradient_clip_val: 'x' is no norm"),
+        ({"max_epochs": True}, "max_epochs: True is not a whole number from 1 on"),
     ],
 )
 def test_impossible_training_is_refused(arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(InvalidDescription) as caught:
         Trainer(**arguments)
     assert words in str(caught.value)
+
+
+def test_numpys_whole_numbers_are_taken() -> None:
+    assert Trainer(np.int64(2), np.int32(1), np.float32(0.5)).max_epochs == 2
+    assert block_widths(32, np.int64(16), 1, None) == (32, 2)
 
 
 def test_a_framework_that_is_missing_is_a_sentence() -> None:
@@ -248,8 +353,21 @@ def test_groups_are_the_chapters_or_the_papers() -> None:
         block_widths(32, 12, 1, None)
     with pytest.raises(InvalidDescription, match="cardinality: 5 does not divide"):
         block_widths(32, None, 1, 5)
+    with pytest.raises(InvalidDescription, match=r"groups: 16\.0 is not a whole number from 1 on"):
+        block_widths(32, 16.0, 1, None)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InvalidDescription, match="num_channels: 'a' is not a whole number"):
+        block_widths("a", 16, 1, None)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InvalidDescription, match="bot_mul: 'x' is not a number above 0"):
+        block_widths(32, 16, "x", None)  # pyright: ignore[reportArgumentType]
     with pytest.raises(InvalidDescription, match="state one of groups"):
         block_widths(32, 4, 1, 4)
+
+
+@pytest.mark.parametrize("arch", [(), 3, ((0, 64),), ((1, 64), (0, 128)), ((1, "a"),), ((1,),)])
+def test_stages_that_cannot_be_are_a_sentence(arch: Any) -> None:
+    with pytest.raises(InvalidDescription, match="ResNet is not valid:\n  arch"):
+        stages(arch)
+    assert stages([[np.int64(2), 64]]) == ((2, 64),)
 
 
 def test_an_identity_shortcut_needs_the_same_shape() -> None:

@@ -47,7 +47,7 @@ def test_training_and_validation_reach_norms_that_no_argument_reaches() -> None:
     scale = model.norm.gamma / tf.sqrt(model.norm.moving_variance + model.norm.epsilon)
     normed = (X - model.norm.moving_mean) * scale + model.norm.beta
     expected = model.loss(model.dense(tf.reduce_mean(normed, (1, 2))), Y)
-    assert loss == pytest.approx(float(expected), rel=1e-4)
+    assert float(loss) == pytest.approx(float(expected), rel=1e-4)
     assert np.array_equal(model.norm.moving_mean.numpy(), mean)
 
 
@@ -78,3 +78,79 @@ def test_a_network_of_one_size_is_described_and_a_loaded_one_takes_any() -> None
 def test_a_gpu_that_is_not_here_is_a_sentence() -> None:
     with pytest.raises(ResnetsError, match=f"GPU {d2l.num_gpus()} is not here: TensorFlow finds"):
         d2l.gpu(d2l.num_gpus())
+
+
+def network(relu: Any, **dense: Any) -> Any:
+    layers = tf.keras.layers
+    stem = [layers.Conv2D(8, 3, padding="same"), layers.BatchNormalization(), relu]
+    last = [layers.GlobalAvgPool2D(), layers.Dense(10, **dense)]
+    net = tf.keras.Sequential([*stem, d2l.Residual(8), *last])
+    for norm in net._flatten_layers():
+        if isinstance(norm, layers.BatchNormalization):
+            norm.epsilon, norm.momentum = 1e-5, 0.9
+    net(np.ones((1, 32, 32, 1), np.float32))
+    return net
+
+
+def test_only_a_plain_relu_is_one() -> None:
+    layers = tf.keras.layers
+    assert chapter.describe(network(layers.ReLU())).stem.width == 8
+    assert chapter.describe(network(layers.Activation(tf.nn.relu))).stem.width == 8
+    others: list[dict[str, float]] = [{"max_value": 6}, {"threshold": 0.1}, {"negative_slope": 0.1}]
+    for given in others:
+        with pytest.raises(InvalidDescription, match=r"\[2\]: the ReLU has a max_value, a neg"):
+            chapter.describe(network(layers.ReLU(**given)))
+
+
+def test_a_dense_layer_without_bias_and_an_empty_sequence_are_a_sentence() -> None:
+    for given in ({"use_bias": False}, {"activation": "softmax"}):
+        with pytest.raises(InvalidDescription, match=r"\[5\]: the dense layer has no bias, or an"):
+            chapter.describe(network(tf.keras.layers.ReLU(), **given))
+    with pytest.raises(InvalidDescription, match="the end: a convolution has to stand here"):
+        chapter.describe(tf.keras.Sequential([]))
+
+
+class Book(d2l.Classifier):
+    """Steps as the book writes them: they plot, and validation gives nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(plot_train_per_epoch=1, plot_valid_per_epoch=1)
+        self.save_hyperparameters()
+        self.lr = 0.1
+        self.net = tf.keras.Sequential([tf.keras.layers.Flatten(), tf.keras.layers.Dense(10)])
+
+    def training_step(self, batch: Any) -> Any:
+        loss = self.loss(self(*batch[:-1]), batch[-1])
+        self.plot("loss", loss, train=True)
+        return loss
+
+    def validation_step(self, batch: Any) -> Any:
+        Y_hat = self(*batch[:-1])
+        self.plot("loss", self.loss(Y_hat, batch[-1]), train=False)
+        self.plot("acc", self.accuracy(Y_hat, batch[-1]), train=False)
+
+
+class LossAlone(Book):
+    def validation_step(self, batch: Any) -> Any:
+        return self.loss(self(*batch[:-1]), batch[-1])
+
+
+class NoMean(Book):
+    def training_step(self, batch: Any) -> Any:
+        return self.loss(self(*batch[:-1]), batch[-1], averaged=False)
+
+
+def test_models_written_the_books_way_are_trained() -> None:
+    trainer = d2l.Trainer(max_epochs=2, folder=None)
+    trainer.fit(Book(), Noise())
+    assert set(trainer.board.lines) == {"train_loss", "val_loss", "val_acc"}
+    losses = [loss for _, loss in trainer.board.lines["train_loss"]]
+    assert losses == pytest.approx([e.training_loss for e in trainer.epochs])
+    found = [e.validation_accuracy for e in trainer.epochs]
+    assert found == pytest.approx([y for _, y in trainer.board.lines["val_acc"]])
+    assert trainer.optim is trainer.optimizer
+    trainer.fit(LossAlone(), Noise())
+    assert trainer.epochs[-1].validation_loss is not None
+    assert trainer.epochs[-1].validation_accuracy is None
+    with pytest.raises(InvalidDescription, match=r"the loss: it has the shape \[.*\], not one num"):
+        trainer.fit(NoMean(), Noise())

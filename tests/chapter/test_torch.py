@@ -1,9 +1,11 @@
 """The PyTorch tab's own: lazy layers that are really initialised, modes, sentences."""
 # ruff: noqa: N803, N806 (X and Y are the book's names)
 
+import copy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -53,6 +55,32 @@ def test_init_cnn_waits_for_the_weights_of_lazy_layers() -> None:
     assert torch.equal(block.conv1.weight, before)
 
 
+def test_loaded_weights_stay_although_the_layers_are_lazy(tmp_path: Path) -> None:
+    trained = d2l.ResNet(((1, 64), (1, 8))).eval()
+    x = torch.randn(2, 1, 32, 32)
+    expected = trained(x)
+    torch.save(trained.state_dict(), tmp_path / "weights.pt")
+    fresh = d2l.ResNet(((1, 64), (1, 8)))
+    fresh.load_state_dict(torch.load(tmp_path / "weights.pt"))
+    assert torch.equal(fresh.eval()(x), expected)
+    assert not any(part._forward_pre_hooks for part in fresh.modules())
+
+
+@pytest.mark.filterwarnings(LAZY)
+def test_fresh_layers_are_pickled_and_copied_and_drawn_then(tmp_path: Path) -> None:
+    model = d2l.ResNet(((1, 64),))
+    torch.save(model, tmp_path / "model.pt")
+    loaded = torch.load(tmp_path / "model.pt", weights_only=False)
+    fresh = nn.Sequential(nn.LazyConv2d(64, 7))  # torch copies no norm without shape
+    for net in (loaded.net, copy.deepcopy(fresh.apply(d2l.init_cnn))):
+        net(torch.zeros(2, 1, 32, 32))
+        bound = (6 / (49 * 1 + 49 * 64)) ** 0.5  # Xavier's; torch's own is 1 / 7 here
+        weight = next(net.parameters())
+        assert 0.95 * bound < weight.abs().max() <= bound
+        assert not any(part._forward_pre_hooks for part in net.modules())
+    assert nn.parameter.is_lazy(fresh[0].weight)
+
+
 def test_looking_at_shapes_leaves_modes_and_statistics(capsys: pytest.CaptureFixture[str]) -> None:
     model = d2l.ResNet(((1, 64),))
     model.layer_summary((1, 1, 32, 32))  # one image: in training mode torch would refuse it
@@ -76,6 +104,12 @@ def test_the_chapters_figures() -> None:
 def test_blocks_refuse_what_cannot_be_added() -> None:
     with pytest.raises(InvalidDescription, match="the input has 3 channels"):
         d2l.Residual(8)(torch.zeros(1, 3, 6, 6))
+    for width in (0, "a"):
+        with pytest.raises(InvalidDescription, match=r"num_channels: .* is not a whole number"):
+            d2l.Residual(width)  # pyright: ignore[reportArgumentType]
+    for arch in ((), ((0, 64),)):
+        with pytest.raises(InvalidDescription, match="ResNet is not valid:\n  arch"):
+            d2l.ResNet(arch)
     with pytest.raises(InvalidDescription, match="groups: 5 does not divide the 32"):
         d2l.ResNeXtBlock(32, 5)
 
@@ -93,6 +127,8 @@ def test_a_gpu_that_is_not_here_is_a_sentence() -> None:
     assert d2l.try_gpu(absent) == torch.device("cpu")
     with pytest.raises(ResnetsError, match=f"GPU {absent} is not here"):
         d2l.gpu(absent)
+    with pytest.raises(InvalidDescription, match="try_gpu is not valid:\n  i: 'a' is not a whole"):
+        d2l.try_gpu("a")  # pyright: ignore[reportArgumentType]
 
 
 def test_a_network_without_shapes_cannot_be_described() -> None:
@@ -139,6 +175,115 @@ def test_a_chapters_network_is_saved_as_any_other(tmp_path: Path) -> None:
         assert torch.allclose(rebuilt(x), model(x), rtol=1e-5, atol=1e-6)
 
 
+class Before(d2l.Residual):
+    """Exercise 4: norm and ReLU before each convolution."""
+
+    def forward(self, X: Any) -> Any:
+        activated = F.relu(self.bn1(X))
+        Y = self.conv2(F.relu(self.bn2(self.conv1(activated))))
+        return Y + (X if self.conv3 is None else self.conv3(activated))
+
+
+def small(*blocks: Any, stem: Any = (), last: Any = (), classes: int = 10) -> Any:
+    """A network of 8 channels in the stem, seen by images of one channel."""
+    stem = stem or (nn.LazyBatchNorm2d(), nn.ReLU())
+    end = (nn.AdaptiveAvgPool2d([1, 1]), nn.Flatten(), nn.LazyLinear(classes))
+    net = nn.Sequential(nn.LazyConv2d(8, 3, padding=1), *stem, *blocks, *last, *end)
+    net(3 * torch.randn(4, 1, 32, 32))
+    return net.eval()
+
+
+@pytest.mark.filterwarnings(LAZY)
+def test_a_pre_activation_network_is_described_and_moved() -> None:
+    def network() -> Any:
+        last = (nn.LazyBatchNorm2d(), nn.ReLU())
+        return small(Before(8), Before(16, True, 2), stem=[nn.MaxPool2d(3, 2, 1)], last=last)
+
+    model, other = network(), network()
+    described = chapter.describe(model)
+    assert (described.preactivation, described.stem.pool) == (True, True)
+    assert [stage.stride for stage in described.stages] == [1, 2]
+    weights = chapter.weights(model)
+    native = backends.load("torch").build(described, weights=weights).eval()
+    chapter.load(other, weights)
+    x = torch.randn(2, 1, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(other(x), model(x))
+        assert torch.allclose(native(x), model(x), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.filterwarnings(LAZY)
+def test_pre_activation_in_the_chapters_stem_is_a_sentence() -> None:
+    with pytest.raises(InvalidDescription, match="3: the block is pre-activation, and the network"):
+        chapter.describe(small(Before(16, True, 2)))
+
+
+@pytest.mark.filterwarnings(LAZY)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_other_precisions_are_described_in_float32(dtype: torch.dtype) -> None:
+    model = small(d2l.Residual(8)).to(dtype)
+    assert chapter.describe(model).stages[0].width == 8
+    assert {array.dtype.name for array in chapter.weights(model).values()} == {"float32"}
+    assert model[0].weight.dtype == dtype
+
+
+class Capped(d2l.Residual):
+    def forward(self, X: Any) -> Any:
+        return F.relu(self.bn2(self.conv2(self.bn1(self.conv1(X)).clamp(0, 20))) + X)
+
+
+@pytest.mark.filterwarnings(LAZY)
+def test_what_differs_for_large_features_only_is_found() -> None:
+    with pytest.raises(InvalidDescription, match="it computes something else"):
+        chapter.describe(small(Capped(8)))
+
+
+@pytest.mark.filterwarnings(LAZY)
+def test_a_max_pool_is_one_whether_stated_by_numbers_or_pairs() -> None:
+    stem = (nn.LazyBatchNorm2d(), nn.ReLU())
+    pooled = small(d2l.Residual(8), stem=(*stem, nn.MaxPool2d((3, 3), (2, 2), (1, 1))))
+    assert chapter.describe(pooled).stem.pool
+    for pool in (nn.MaxPool2d(2), nn.MaxPool2d(3, 2, 1, ceil_mode=True)):
+        with pytest.raises(InvalidDescription, match=r"3: MaxPool2d.* a max-pool of 3x3, stride 2"):
+            chapter.describe(small(d2l.Residual(8), stem=(*stem, pool)))
+
+
+@pytest.mark.filterwarnings(LAZY)
+def test_networks_that_lack_something_are_a_sentence() -> None:
+    with pytest.raises(InvalidDescription, match="the end: a convolution has to stand here"):
+        chapter.describe(nn.Sequential())
+    model = small(d2l.Residual(8))
+    model[-1].register_parameter("bias", None)
+    with pytest.raises(InvalidDescription, match="6: the dense layer has no bias"):
+        chapter.describe(model)
+    fixed = small(d2l.Residual(8))
+    fixed.forward = lambda X: X.reshape(4, 32 * 32)
+    with pytest.raises(InvalidDescription, match=r"forward: it fails for images \(2, 1, 64, 64\)"):
+        chapter.describe(fixed)
+
+
+def test_a_loaded_network_that_has_not_run_says_so() -> None:
+    model, fresh = d2l.ResNet(((1, 64),)), d2l.ResNet(((1, 64),))
+    model.layer_summary((1, 1, 32, 32))
+    fresh.load_state_dict(model.state_dict())
+    with pytest.raises(ResnetsError, match="it needs one forward pass"):
+        chapter.describe(fresh)
+    fresh.layer_summary((1, 1, 32, 32))
+    assert chapter.describe(fresh).channels == 1
+
+
+@pytest.mark.filterwarnings(LAZY)
+def test_class_names_and_size_have_to_fit() -> None:
+    model = small(d2l.Residual(8), classes=4)
+    assert chapter.network(model).class_names == ("0", "1", "2", "3")
+    given: list[dict[str, Any]] = [{"class_names": ["a"]}, {"class_names": "abcd"}]
+    given += [{"size": size} for size in (0, -1, "x", 2.5, True, 2**16)]
+    for arguments in given:
+        (name,) = arguments
+        with pytest.raises(InvalidDescription, match=f"network is not valid:\n  {name}: "):
+            chapter.network(model, **arguments)
+
+
 def test_weights_of_another_network_are_refused() -> None:
     model = d2l.ResNet(((1, 64),))
     model.layer_summary((1, 1, 32, 32))
@@ -154,3 +299,57 @@ def test_weights_of_another_network_are_refused() -> None:
     lacking = {name: array for name, array in whole.weights.items() if name != "fc.bias"}
     with pytest.raises(WeightsError, match=r"fc\.bias: missing"):
         chapter.load(model, lacking)
+
+
+class Noise(d2l.DataModule):
+    def get_dataloader(self, train: bool) -> Any:
+        self.batch_size = 8
+        rng = np.random.default_rng(0)
+        X = rng.normal(3, 2, (16, 3, 4, 4)).astype(np.float32)
+        return self.get_tensorloader([X, np.arange(16) % 10], train)
+
+
+class Book(d2l.Classifier):
+    """Steps as the book writes them: they plot, and validation gives nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(plot_train_per_epoch=1, plot_valid_per_epoch=1)
+        self.save_hyperparameters()
+        self.lr = 0.1
+        self.net = nn.Sequential(nn.Flatten(), nn.Linear(48, 10))
+
+    def training_step(self, batch: Any) -> Any:
+        loss = self.loss(self(*batch[:-1]), batch[-1])
+        self.plot("loss", loss, train=True)
+        return loss
+
+    def validation_step(self, batch: Any) -> Any:
+        Y_hat = self(*batch[:-1])
+        self.plot("loss", self.loss(Y_hat, batch[-1]), train=False)
+        self.plot("acc", self.accuracy(Y_hat, batch[-1]), train=False)
+
+
+class LossAlone(Book):
+    def validation_step(self, batch: Any) -> Any:
+        return self.loss(self(*batch[:-1]), batch[-1])
+
+
+class NoMean(Book):
+    def training_step(self, batch: Any) -> Any:
+        return self.loss(self(*batch[:-1]), batch[-1], averaged=False)
+
+
+def test_models_written_the_books_way_are_trained() -> None:
+    trainer = d2l.Trainer(max_epochs=2, folder=None)
+    trainer.fit(Book(), Noise())
+    assert set(trainer.board.lines) == {"train_loss", "val_loss", "val_acc"}
+    losses = [loss for _, loss in trainer.board.lines["train_loss"]]
+    assert losses == pytest.approx([e.training_loss for e in trainer.epochs])
+    found = [e.validation_accuracy for e in trainer.epochs]
+    assert found == pytest.approx([y for _, y in trainer.board.lines["val_acc"]])
+    assert trainer.optim is trainer.optimizer
+    trainer.fit(LossAlone(), Noise())
+    assert trainer.epochs[-1].validation_loss is not None
+    assert trainer.epochs[-1].validation_accuracy is None
+    with pytest.raises(InvalidDescription, match=r"the loss: it has the shape \[.*\], not one num"):
+        trainer.fit(NoMean(), Noise())

@@ -1,10 +1,55 @@
 """What a block can be asked for, checked alike in all four tabs."""
 
+import numbers
+import operator
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from traceback import walk_tb
+from typing import Any
 
 from resnets.errors import InvalidDescription, Problem, ResnetsError
+
+MOST = 2**31 - 1
+"""The largest count that anything here can mean."""
+
+
+def whole(subject: str, name: str, value: Any, *, least: int = 1, most: int = MOST) -> int:
+    """Give ``value`` as an int; NumPy's whole numbers are taken too.
+
+    Raises:
+        InvalidDescription: about ``name`` of ``subject``, where it is no whole number from
+            ``least`` to ``most``.
+    """
+    try:
+        number = least - 1 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = least - 1
+    if least <= number <= most:
+        return number
+    limit = f"from {least} on" if number < least else f"from {least} to {most:,}"
+    raise InvalidDescription(subject, [Problem(name, f"{value!r} is not a whole number {limit}")])
+
+
+def stages(arch: Any) -> tuple[tuple[int, int], ...]:
+    """Give the (blocks, channels) of each stage of ``ResNet``.
+
+    Raises:
+        InvalidDescription: for no stage, or one that is not two numbers from 1 on.
+    """
+    try:
+        found = [tuple(stage) for stage in arch]
+    except TypeError:
+        found = []
+    if not found or any(len(stage) != 2 for stage in found):
+        message = f"{arch!r} does not list (blocks, channels) of each stage, such as ((2, 64),)"
+        raise InvalidDescription("ResNet", [Problem("arch", message)])
+    return tuple(
+        (
+            whole("ResNet", f"arch[{i}], its blocks", blocks),
+            whole("ResNet", f"arch[{i}], its channels", channels),
+        )
+        for i, (blocks, channels) in enumerate(found)
+    )
 
 
 def block_widths(
@@ -17,12 +62,17 @@ def block_widths(
     Raises:
         InvalidDescription: unless one of both is stated, and divides the inner channels.
     """
+    num_channels = whole("ResNeXtBlock", "num_channels", num_channels)
+    if not (isinstance(bot_mul, numbers.Real) and 0 < bot_mul < MOST):  # pyright: ignore[reportUnnecessaryIsInstance]
+        message = f"{bot_mul!r} is not a number above 0"
+        raise InvalidDescription("ResNeXtBlock", [Problem("bot_mul", message)])
     inner = round(num_channels * bot_mul)
     if (groups is None) == (cardinality is None):
         message = "state one of groups (channels in a group, as the chapter) and cardinality"
         raise InvalidDescription("ResNeXtBlock", [Problem("groups", message)])
     name, number = ("groups", groups) if groups is not None else ("cardinality", cardinality)
-    if number is None or number < 1 or inner < 1 or inner % number:
+    number = whole("ResNeXtBlock", name, number)
+    if inner < 1 or inner % number:
         message = f"{number} does not divide the {inner} inner channels"
         raise InvalidDescription("ResNeXtBlock", [Problem(name, message)])
     return inner, number if name == "cardinality" else inner // number

@@ -13,15 +13,25 @@ import numpy as np
 import numpy.typing as npt
 
 from resnets.architecture import Architecture
-from resnets.chapter.parts import Inspected, refusal
+from resnets.chapter.arguments import whole
+from resnets.chapter.parts import Inspected, first_line, refusal
 from resnets.chapter.recognition import Recognised, recognise
 from resnets.data.fashion_mnist import CLASS_NAMES
-from resnets.errors import ResnetsError, WeightsError
+from resnets.errors import InvalidDescription, Problem, ResnetsError, WeightsError
+from resnets.exchange.fitting import numbered
+from resnets.naming import RESNET, RESNET_V2
 from resnets.reference import forward
+from resnets.tracing import LARGEST_SIZE
 from resnets.weights import Network, Preprocessing, Weights, check
+
+FAMILIES = (RESNET, RESNET_V2)
+"""Whose tensor names the chapter's networks have."""
 
 TOLERANCE = 1e-4
 """Largest difference of logits, relative to the largest: rounding in fp32 stays below a tenth."""
+
+SCALES = (1.0, 100.0)
+"""Of the images that a network is tried on: some activations differ for large features only."""
 
 FRAMEWORKS = {"torch": "torch", "keras": "tensorflow", "flax": "jax", "mxnet": "mxnet"}
 """The tab of a model by the package that its base class is from."""
@@ -75,9 +85,10 @@ def load(
     """
     given = source.weights if isinstance(source, Network) else source
     tab = _tab(model)
-    if "conv1.weight" not in given:
+    stems = [given[f"{names.stem}.weight"] for names in FAMILIES if f"{names.stem}.weight" in given]
+    if not stems:
         raise WeightsError("conv1.weight is missing: these are no network's canonical weights")
-    variables = tab.prepared(model, variables, given["conv1.weight"].shape[1])
+    variables = tab.prepared(model, variables, stems[0].shape[1])
     examined = _examined(model, variables)
     architecture = examined.recognised.architecture
     if isinstance(source, Network):
@@ -93,17 +104,25 @@ def network(
     variables: Any = None,
     *,
     size: int = 96,
-    class_names: Sequence[str] = CLASS_NAMES,
+    class_names: Sequence[str] | None = None,
 ) -> Network:
     """Give description and weights together, to save, export, evaluate or train on.
 
-    Pixels from 0 to 1 are the chapter's preprocessing; ``size`` is its ``resize``.
+    Pixels from 0 to 1 are the chapter's preprocessing; ``size`` is its ``resize``. Without
+    ``class_names`` ten classes have Fashion-MNIST's, others are numbered.
 
     Raises:
-        As ``describe``.
+        As ``describe``; InvalidDescription for a size that no image has, or another number of
+            names than of classes.
     """
+    size = whole("network", "size", size, most=LARGEST_SIZE)
     examined = _examined(model, variables)
     a = examined.recognised.architecture
+    if class_names is None:
+        class_names = CLASS_NAMES if a.classes == len(CLASS_NAMES) else numbered(a.classes)
+    if isinstance(class_names, str) or len(class_names) != a.classes:
+        message = f"{class_names!r} are not {a.classes} names, one for each class"
+        raise InvalidDescription("network", [Problem("class_names", message)])
     preprocessing = Preprocessing(size=size, mean=(0.0,) * a.channels, std=(1.0,) * a.channels)
     values = {name: np.array(s.read(), order="C") for name, s in examined.recognised.slots.items()}
     return Network(a, values, preprocessing, tuple(class_names))
@@ -128,22 +147,37 @@ def _tab(model: Any) -> Any:
 
 
 def _expect_function(inspected: Inspected, recognised: Recognised) -> None:
-    """Compare the model with the NumPy definition, on random images."""
+    """Compare the model with the NumPy definition, on random images, small and large."""
     a = recognised.architecture
-    shape = (2, a.channels, *inspected.size)
+    shape = (len(SCALES), a.channels, *inspected.size)
     images = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    images *= np.asarray(SCALES, np.float32)[:, None, None, None]
     values = {name: slot.read() for name, slot in recognised.slots.items()}
     check(a, values)
     expected = forward(a, values, images).logits
-    found = inspected.logits(images)
-    scale = float(np.abs(expected).max()) or 1.0
-    difference = float(np.abs(found - expected).max()) / scale
+    found = _logits(inspected, images)
+    if found.shape != expected.shape:
+        message = f"it puts out {found.shape} for images {shape}, not logits {expected.shape}"
+        raise refusal("forward", message)
+    scale = np.abs(expected).max(axis=1, keepdims=True)
+    difference = float((np.abs(found - expected) / np.where(scale > 0, scale, 1)).max())
     if not difference <= TOLERANCE:
         message = (
             f"its logits differ by {difference:.2g} of their size from those of the residual "
             "network that its layers suggest: it computes something else"
         )
         raise refusal("forward", message)
+
+
+def _logits(inspected: Inspected, images: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
+    """Call the model; what fails there is its own, and said to be."""
+    try:
+        return inspected.logits(images)
+    except ResnetsError:
+        raise
+    except Exception as error:
+        message = f"it fails for images {images.shape}, float32: {first_line(error)}"
+        raise refusal("forward", message) from error
 
 
 def _expect_alike(own: Architecture, given: Architecture) -> None:

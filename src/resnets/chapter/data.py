@@ -1,12 +1,13 @@
 """The chapter's data: Fashion-MNIST in batches, the samples in a new order each epoch."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from resnets import data as sources
+from resnets.chapter.arguments import whole
 from resnets.chapter.board import in_notebook
 from resnets.chapter.hyperparameters import HyperParameters
 from resnets.data.fashion_mnist import CLASS_NAMES
@@ -16,6 +17,10 @@ from resnets.errors import InvalidDescription, Problem
 Array = npt.NDArray[Any]
 Convert = Callable[[Array], Any]
 """From a NumPy array to the framework's own."""
+
+
+LARGEST = 1024
+"""Pixels a side that images may be resized to: 70,000 of them are 73 GB then."""
 
 
 class Loader:
@@ -99,6 +104,8 @@ class FashionMNIST(DataModule):
     float32 [n, 1, height, width], or [n, height, width, 1] in TensorFlow and JAX; labels are
     whole numbers [n] from 0 to 9.
 
+    ``resize`` is a number of pixels a side, or two that are equal; None leaves the 28 × 28.
+
     Attributes:
         train, val: the images as they are stored, uint8.
         seed: of the order in which samples are drawn.
@@ -111,11 +118,15 @@ class FashionMNIST(DataModule):
     channels_first = True
 
     def __init__(
-        self, batch_size: int = 64, resize: int | tuple[int, int] = (28, 28), *, seed: int = 0
+        self,
+        batch_size: int = 64,
+        resize: int | tuple[int, int] | None = (28, 28),
+        *,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.batch_size = _whole(batch_size, "batch_size")
+        self.batch_size = whole("FashionMNIST", "batch_size", batch_size)
         self.seed = seed
         dataset = sources.load("fashion_mnist", size=_side(resize), announce=_announce)
         self.train, self.val = dataset.training, dataset.test()
@@ -171,20 +182,17 @@ def as_numpy(array: Any) -> Array:
     return array.asnumpy() if hasattr(array, "asnumpy") else np.asarray(array)
 
 
-def _whole(value: int, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
-        message = f"{value!r} is not a whole number from 1 on"
-        raise InvalidDescription("FashionMNIST", [Problem(name, message)])
-    return value
-
-
-def _side(resize: int | tuple[int, int]) -> int:
-    """Give the number of pixels a side."""
-    sides = (resize, resize) if isinstance(resize, int) else tuple(resize)
+def _side(resize: Any) -> int:
+    """Give the number of pixels a side; None leaves the images as they are."""
+    if resize is None:
+        return 28
+    sides: tuple[Any, ...] = (resize, resize)
+    if isinstance(resize, (tuple, list)):
+        sides = tuple(cast("Any", resize))
     if len(sides) != 2 or sides[0] != sides[1]:
         message = f"{resize!r} is not square, such as (96, 96); the images are"
         raise InvalidDescription("FashionMNIST", [Problem("resize", message)])
-    return _whole(sides[0], "resize")
+    return whole("FashionMNIST", "resize", sides[0], most=LARGEST)
 
 
 def _announce(text: str) -> None:

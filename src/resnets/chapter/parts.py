@@ -50,6 +50,11 @@ class BatchNorm:
     decay: float
     slots: Mapping[str, Slot]
 
+    @property
+    def width(self) -> int:
+        """Channels that it norms."""
+        return len(self.slots["weight"].read())
+
 
 @dataclass(frozen=True, kw_only=True)
 class Dense:
@@ -99,6 +104,23 @@ class Inspected:
 def refusal(where: str, message: str) -> InvalidDescription:
     """Make the error that says what keeps a network from being described, and where."""
     return InvalidDescription("the chapter's network", [Problem(where, message)])
+
+
+def first_line(error: BaseException) -> str:
+    """Give what an error of a framework begins with; the rest is its own affair."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:200]
+
+
+def other_pool(where: str, what: object) -> InvalidDescription:
+    """Make the error that says which max-pool an ``Architecture`` has."""
+    message = f"{what}: an Architecture has a max-pool of 3x3, stride 2, padding 1 in its stem"
+    return refusal(where, message)
+
+
+def other_dense(where: str) -> InvalidDescription:
+    """Make the error for a dense layer that is more or less than a matrix and a bias."""
+    return refusal(where, "the dense layer has no bias, or an activation of its own")
 
 
 def same_padding(where: str, kernel: int, stride: int) -> int:

@@ -6,7 +6,18 @@ from typing import TypeVar
 
 from resnets import architecture as described
 from resnets.architecture import Architecture, Norm, Stage, Stem
-from resnets.chapter.parts import BatchNorm, Block, Convolution, Dense, Part, Plain, Slot, refusal
+from resnets.chapter.parts import (
+    Array,
+    BatchNorm,
+    Block,
+    Convolution,
+    Dense,
+    Part,
+    Plain,
+    Slot,
+    refusal,
+)
+from resnets.naming import RESNET, RESNET_V2, Names
 
 _Kind = TypeVar("_Kind", Convolution, BatchNorm, Dense, Block)
 
@@ -22,12 +33,17 @@ class Recognised:
 def recognise(parts: Sequence[Part], name: str) -> Recognised:
     """Make out a residual network called ``name``.
 
+    It is one of pre-activation where the stem is a convolution alone and a norm follows the blocks.
+
     Raises:
         InvalidDescription: saying which part is none that an architecture has, and where it is.
     """
     rest = list(parts)
-    first, norm = _take(rest, Convolution), _take(rest, BatchNorm)
-    _take_plain(rest, "relu")
+    first = _take(rest, Convolution)
+    names = RESNET_V2 if _is_preactivation(rest) else RESNET
+    norms: list[BatchNorm] = []
+    if names is RESNET:
+        norms += _take_normed(rest)
     pool = _next_is(rest, "max_pool")
     if pool:
         rest.pop(0)
@@ -36,6 +52,8 @@ def recognise(parts: Sequence[Part], name: str) -> Recognised:
         blocks.append(_take(rest, Block))
     if not blocks:
         raise refusal(_where(rest), "a residual block has to stand here")
+    if names is RESNET_V2:
+        norms += _take_normed(rest)
     _take_plain(rest, "mean_pool")
     if _next_is(rest, "flatten"):
         rest.pop(0)
@@ -43,10 +61,16 @@ def recognise(parts: Sequence[Part], name: str) -> Recognised:
     if rest:
         raise refusal(rest[0].where, "nothing may follow the dense layer")
     _expect_symmetric(first)
-    slots = {**_named("conv1", first), **_named("bn1", norm)}
-    stages = _stages(blocks, first.width, slots)
-    slots |= _named("fc", dense)
-    norms = [norm, *(n for block in blocks for n in block.norms.values())]
+    slots = _named(names.stem, first)
+    if names is RESNET:
+        slots |= _named(names.stem_norm, norms[0])
+    stages = _stages(blocks, first.width, slots, names)
+    if names is RESNET_V2:
+        slots |= _named(names.last_norm, norms[0])
+    slots |= _named(names.dense, dense)
+    if names is RESNET_V2:
+        slots[f"{names.dense}.weight"] = _as_kernel(dense.slots["weight"])
+    norms += [n for block in blocks for n in block.norms.values()]
     convolutions = [first, *(c for block in blocks for c in block.convolutions.values())]
     return Recognised(
         Architecture(
@@ -55,11 +79,36 @@ def recognise(parts: Sequence[Part], name: str) -> Recognised:
             classes=dense.width,
             stem=Stem(width=first.width, kernel=first.kernel, stride=first.stride, pool=pool),
             stages=stages,
+            preactivation=names is RESNET_V2,
             bias=_biased(convolutions),
             norm=_norm(norms),
         ),
         slots,
     )
+
+
+def _is_preactivation(rest: Sequence[Part]) -> bool:
+    """Whether blocks follow the stem's convolution as it is, and a norm follows the blocks."""
+    after = [part for part in rest if not isinstance(part, Block)]
+    if after and isinstance(after[0], Plain) and after[0].kind == "max_pool":
+        after.pop(0)
+    begins = not (rest and isinstance(rest[0], BatchNorm))
+    return begins and bool(after) and isinstance(after[0], BatchNorm)
+
+
+def _take_normed(rest: list[Part]) -> list[BatchNorm]:
+    norm = _take(rest, BatchNorm)
+    _take_plain(rest, "relu")
+    return [norm]
+
+
+def _as_kernel(slot: Slot) -> Slot:
+    """Read a matrix as the kernel of a 1×1 convolution, which pre-activation networks have."""
+
+    def write(array: Array) -> None:
+        slot.write(array.reshape(array.shape[:2]))
+
+    return Slot(lambda: slot.read()[:, :, None, None], write)
 
 
 _WORDS = {
@@ -125,12 +174,14 @@ class _Seen:
     projects: bool
 
 
-def _stages(blocks: Sequence[Block], channels: int, slots: dict[str, Slot]) -> tuple[Stage, ...]:
+def _stages(
+    blocks: Sequence[Block], channels: int, slots: dict[str, Slot], family: Names
+) -> tuple[Stage, ...]:
     """Group blocks: a stage begins where the shape changes or the kind of block does."""
     stages: list[Stage] = []
     identities: list[int] = []
     for block in blocks:
-        seen = _seen(block)
+        seen = _seen(block, family)
         if seen.channels != channels:
             raise refusal(block.where, f"reads {seen.channels} channels of {channels}")
         changes = seen.stride != 1 or seen.width != channels
@@ -150,7 +201,8 @@ def _stages(blocks: Sequence[Block], channels: int, slots: dict[str, Slot]) -> t
             own = Stage(depth=1, width=seen.width, stride=seen.stride, block=seen.block)
             stages.append(own)
             identities += [] if seen.projects else [len(stages) - 1]
-        at = f"layer{len(stages)}.{stages[-1].depth - 1}"
+        number, within = len(stages), stages[-1].depth - 1
+        at = family.block.format(stage=number, stage0=number - 1, block=within)
         for name, part in seen.names.items():
             slots |= _named(f"{at}.{name}", part)
         channels = seen.width
@@ -161,34 +213,43 @@ def _stages(blocks: Sequence[Block], channels: int, slots: dict[str, Slot]) -> t
     return tuple(stages)
 
 
-def _seen(block: Block) -> _Seen:
-    """Tell the chapter's two blocks apart, and see that each part is as it must be."""
-    convolutions, norms, where = block.convolutions, block.norms, block.where
+def _branch(block: Block) -> tuple[list[Convolution], list[BatchNorm]]:
+    """Give the convolutions and norms of one of the chapter's two blocks, as they are counted."""
+    count = 2
     try:
-        first, second = convolutions["conv1"], convolutions["conv2"]
-        names: dict[str, Convolution | BatchNorm] = {"conv1": first, "bn1": norms["bn1"]}
-        names |= {"conv2": second, "bn2": norms["bn2"]}
-        if first.kernel == 3:
-            last, branch, number = second, [first, second], "3"
-        else:
-            last = convolutions["conv3"]
-            branch, number = [first, second, last], "4"
-            names |= {"conv3": last, "bn3": norms["bn3"]}
+        if block.convolutions["conv1"].kernel != 3:
+            count = 3
+        numbers = range(1, count + 1)
+        branch = [block.convolutions[f"conv{k}"] for k in numbers]
+        norms = [block.norms[f"bn{k}"] for k in numbers]
     except KeyError as missing:
-        raise refusal(where, f"has no {missing.args[0]}, as the chapter's blocks have") from None
+        message = f"has no {missing.args[0]}, as the chapter's blocks have"
+        raise refusal(block.where, message) from None
     kernels = [convolution.kernel for convolution in branch]
     if kernels not in ([3, 3], [1, 3, 1]):
-        raise refusal(where, f"kernels {kernels} are neither Residual's nor ResNeXtBlock's")
-    projection, norm = convolutions.get(f"conv{number}"), norms.get(f"bn{number}")
-    _no_others(block, {*names, f"conv{number}", f"bn{number}"})
+        raise refusal(block.where, f"kernels {kernels} are neither Residual's nor ResNeXtBlock's")
+    return branch, norms
+
+
+def _seen(block: Block, family: Names) -> _Seen:
+    """Tell the chapter's two blocks apart, and see that each part is as it must be."""
+    where, (branch, norms) = block.where, _branch(block)
+    _expect_norms(where, branch, norms, family)
+    names: dict[str, Convolution | BatchNorm] = {}
+    for k, (convolution, norm) in enumerate(zip(branch, norms, strict=True), 1):
+        names[family.convolution.format(k=k)], names[family.norm.format(k=k)] = convolution, norm
+    first, second, last, number = branch[0], branch[1], branch[-1], len(branch) + 1
+    projection, norm = block.convolutions.get(f"conv{number}"), block.norms.get(f"bn{number}")
+    known = {f"{kind}{k}" for k in range(1, number + 1) for kind in ("conv", "bn")}
+    _no_others(block, known - {f"bn{number}"} if family is RESNET_V2 else known)
     for convolution in (*branch, *([projection] if projection else [])):
         _expect_symmetric(convolution)
     if projection:
-        names["downsample.0"] = projection
+        names[family.projection] = projection
     if norm:
-        names["downsample.1"] = norm
+        names[family.projection_norm] = norm
     stride = _stride(where, branch, projection)
-    grouped = len(branch) == 3
+    grouped, bare = len(branch) == 3, projection and not norm and family is RESNET
     inner = None if first.width == (last.width // 4 if grouped else last.width) else first.width
     return _Seen(
         channels=first.channels,
@@ -199,11 +260,30 @@ def _seen(block: Block) -> _Seen:
             inner=inner,
             groups=second.groups if grouped else 1,
             stride_in="1x1" if grouped and first.stride > 1 else "3x3",
-            shortcut="projection" if norm or not projection else "bare_projection",
+            shortcut="bare_projection" if bare else "projection",
         ),
         names=names,
         projects=projection is not None,
     )
+
+
+def _expect_norms(
+    where: str, branch: Sequence[Convolution], norms: Sequence[BatchNorm], family: Names
+) -> None:
+    """See that the norms fit what stands before them."""
+    given = [norm.width for norm in norms]
+    read, put_out = [c.channels for c in branch], [c.width for c in branch]
+    needed = read if family is RESNET_V2 else put_out
+    if given == needed:
+        return
+    if given == read:
+        message = (
+            "the block is pre-activation, and the network around it is not: an Architecture of "
+            "such blocks has a convolution alone, perhaps with a max-pool, before them, and a "
+            "batch norm and a ReLU after them"
+        )
+        raise refusal(where, message)
+    raise refusal(where, f"its norms have {given} channels; its convolutions need {needed}")
 
 
 def _no_others(block: Block, known: set[str]) -> None:

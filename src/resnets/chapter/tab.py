@@ -2,8 +2,8 @@
 
 The chapter's source holds all four tabs. In a notebook, ``%load_ext resnets.chapter.tab`` in
 place of ``%load_ext d2lbook.tab`` gives its cells the name ``tab`` and the magic ``%%tab``, which
-leaves out the cells of other tabs. In a script, ``from resnets.chapter import tab, torch as d2l``.
-Importing a tab's helper selects the tab.
+leaves out the cells of other tabs. Importing a tab's helper selects the tab, and does the same in a
+notebook that has no ``tab`` yet. In a script, ``from resnets.chapter import tab, torch as d2l``.
 """
 
 import sys
@@ -25,6 +25,19 @@ def select(name: str) -> None:
         UnknownName: if the book has no such tab.
     """
     _current[:] = [_known(name)]
+
+
+def enter(name: str) -> None:
+    """Select the tab whose helper is imported; give a notebook ``tab`` where it has none.
+
+    Raises:
+        UnknownName: if the book has no such tab.
+    """
+    select(name)
+    ipython: Any = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    if shell is not None and "tab" not in shell.user_ns:
+        load_ipython_extension(shell)
 
 
 def interact_select(*names: str | Sequence[str]) -> None:

@@ -5,6 +5,7 @@ A tab adds how its framework takes a step, in the methods that raise NotImplemen
 
 import json
 import math
+import numbers
 import operator
 import sys
 import time
@@ -13,9 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from resnets import curves, records
+from resnets.chapter.arguments import whole
 from resnets.chapter.board import ProgressBoard, in_notebook
 from resnets.chapter.hyperparameters import HyperParameters
-from resnets.chapter.views import Plan, View, view
+from resnets.chapter.measures import Means, measured, number
+from resnets.chapter.plotting import PER_EPOCH, Figures, collected
+from resnets.chapter.views import Notebook, Plan, View, view
 from resnets.checkpoint import finite
 from resnets.errors import Diverged, InvalidDescription, MissingDependency, Problem, RunError
 from resnets.files import explained, write_text
@@ -41,8 +45,11 @@ class Trainer(HyperParameters):
         num_gpus: 1 for a GPU if there is one; without one the CPU is used and a line says so.
         gradient_clip_val: norm to which gradients are cut; 0 for no cutting.
         folder: where the run's folder is made; None to save nothing.
-        board: the curves, a ``ProgressBoard``.
+        board: the curves, a ``ProgressBoard``, with what the model plots itself.
         epochs: figures of the epochs that have ended, as ``resnets.training.Epoch``.
+        optim: the optimiser, as the model's ``configure_optimizers`` made it.
+        epoch, train_batch_idx, val_batch_idx: epochs and batches before the one under way.
+        num_train_batches, num_val_batches: in an epoch; 0 where they cannot be counted.
 
     Raises:
         InvalidDescription: for numbers that cannot be.
@@ -51,6 +58,8 @@ class Trainer(HyperParameters):
     framework = ""
     board: ProgressBoard
     epochs: list[Epoch]
+    optimizer: Any
+    epoch = train_batch_idx = val_batch_idx = num_train_batches = num_val_batches = 0
 
     def __init__(
         self,
@@ -60,19 +69,20 @@ class Trainer(HyperParameters):
         *,
         folder: str | Path | None = "runs",
     ) -> None:
-        problems = [
-            Problem(name, f"{value!r} is not a whole number from {least} on")
-            for name, value, least in (("max_epochs", max_epochs, 1), ("num_gpus", num_gpus, 0))
-            if not _is_whole(value) or value < least
-        ]
-        if not 0 <= gradient_clip_val < math.inf:
-            problems.append(Problem("gradient_clip_val", f"{gradient_clip_val!r} is no norm"))
-        if problems:
-            raise InvalidDescription("Trainer", problems)
-        self.max_epochs, self.num_gpus = max_epochs, num_gpus
+        self.max_epochs = whole("Trainer", "max_epochs", max_epochs)
+        self.num_gpus = whole("Trainer", "num_gpus", num_gpus, least=0)
+        if not (isinstance(gradient_clip_val, numbers.Real) and 0 <= gradient_clip_val < math.inf):  # pyright: ignore[reportUnnecessaryIsInstance]
+            message = f"{gradient_clip_val!r} is no norm: a number from 0 on"
+            raise InvalidDescription("Trainer", [Problem("gradient_clip_val", message)])
         self.gradient_clip_val, self.folder = gradient_clip_val, folder
         self.board, self.epochs = ProgressBoard(), []
         self._records: list[dict[str, Any]] = []
+        self._plotted: set[str] = set()
+
+    @property
+    def optim(self) -> Any:
+        """The optimiser, by the book's name."""
+        return self.optimizer
 
     def gpus(self) -> int:
         """Count the GPUs that the framework finds."""
@@ -97,8 +107,11 @@ class Trainer(HyperParameters):
         """Take a step; give the batch's mean loss, which ``float`` can read."""
         raise NotImplementedError
 
-    def validate(self, batch: tuple[Any, ...]) -> tuple[float, float | None]:
-        """Give the batch's mean loss and accuracy, by the running statistics."""
+    def validate(self, batch: tuple[Any, ...]) -> Any:
+        """Take the model's validation step, by the running statistics, and give what it gives.
+
+        That is the batch's mean loss and accuracy, or the loss alone, or nothing.
+        """
         raise NotImplementedError
 
     def rate(self) -> float:
@@ -111,32 +124,42 @@ class Trainer(HyperParameters):
         Raises:
             Diverged: at the first loss that is infinite or not a number.
             DataError: from the data module.
+            InvalidDescription: for what is no model or no data, or a loss that is no number.
         """
+        _expect(model, data)
         self.model, self.data = model, data
-        self.train_dataloader = data.train_dataloader()
-        self.val_dataloader = data.val_dataloader()
-        self.board, self.epochs, self._records = ProgressBoard(), [], []
-        self.steps = 0
+        self._prepare_data(data)
+        self.board, self.epochs, self._records = ProgressBoard(xlabel="epoch"), [], []
+        self._plotted.clear()
+        self.epoch = self.train_batch_idx = self.val_batch_idx = 0
         batch = next(iter(self.train_dataloader), None)
         if batch is None:
             raise InvalidDescription("Trainer.fit", [Problem("data", "has no training batch")])
         self._explain_device()
         parameters = self.prepare_model(model, batch)
-        seen = view(self.board)
+        seen = view(self.board, self._plotted)
+        self.board.display = isinstance(seen, Notebook)
         seen.start(self._plan(parameters))
         try:
-            for epoch in range(1, self.max_epochs + 1):
-                self._fit_epoch(epoch, seen)
+            for epoch in range(self.max_epochs):
+                self.epoch = epoch
+                self._fit_epoch(epoch + 1, seen)
         finally:
             seen.stop()
             self._save(pictures=True)
 
+    def _prepare_data(self, data: Any) -> None:
+        self.train_dataloader = data.train_dataloader()
+        self.val_dataloader = data.val_dataloader()
+        self.num_train_batches = operator.length_hint(self.train_dataloader, 0)
+        self.num_val_batches = operator.length_hint(self.val_dataloader, 0)
+
     def _fit_epoch(self, epoch: int, seen: View) -> None:
         began, loss_sum, images = time.perf_counter(), 0.0, 0
-        pending: deque[tuple[int, Any, int]] = deque()
+        pending: deque[tuple[int, Any, int, Figures]] = deque()
 
         def read() -> float:
-            step, lazy, count = pending.popleft()
+            step, lazy, count, figures = pending.popleft()
             loss = float(lazy)
             if not math.isfinite(loss):
                 raise Diverged(
@@ -147,12 +170,15 @@ class Trainer(HyperParameters):
                 step=step, epoch=epoch, rate=self.rate(), loss=loss, images=count, progress=None
             )
             self._records.append(records.of_step(event))
+            self._draw(figures, step)
             seen.step(event)
             return loss * count
 
         for batch in self.train_dataloader:
-            self.steps += 1
-            pending.append((self.steps, self.train_step(batch), len(batch[-1])))
+            with collected() as figures:
+                loss = self.train_step(batch)
+            self.train_batch_idx += 1
+            pending.append((self.train_batch_idx, loss, len(batch[-1]), figures))
             images += len(batch[-1])
             if len(pending) > LAG:
                 loss_sum += read()
@@ -166,7 +192,7 @@ class Trainer(HyperParameters):
         highest = max((e.validation_accuracy or 0.0 for e in self.epochs), default=-1.0)
         event = Epoch(
             epoch=epoch,
-            step=self.steps,
+            step=self.train_batch_idx,
             rate=self.rate(),
             training_loss=loss,
             validation_loss=validation_loss,
@@ -174,7 +200,7 @@ class Trainer(HyperParameters):
             best=accuracy is not None and accuracy > highest,
             seconds=seconds,
             images_per_second=images / seconds,
-            progress=Progress(step=self.steps),
+            progress=Progress(step=self.train_batch_idx),
         )
         self.epochs.append(event)
         self._records.append(records.of_epoch(event))
@@ -183,25 +209,34 @@ class Trainer(HyperParameters):
 
     def _validate_all(self) -> tuple[float | None, float | None]:
         """Means over the validation images; None where there are none."""
-        loss_sum, right, images, known = 0.0, 0.0, 0, True
+        means = Means()
         for batch in self.val_dataloader if self.val_dataloader is not None else ():
-            count = len(batch[-1])
-            loss, accuracy = self.validate(batch)
-            loss_sum += loss * count
-            right += (accuracy or 0.0) * count
-            known = known and accuracy is not None
-            images += count
-        if not images:
-            return None, None
-        return loss_sum / images, right / images if known else None
+            with collected() as figures:
+                given = self.validate(batch)
+            means.add(len(batch[-1]), measured(given, figures))
+            self._draw(figures, self.train_batch_idx)
+            self.val_batch_idx += 1
+        return means.read()
+
+    def _draw(self, figures: Figures, step: int) -> None:
+        """Draw what the model has plotted itself: over the steps, or at the epoch's end."""
+        for label, value in figures.items():
+            i = 0 if label.startswith("train_") else 1
+            batches = (self.num_train_batches, self.num_val_batches)[i] or 1
+            name = ("plot_train_per_epoch", "plot_valid_per_epoch")[i]
+            every = max(int(batches / getattr(self.model, name, PER_EPOCH[i])), 1)
+            x = self.epoch + 1 if i else step / batches
+            self._plotted.add(label)
+            self.board.draw(x, number(f"what is plotted as {label}", value), label, every)
 
     def _plan(self, parameters: int) -> Plan:
-        steps = operator.length_hint(self.train_dataloader, 0)
         title = (
             f"{type(self.model).__name__}: {parameters:,} parameters, {self.framework}, "
             f"{self.device_in_words()}"
         )
-        return Plan(title=title, epochs=self.max_epochs, steps=steps or 1)
+        points = getattr(self.model, "plot_train_per_epoch", PER_EPOCH[0])
+        steps = self.num_train_batches or 1
+        return Plan(title=title, epochs=self.max_epochs, steps=steps, points=points)
 
     def _explain_device(self) -> None:
         found = self.gpus()
@@ -238,8 +273,18 @@ def _finite(record: dict[str, Any]) -> dict[str, Any]:
     return {k: finite(v) if isinstance(v, float) else v for k, v in record.items()}
 
 
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _expect(model: Any, data: Any) -> None:
+    """See that what is given can be trained, and trained on."""
+    problems = [
+        Problem(what, f"{type(given).__name__} has no {method}, as {example} has")
+        for what, given, method, example in (
+            ("model", model, "configure_optimizers", "d2l.Module"),
+            ("data", data, "train_dataloader", "d2l.DataModule"),
+        )
+        if not hasattr(given, method)
+    ]
+    if problems:
+        raise InvalidDescription("Trainer.fit", problems)
 
 
 def _say(text: str) -> None:

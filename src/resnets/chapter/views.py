@@ -2,6 +2,7 @@
 
 import importlib.util
 import time
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,6 +11,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from resnets.chapter.board import ProgressBoard, in_notebook
+from resnets.chapter.plotting import PER_EPOCH
 from resnets.columns import Column, Row, Table
 from resnets.progress import duration, loss_text
 from resnets.training import Epoch, Step
@@ -28,11 +30,13 @@ class Plan:
     Attributes:
         title: what is trained, on what and with what.
         epochs, steps: epochs in all, steps in each.
+        points: of the training loss that are drawn in an epoch.
     """
 
     title: str
     epochs: int
     steps: int
+    points: int = PER_EPOCH[0]
 
 
 class View(Protocol):
@@ -55,21 +59,22 @@ class View(Protocol):
         ...
 
 
-def view(board: ProgressBoard) -> View:
+def view(board: ProgressBoard, plotted: Set[str] = frozenset()) -> View:
     """Choose: the board in a notebook, a table that grows on a terminal, lines elsewhere.
 
-    Without matplotlib a notebook has lines too.
+    Without matplotlib a notebook has lines too. ``plotted`` are labels of lines that the model
+    draws itself.
     """
     if in_notebook() and importlib.util.find_spec("matplotlib") is not None:
-        return Notebook(board)
+        return Notebook(board, plotted)
     return OnTerminal(Console(stderr=True))
 
 
 class Notebook:
     """Draws on the board: loss of the steps, loss and accuracy of the validation images."""
 
-    def __init__(self, board: ProgressBoard) -> None:
-        self.board = board
+    def __init__(self, board: ProgressBoard, plotted: Set[str] = frozenset()) -> None:
+        self.board, self.plotted = board, plotted
         self.plan = Plan(title="", epochs=1, steps=1)
 
     def start(self, plan: Plan) -> None:
@@ -79,15 +84,16 @@ class Notebook:
         self.board.xlim = self.board.xlim or (0, plan.epochs)
 
     def step(self, event: Step) -> None:
-        every = max(self.plan.steps // 10, 1)
-        self.board.draw(event.step / self.plan.steps, event.loss, "train_loss", every)
+        every = max(self.plan.steps // self.plan.points, 1)
+        if "train_loss" not in self.plotted:
+            self.board.draw(event.step / self.plan.steps, event.loss, "train_loss", every)
 
     def epoch(self, event: Epoch) -> None:
         for label, value in (
             ("val_loss", event.validation_loss),
             ("val_acc", event.validation_accuracy),
         ):
-            if value is not None:
+            if value is not None and label not in self.plotted:
                 self.board.draw(event.epoch, value, label)
         self.board.show()
 

@@ -1,4 +1,4 @@
-"""The chapter's JAX tab: ``from resnets.chapter import jax as d2l``, with Flax's linen modules.
+"""The chapter's JAX tab: ``from resnets.chapter import tab, jax as d2l``, with Flax linen.
 
 Names and arguments are those of *Dive into Deep Learning*, chapter 8.6. Where the chapter errs:
 
@@ -35,7 +35,7 @@ from resnets.chapter.jax.learning import Classifier, DataModule, FashionMNIST, M
 
 zeros, ones = jnp.zeros, jnp.ones
 
-tab.select("jax")
+tab.enter("jax")
 
 __all__ = [
     "Classifier",

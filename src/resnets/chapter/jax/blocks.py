@@ -11,7 +11,7 @@ from typing import Any
 import jax.numpy as jnp
 from flax import linen as nn
 
-from resnets.chapter.arguments import block_widths, same_channels
+from resnets.chapter.arguments import block_widths, same_channels, stages, whole
 from resnets.chapter.jax.learning import Classifier
 
 Strides = int | tuple[int, int]
@@ -52,9 +52,9 @@ class Residual(nn.Module):
     norm_shortcut: bool = False
 
     def setup(self) -> None:
-        self.conv1 = conv(self.num_channels, 3, self.strides)
-        self.conv2 = conv(self.num_channels, 3)
-        self.conv3 = conv(self.num_channels, 1, self.strides) if self.use_1x1conv else None
+        width = whole("Residual", "num_channels", self.num_channels)
+        self.conv1, self.conv2 = conv(width, 3, self.strides), conv(width, 3)
+        self.conv3 = conv(width, 1, self.strides) if self.use_1x1conv else None
         self.bn1, self.bn2 = norm(self.training), norm(self.training)
         self.bn3 = norm(self.training) if self.use_1x1conv and self.norm_shortcut else None
 
@@ -128,12 +128,12 @@ class ResNet(Classifier):
 
     def create_net(self) -> nn.Sequential:
         """All parts in order."""
-        stages = [
+        parts = [
             self.block(depth, width, first_block=i == 0)
-            for i, (depth, width) in enumerate(self.arch)
+            for i, (depth, width) in enumerate(stages(self.arch))
         ]
         last = nn.Sequential([partial(jnp.mean, axis=(1, 2)), nn.Dense(self.num_classes)])
-        return nn.Sequential([self.b1(), *stages, last])
+        return nn.Sequential([self.b1(), *parts, last])
 
     def b1(self) -> nn.Sequential:
         """The stem."""

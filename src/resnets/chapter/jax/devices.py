@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from resnets.chapter.arguments import whole
 from resnets.errors import ResnetsError
 
 _seeds = np.random.default_rng(0)
@@ -35,7 +36,7 @@ def gpu(i: int = 0) -> Any:
     Raises:
         ResnetsError: if it is not here.
     """
-    if not 0 <= i < num_gpus():
+    if not whole("gpu", "i", i, least=0) < num_gpus():
         raise ResnetsError(
             f"GPU {i} is not here: JAX finds {num_gpus()}; try_gpu({i}) takes the CPU instead"
         )
@@ -43,8 +44,12 @@ def gpu(i: int = 0) -> Any:
 
 
 def try_gpu(i: int = 0) -> Any:
-    """GPU number ``i`` if it is here, else the processor."""
-    return gpu(i) if 0 <= i < num_gpus() else cpu()
+    """GPU number ``i`` if it is here, else the processor.
+
+    Raises:
+        InvalidDescription: where ``i`` is no number from 0 on.
+    """
+    return gpu(i) if whole("try_gpu", "i", i, least=0) < num_gpus() else cpu()
 
 
 def try_all_gpus() -> list[Any]:

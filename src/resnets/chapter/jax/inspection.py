@@ -20,10 +20,15 @@ from resnets.chapter.parts import (
     Part,
     Plain,
     Slot,
+    first_line,
+    other_dense,
     refusal,
     same_padding,
 )
 from resnets.errors import ResnetsError
+
+SCALES = (0.01, 1.0, 100.0)
+"""Of the features that a function is tried on: some are the same function near zero only."""
 
 Kind = Literal["relu", "max_pool", "mean_pool", "flatten"]
 
@@ -91,6 +96,8 @@ class _Reader:
             case nn.BatchNorm():
                 yield self.norm(layer, where)
             case nn.Dense():
+                if not layer.use_bias:
+                    raise other_dense(where)
                 slots = {"weight": self.slot(layer, "kernel", _transposed, _transposed)}
                 slots["bias"] = self.slot(layer, "bias")
                 yield Dense(where=where, width=layer.features, slots=slots)
@@ -158,20 +165,31 @@ class _Reader:
         native: Callable[[Any], Any] = np.asarray,
         collection: str = "params",
     ) -> Slot:
-        holder = self.variables[collection]
-        for name in layer.path:
+        holder = self.variables
+        for name in (collection, *layer.path):
+            if name not in holder:
+                at = "/".join((collection, *layer.path))
+                raise refusal("variables", f"{at} is missing: they are another network's")
             holder = holder[name]
 
         def write(array: Any) -> None:
             holder[leaf] = np.ascontiguousarray(native(array))
 
-        return Slot(lambda: canonical(holder[leaf]), write)
+        return Slot(lambda: canonical(holder[leaf]).astype(np.float32, copy=False), write)
 
 
 def _kind_of(function: Callable[[Any], Any], where: str) -> Kind:
-    """Find out what a function does, by trying it."""
-    x = np.random.default_rng(0).normal(size=(1, 6, 6, 3)).astype(np.float32)
-    y = np.asarray(function(jnp.asarray(x)))
+    """Find out what a function does, by trying it on small, usual and large features."""
+    scale = np.asarray(SCALES, np.float32).reshape(-1, 1, 1, 1)
+    x = np.random.default_rng(0).normal(size=(len(SCALES), 6, 6, 3)).astype(np.float32) * scale
+    try:
+        y = np.asarray(function(jnp.asarray(x)))
+    except Exception as error:
+        message = (
+            f"{_called(function)} fails for features of shape {x.shape}, so that what it computes "
+            f"cannot be told: write it for any shape ({first_line(error)})"
+        )
+        raise refusal(where, message) from error
     pool = {"window_shape": (3, 3), "strides": (2, 2)}
     around = np.asarray(nn.max_pool(jnp.asarray(x), **pool, padding=((1, 1), (1, 1))))
     behind = np.asarray(nn.max_pool(jnp.asarray(x), **pool, padding="SAME"))
@@ -180,14 +198,26 @@ def _kind_of(function: Callable[[Any], Any], where: str) -> Kind:
         "relu": np.maximum(x, 0),
         "max_pool": around,
         "mean_pool": mean if y.ndim == 4 else mean[:, 0, 0],
-        "flatten": x.reshape(1, -1),
+        "flatten": x.reshape(len(x), -1),
     }
+
+    def equal(expected: Any) -> bool:
+        if y.shape != expected.shape:
+            return False
+        unit = scale.reshape(-1, *[1] * (y.ndim - 1))
+        return np.allclose(y / unit, expected / unit, atol=1e-6)
+
     for kind, expected in candidates.items():
-        if y.shape == expected.shape and np.allclose(y, expected, atol=1e-6):
+        if equal(expected):
             return kind
-    if y.shape == behind.shape and np.allclose(y, behind):
+    if equal(behind):
         same_padding(where, 3, 2)
-    raise refusal(where, f"{function} is no layer of the chapter's networks")
+    raise refusal(where, f"{_called(function)} is no layer of the chapter's networks")
+
+
+def _called(function: Any) -> str:
+    """Name a function without its address."""
+    return getattr(function, "__name__", None) or type(function).__name__
 
 
 def _square(value: Any, where: str) -> int:

@@ -3,6 +3,7 @@
 
 import math
 from collections.abc import Sequence
+from inspect import signature
 from typing import Any
 
 import flax.errors
@@ -18,11 +19,13 @@ from resnets.chapter.data import DataModule as _DataModule
 from resnets.chapter.data import FashionMNIST as _FashionMNIST
 from resnets.chapter.hyperparameters import HyperParameters
 from resnets.chapter.jax.devices import cpu, get_key, num_gpus, try_gpu
+from resnets.chapter.measures import single
+from resnets.chapter.plotting import Plots, collect, collected
 from resnets.chapter.trainer import Trainer as _Trainer
-from resnets.errors import ResnetsError
+from resnets.errors import InvalidDescription, Problem, ResnetsError
 
 
-class Module(nn.Module, HyperParameters):
+class Module(nn.Module, Plots, HyperParameters):
     """A model with its loss and its optimiser, a dataclass; a subclass makes ``net`` in ``setup``.
 
     As linen's modules it has no weights in it: a trainer has them, in ``variables``. A field
@@ -46,8 +49,8 @@ class Module(nn.Module, HyperParameters):
         """Draw the variables for inputs of such shapes; the running statistics are fresh."""
         return self.init(key, *dummy_input)
 
-    def measures(self, Y_hat: Any, Y: Any) -> tuple[Any, Any]:
-        """Give the mean loss of a batch that is validated, and its accuracy or None."""
+    def measures(self, Y_hat: Any, Y: Any) -> Any:
+        """Give the mean loss of a validated batch, and its accuracy or None; or only plot them."""
         return self.loss(Y_hat, Y), None
 
 
@@ -127,6 +130,7 @@ class Trainer(_Trainer):
 
     @sums_explained()
     def prepare_model(self, model: Any, batch: tuple[Any, ...]) -> int:
+        _expect_steps(model)
         self.device = try_gpu() if self.num_gpus else cpu()
         start, self._dropout = jax.random.split(self.key)
         self.optimizer = model.configure_optimizers()
@@ -144,53 +148,80 @@ class Trainer(_Trainer):
         return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
 
     def _compiled_step(self, model: Any) -> Any:
-        """Give (variables, optimiser state, key, inputs, Y) -> the new ones, and the loss."""
+        """Give (variables, optimiser state, key, inputs, Y) -> the new ones, loss and figures."""
 
         def step(variables: Any, state: Any, key: Any, inputs: Any, Y: Any) -> Any:
             rest = {name: value for name, value in variables.items() if name != "params"}
 
             def loss_of(params: Any) -> Any:
-                Y_hat, updated = model.apply(
-                    {"params": params, **rest}, *inputs, mutable=[*rest], rngs={"dropout": key}
-                )
-                return model.loss(Y_hat, Y), updated
+                with collected() as figures:
+                    Y_hat, updated = model.apply(
+                        {"params": params, **rest}, *inputs, mutable=[*rest], rngs={"dropout": key}
+                    )
+                    loss = single("the loss", model.loss(Y_hat, Y))
+                return loss.reshape(()), (updated, figures)
 
             differentiated = jax.value_and_grad(loss_of, has_aux=True)
-            (loss, updated), gradients = differentiated(variables["params"])
+            (loss, (updated, figures)), gradients = differentiated(variables["params"])
             updates, state = self.optimizer.update(gradients, state, variables["params"])
             params = optax.apply_updates(variables["params"], updates)
-            return {"params": params, **updated}, state, loss
+            return {"params": params, **updated}, state, loss, figures
 
         return jax.jit(step, donate_argnums=(0, 1))
 
     def train_step(self, batch: tuple[Any, ...]) -> Any:
         *inputs, Y = jax.device_put(batch, self.device)
-        key = jax.random.fold_in(self._dropout, self.steps)
-        self.variables, self._optimizer_state, loss = self._take_step(
+        key = jax.random.fold_in(self._dropout, self.train_batch_idx + 1)
+        self.variables, self._optimizer_state, loss, figures = self._take_step(
             self.variables, self._optimizer_state, key, inputs, Y
         )
+        collect(figures)
         return loss
 
-    def validate(self, batch: tuple[Any, ...]) -> tuple[float, float | None]:
+    def validate(self, batch: tuple[Any, ...]) -> Any:
         *inputs, Y = jax.device_put(batch, self.device)
         try:
-            loss, accuracy = self._measure(self.variables, inputs, Y)
+            given, figures = self._measure(self.variables, inputs, Y)
         except flax.errors.ModifyScopeVariableError as error:
             raise ResnetsError(
                 "a norm still takes the statistics of the batch while the network is validated: "
                 "give training=self.training on to every block, and not self.training to every "
                 "BatchNorm"
             ) from error
-        return float(loss), None if accuracy is None else float(accuracy)
+        collect(figures)
+        return given
 
     def rate(self) -> float:
         return float(getattr(self.model, "lr", math.nan))
 
 
+def _expect_steps(model: Any) -> None:
+    """Refuse methods of the book that would not be called, or not as they are.
+
+    Raises:
+        InvalidDescription: saying which method to write instead.
+    """
+    problems = [
+        Problem(name, f"is not called in this tab: write {other} instead, and plot there")
+        for name, other in (
+            ("training_step", "loss(Y_hat, Y)"),
+            ("validation_step", "measures(Y_hat, Y)"),
+        )
+        if hasattr(model, name)
+    ]
+    if "params" in signature(model.loss).parameters:
+        message = "is called as loss(Y_hat, Y) in this tab, not with params and state"
+        problems.append(Problem("loss", message))
+    if problems:
+        raise InvalidDescription(type(model).__name__, problems)
+
+
 def _compiled_validation(model: Any) -> Any:
-    """Give (variables, inputs, Y) -> loss and accuracy."""
+    """Give (variables, inputs, Y) -> loss and accuracy, and what the model plots."""
 
     def validate(variables: Any, inputs: Any, Y: Any) -> Any:
-        return model.measures(model.apply(variables, *inputs), Y)
+        with collected() as figures:
+            given = model.measures(model.apply(variables, *inputs), Y)
+        return given, figures
 
     return jax.jit(validate)

@@ -1,4 +1,4 @@
-"""The chapter's MXNet tab: ``from resnets.chapter import mxnet as d2l``.
+"""The chapter's MXNet tab: ``from resnets.chapter import tab, mxnet as d2l``.
 
 It has to be imported before ``mxnet`` itself, as the chapter does: MXNet 1.9.1, the last release,
 reads names that NumPy has since removed, and this import lends them
@@ -28,7 +28,7 @@ from resnets.chapter.mxnet.learning import Classifier, DataModule, FashionMNIST,
 mx.npx.set_np()
 randn, normal, zeros, ones = mx.np.random.randn, mx.np.random.normal, mx.np.zeros, mx.np.ones
 
-tab.select("mxnet")
+tab.enter("mxnet")
 
 __all__ = [
     "Classifier",

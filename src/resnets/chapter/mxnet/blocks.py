@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from resnets.backends.mxnet.importing import mx
-from resnets.chapter.arguments import block_widths, same_channels
+from resnets.chapter.arguments import block_widths, same_channels, stages, whole
 from resnets.chapter.mxnet.learning import Classifier
 
 nn, npx = mx.gluon.nn, mx.npx
@@ -33,6 +33,7 @@ class Residual(nn.Block):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        num_channels = whole("Residual", "num_channels", num_channels)
         self.conv1 = nn.Conv2D(num_channels, 3, strides=strides, padding=1)
         self.conv2 = nn.Conv2D(num_channels, 3, padding=1)
         self.conv3 = nn.Conv2D(num_channels, 1, strides=strides) if use_1x1conv else None
@@ -113,7 +114,7 @@ class ResNet(Classifier):
         self.save_hyperparameters()
         self.net = nn.Sequential()
         self.net.add(self.b1())
-        for i, (depth, width) in enumerate(arch):
+        for i, (depth, width) in enumerate(stages(arch)):
             self.net.add(self.block(depth, width, first_block=i == 0))
         self.net.add(nn.GlobalAvgPool2D(), nn.Dense(num_classes))
         self.net.initialize(mx.init.Xavier())

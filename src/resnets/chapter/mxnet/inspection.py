@@ -15,6 +15,8 @@ from resnets.chapter.parts import (
     Part,
     Plain,
     Slot,
+    other_dense,
+    other_pool,
     refusal,
 )
 from resnets.errors import ResnetsError
@@ -24,8 +26,9 @@ nn = mx.gluon.nn
 
 def prepared(model: Any, variables: None, channels: int) -> None:
     """Give the layers their shapes by an image of so many channels."""
-    parameter = next(iter(model.collect_params().values()))
-    model(mx.np.zeros((1, channels, 64, 64), ctx=parameter.list_ctx()[0]))
+    for parameter in [*model.collect_params().values()][:1]:
+        given = {"ctx": parameter.list_ctx()[0], "dtype": parameter.dtype}
+        model(mx.np.zeros((1, channels, 64, 64), **given))
 
 
 def inspect(model: Any, variables: None = None) -> Inspected:
@@ -42,10 +45,13 @@ def inspect(model: Any, variables: None = None) -> Inspected:
             f"{type(model).__name__} has no shapes yet: initialize it and call layer_summary, "
             "or fit it"
         ) from None
-    device = parameters[0].ctx
+    given = {"ctx": parameters[0].ctx, "dtype": parameters[0].dtype} if parameters else {}
+    if np.dtype(given.get("dtype", "float32")).itemsize < 4:
+        message = f"its weights are {np.dtype(given['dtype'])}: cast('float32') it first"
+        raise refusal(type(model).__name__, message)
 
     def logits(images: Any) -> Any:
-        return model(mx.np.array(images, ctx=device)).asnumpy()
+        return model(mx.np.array(images, **given)).asnumpy()
 
     net, where = (model.net, "net") if hasattr(model, "net") else (model, "")
     return Inspected(parts=tuple(_parts(net, where)), logits=logits, written=lambda: model)
@@ -64,7 +70,9 @@ def _parts(layer: Any, where: str) -> Iterator[Part]:
             yield _dense(layer, where)
         case nn.Activation() if layer._act_type == "relu":
             yield Plain(where=where, kind="relu")
-        case nn.MaxPool2D() if _pooled(layer) == ((3, 3), (2, 2), (1, 1), "valid"):
+        case nn.MaxPool2D():
+            if _pooled(layer) != ((3, 3), (2, 2), (1, 1), "valid"):
+                raise other_pool(where, layer)
             yield Plain(where=where, kind="max_pool")
         case nn.GlobalAvgPool2D():
             yield Plain(where=where, kind="mean_pool")
@@ -131,7 +139,7 @@ def _norm(layer: Any, where: str) -> BatchNorm:
 
 def _dense(layer: Any, where: str) -> Dense:
     if layer.bias is None or layer.act is not None:
-        raise refusal(where, "the dense layer has no bias, or an activation of its own")
+        raise other_dense(where)
     slots = {"weight": _slot(layer.weight), "bias": _slot(layer.bias)}
     return Dense(where=where, width=layer.weight.shape[0], slots=slots)
 
@@ -140,4 +148,4 @@ def _slot(parameter: Any) -> Slot:
     def write(array: Any) -> None:
         parameter.set_data(mx.np.array(array, dtype=parameter.dtype))
 
-    return Slot(lambda: np.asarray(parameter.data().asnumpy()), write)
+    return Slot(lambda: parameter.data().asnumpy().astype(np.float32, copy=False), write)

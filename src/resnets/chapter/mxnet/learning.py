@@ -12,17 +12,29 @@ from resnets.chapter.arguments import sums_explained
 from resnets.chapter.data import DataModule as _DataModule
 from resnets.chapter.data import FashionMNIST as _FashionMNIST
 from resnets.chapter.hyperparameters import HyperParameters
+from resnets.chapter.measures import single
 from resnets.chapter.mxnet.devices import cpu, num_gpus, try_gpu
+from resnets.chapter.plotting import PER_EPOCH, Plots
 from resnets.chapter.trainer import Trainer as _Trainer
+from resnets.errors import ResnetsError
 
 autograd, gluon = mx.autograd, mx.gluon
 
 
-class Module(gluon.nn.Block, HyperParameters):
+class Module(gluon.nn.Block, Plots, HyperParameters):
     """A model with its loss and its optimiser; a subclass makes ``net`` or its own ``forward``."""
 
     net: Any
     lr: float
+
+    def __init__(
+        self,
+        plot_train_per_epoch: int = PER_EPOCH[0],
+        plot_valid_per_epoch: int = PER_EPOCH[1],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.set_points(plot_train_per_epoch, plot_valid_per_epoch)
 
     def forward(self, *inputs: Any) -> Any:
         """Compute the network's output."""
@@ -44,8 +56,8 @@ class Module(gluon.nn.Block, HyperParameters):
         """Give the mean loss of a batch, to be differentiated."""
         return self.loss(self(*batch[:-1]), batch[-1])
 
-    def validation_step(self, batch: Sequence[Any]) -> tuple[Any, Any]:
-        """Give the mean loss of a batch, and its accuracy or None."""
+    def validation_step(self, batch: Sequence[Any]) -> Any:
+        """Give the mean loss of a batch, and its accuracy or None; or only plot them."""
         return self.loss(self(*batch[:-1]), batch[-1]), None
 
 
@@ -70,10 +82,30 @@ class Classifier(Module):
     @sums_explained()
     def layer_summary(self, X_shape: Sequence[int]) -> None:
         """Print the shape that each part of ``net`` puts out for random images of a shape."""
+        expect_initialised(self)
         X = mx.np.random.randn(*X_shape)
         for layer in self.net:
             X = layer(X)
             print(layer.__class__.__name__, "output shape:\t", X.shape)
+
+
+def expect_initialised(model: Any) -> None:
+    """See that the layers will have weights.
+
+    Raises:
+        ResnetsError: where ``initialize`` was forgotten.
+    """
+    for parameter in model.collect_params().values():
+        if parameter._data is None and not parameter._deferred_init:
+            raise ResnetsError(
+                f"{type(model).__name__} has no weights: call self.net.initialize() where its "
+                f"layers are made ({parameter.name} is not initialized)"
+            )
+
+
+def _averaged(loss: Any) -> Any:
+    """Take the mean of losses [n], which Gluon's own give."""
+    return loss.mean() if len(getattr(loss, "shape", ())) == 1 else loss
 
 
 class DataModule(_DataModule):
@@ -107,6 +139,7 @@ class Trainer(_Trainer):
 
     @sums_explained()
     def prepare_model(self, model: Any, batch: tuple[Any, ...]) -> int:
+        expect_initialised(model)
         self.device = try_gpu() if self.num_gpus else cpu()
         model.collect_params().reset_ctx(self.device)
         model(*self._moved(batch)[:-1])  # gives the layers their shapes; not in training mode
@@ -116,16 +149,17 @@ class Trainer(_Trainer):
 
     def train_step(self, batch: tuple[Any, ...]) -> Any:
         with autograd.record():
-            loss = self.model.training_step(self._moved(batch))
+            given = self.model.training_step(self._moved(batch))
+            loss = single("the loss", _averaged(given))
         loss.backward()
         if self.gradient_clip_val > 0:
             self._clip()
         self.optimizer.step(1)  # the loss is a mean already
         return loss
 
-    def validate(self, batch: tuple[Any, ...]) -> tuple[float, float | None]:
-        loss, accuracy = self.model.validation_step(self._moved(batch))
-        return float(loss), None if accuracy is None else float(accuracy)
+    def validate(self, batch: tuple[Any, ...]) -> Any:
+        given = self.model.validation_step(self._moved(batch))
+        return [*map(_averaged, given)] if isinstance(given, (tuple, list)) else _averaged(given)
 
     def rate(self) -> float:
         return float(self.optimizer.learning_rate)

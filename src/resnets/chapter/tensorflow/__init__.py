@@ -1,4 +1,4 @@
-"""The chapter's TensorFlow tab: ``from resnets.chapter import tensorflow as d2l``.
+"""The chapter's TensorFlow tab: ``from resnets.chapter import tab, tensorflow as d2l``.
 
 Names and arguments are those of *Dive into Deep Learning*, chapter 8.6. Where the chapter errs:
 
@@ -44,7 +44,7 @@ from resnets.chapter.tensorflow.sequential import accept_single_layers
 accept_single_layers()
 normal, zeros, ones = tf.random.normal, tf.zeros, tf.ones
 
-tab.select("tensorflow")
+tab.enter("tensorflow")
 
 __all__ = [
     "Classifier",

@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from resnets.backends.tensorflow.layers import Convolution, MaxPool
-from resnets.chapter.arguments import block_widths, same_channels
+from resnets.chapter.arguments import block_widths, same_channels, stages, whole
 from resnets.chapter.tensorflow.learning import Classifier
 
 
@@ -58,6 +58,7 @@ class Residual(tf.keras.Model):
         norm_shortcut: bool = False,
     ) -> None:
         super().__init__()
+        num_channels = whole("Residual", "num_channels", num_channels)
         self.conv1 = conv(num_channels, 3, strides=strides)
         self.conv2 = conv(num_channels, 3)
         self.conv3 = conv(num_channels, 1, strides=strides) if use_1x1conv else None
@@ -141,7 +142,7 @@ class ResNet(Classifier):
         super().__init__()
         self.save_hyperparameters()
         self.net = tf.keras.Sequential([self.b1()])
-        for i, (depth, width) in enumerate(arch):
+        for i, (depth, width) in enumerate(stages(arch)):
             self.net.add(self.block(depth, width, first_block=i == 0))
         last = [tf.keras.layers.GlobalAvgPool2D(), tf.keras.layers.Dense(num_classes)]
         self.net.add(tf.keras.Sequential(last))

@@ -17,6 +17,8 @@ from resnets.chapter.parts import (
     Part,
     Plain,
     Slot,
+    other_dense,
+    other_pool,
     refusal,
     same_padding,
 )
@@ -41,7 +43,8 @@ def inspect(model: Any, variables: None = None) -> Inspected:
     """
     net, where = (model.net, "net") if hasattr(model, "net") else (model, "")
     layers = _weighted(net)
-    if not layers or not all(layer.built for layer in layers):
+    empty = isinstance(net, keras.Sequential) and not net.layers
+    if not (empty or (layers and all(layer.built for layer in layers))):
         raise ResnetsError(
             f"{type(model).__name__} has no shapes yet: call layer_summary, or fit it"
         )
@@ -61,7 +64,7 @@ def _weighted(net: Any) -> list[Any]:
 
 def _size(net: Any) -> tuple[int, int]:
     """Give the only size that a sequence takes, which is that of its first input, or any."""
-    while isinstance(net, keras.Sequential):
+    while isinstance(net, keras.Sequential) and net.layers:
         if net.built and net.inputs:
             _, height, width, _ = net.inputs[0].shape
             return height or 64, width or 64
@@ -79,18 +82,25 @@ def _parts(layer: Any, where: str) -> Iterator[Part]:
         case kinds.BatchNormalization():
             yield _norm(layer, where)
         case kinds.Dense():
+            if layer.bias is None or layer.activation is not keras.activations.linear:
+                raise other_dense(where)
             slots = {"weight": _slot(layer.kernel, _transposed, _transposed)}
             slots["bias"] = _slot(layer.bias)
             yield Dense(where=where, width=layer.units, slots=slots)
         case kinds.ReLU():
+            if layer.max_value is not None or layer.negative_slope or layer.threshold:
+                message = "the ReLU has a max_value, a negative_slope or a threshold"
+                raise refusal(where, f"{message}, which no Architecture has")
             yield Plain(where=where, kind="relu")
-        case kinds.Activation() if layer.activation is keras.activations.relu:
+        case kinds.Activation() if layer.activation in (keras.activations.relu, tf.nn.relu):
             yield Plain(where=where, kind="relu")
         case ours.MaxPool():
             yield Plain(where=where, kind="max_pool")
-        case kinds.MaxPooling2D() if layer.padding == "same":
-            same_padding(where, layer.pool_size[0], layer.strides[0])
-            raise refusal(where, "a max-pool without stride is no layer of the chapter's networks")
+        case kinds.MaxPooling2D():
+            if layer.padding == "same":
+                same_padding(where, layer.pool_size[0], layer.strides[0])
+            given = f"pool_size={layer.pool_size}, strides={layer.strides}"
+            raise other_pool(where, f"{given}, padding={layer.padding!r}")
         case kinds.GlobalAveragePooling2D():
             yield Plain(where=where, kind="mean_pool")
         case kinds.Flatten():
@@ -173,4 +183,7 @@ def _slot(
     canonical: Callable[[Any], Any] = np.asarray,
     native: Callable[[Any], Any] = np.asarray,
 ) -> Slot:
-    return Slot(lambda: canonical(variable.numpy()), lambda array: variable.assign(native(array)))
+    def read() -> Any:
+        return canonical(variable.numpy()).astype(np.float32, copy=False)
+
+    return Slot(read, lambda array: variable.assign(native(array)))

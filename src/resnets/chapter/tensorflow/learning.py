@@ -14,7 +14,10 @@ from resnets.chapter.arguments import sums_explained
 from resnets.chapter.data import DataModule as _DataModule
 from resnets.chapter.data import FashionMNIST as _FashionMNIST
 from resnets.chapter.hyperparameters import HyperParameters
+from resnets.chapter.measures import single
+from resnets.chapter.plotting import PER_EPOCH, Plots, collect, collected
 from resnets.chapter.trainer import Trainer as _Trainer
+from resnets.errors import ResnetsError
 
 
 @contextmanager
@@ -26,11 +29,34 @@ def _explained() -> Generator[None]:
         yield
 
 
-class Module(tf.keras.Model, HyperParameters):
+@contextmanager
+def _own_sentences() -> Generator[None]:
+    """Give an error of ours as it was raised, where TensorFlow wraps it in a report on tracing."""
+    try:
+        yield
+    except Exception as error:
+        inner: BaseException | None = error
+        while inner is not None and not isinstance(inner, ResnetsError):
+            inner = inner.__context__
+        if inner is None or inner is error:
+            raise
+        raise inner from None
+
+
+class Module(tf.keras.Model, Plots, HyperParameters):
     """A model with its loss and its optimiser; a subclass makes ``net`` or its own ``call``."""
 
     net: Any
     lr: float
+
+    def __init__(
+        self,
+        plot_train_per_epoch: int = PER_EPOCH[0],
+        plot_valid_per_epoch: int = PER_EPOCH[1],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.set_points(plot_train_per_epoch, plot_valid_per_epoch)
 
     def call(self, X: Any, training: bool | None = None) -> Any:
         """Compute the network's output; in training, norms use the statistics of the batch."""
@@ -53,8 +79,8 @@ class Module(tf.keras.Model, HyperParameters):
         """Give the mean loss of a batch, to be differentiated."""
         return self.loss(self(*batch[:-1], training=True), batch[-1])
 
-    def validation_step(self, batch: Sequence[Any]) -> tuple[Any, Any]:
-        """Give the mean loss of a batch, and its accuracy or None."""
+    def validation_step(self, batch: Sequence[Any]) -> Any:
+        """Give the mean loss of a batch, and its accuracy or None; or only plot them."""
         return self.loss(self(*batch[:-1], training=False), batch[-1]), None
 
 
@@ -138,27 +164,46 @@ class Trainer(_Trainer):
         model(*batch[:-1], training=False)  # gives the layers their shapes
         self.optimizer = model.configure_optimizers()
         self.optimizer.build(model.trainable_variables)
-        training, validation = Within(model.training_step), Within(model.validation_step)
+        training, validation = (
+            Within(_collecting(step)) for step in (model.training_step, model.validation_step)
+        )
         self._train = tf.function(lambda *parts: self._differentiated(training, parts))
         self._validate = tf.function(lambda *parts: validation(*parts, training=False))
         return sum(int(tf.size(variable)) for variable in model.trainable_variables)
 
     def train_step(self, batch: tuple[Any, ...]) -> Any:
-        return self._train(*batch)
+        with _own_sentences():
+            loss, figures = self._train(*batch)
+        collect(figures)
+        return loss
 
-    def validate(self, batch: tuple[Any, ...]) -> tuple[float, float | None]:
-        loss, accuracy = self._validate(*batch)
-        return float(loss), None if accuracy is None else float(accuracy)
+    def validate(self, batch: tuple[Any, ...]) -> Any:
+        with _own_sentences():
+            given, figures = self._validate(*batch)
+        collect(figures)
+        return given
 
     def rate(self) -> float:
         return float(self.optimizer.learning_rate)
 
     def _differentiated(self, training: Any, parts: tuple[Any, ...]) -> Any:
         with tf.GradientTape() as tape:
-            loss = training(*parts, training=True)
+            loss, figures = training(*parts, training=True)
+            loss = tf.reshape(single("the loss", loss), ())
         variables = self.model.trainable_variables
         gradients = tape.gradient(loss, variables)
         if self.gradient_clip_val > 0:
             gradients, _ = tf.clip_by_global_norm(gradients, self.gradient_clip_val)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        return loss
+        return loss, figures
+
+
+def _collecting(step: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a step give what it plots too: while it is traced, that has no value yet."""
+
+    def call(parts: Any) -> Any:
+        with collected() as figures:
+            given = step(parts)
+        return given, figures
+
+    return call

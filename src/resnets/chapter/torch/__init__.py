@@ -1,4 +1,4 @@
-"""The chapter's PyTorch tab: ``from resnets.chapter import torch as d2l``.
+"""The chapter's PyTorch tab: ``from resnets.chapter import tab, torch as d2l``.
 
 Names and arguments are those of *Dive into Deep Learning*, chapter 8.6. Where the chapter errs:
 
@@ -28,7 +28,7 @@ from resnets.chapter.torch.learning import Classifier, DataModule, FashionMNIST,
 
 randn, rand, zeros, ones, normal = torch.randn, torch.rand, torch.zeros, torch.ones, torch.normal
 
-tab.select("pytorch")
+tab.enter("pytorch")
 
 __all__ = [
     "Classifier",

@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 from torch.nn import functional as F
 
-from resnets.chapter.arguments import block_widths, same_channels
+from resnets.chapter.arguments import block_widths, same_channels, stages, whole
 from resnets.chapter.torch.initial import init_cnn
 from resnets.chapter.torch.lazy import lazy_conv, lazy_linear, lazy_norm
 from resnets.chapter.torch.learning import Classifier
@@ -33,6 +33,7 @@ class Residual(nn.Module):
         norm_shortcut: bool = False,
     ) -> None:
         super().__init__()
+        num_channels = whole("Residual", "num_channels", num_channels)
         self.conv1 = lazy_conv(num_channels, 3, padding=1, stride=strides)
         self.conv2 = lazy_conv(num_channels, 3, padding=1)
         self.conv3 = lazy_conv(num_channels, 1, stride=strides) if use_1x1conv else None
@@ -105,7 +106,7 @@ class ResNet(Classifier):
         super().__init__()
         self.save_hyperparameters()
         self.net = nn.Sequential(self.b1())
-        for i, (depth, width) in enumerate(arch):
+        for i, (depth, width) in enumerate(stages(arch)):
             self.net.add_module(f"b{i + 2}", self.block(depth, width, first_block=i == 0))
         last = nn.Sequential(nn.AdaptiveAvgPool2d((1, 1)), nn.Flatten(), lazy_linear(num_classes))
         self.net.add_module("last", last)

@@ -2,6 +2,7 @@
 
 import torch
 
+from resnets.chapter.arguments import whole
 from resnets.errors import ResnetsError
 
 
@@ -21,7 +22,7 @@ def gpu(i: int = 0) -> torch.device:
     Raises:
         ResnetsError: if it is not here.
     """
-    if not 0 <= i < num_gpus():
+    if not whole("gpu", "i", i, least=0) < num_gpus():
         raise ResnetsError(
             f"GPU {i} is not here: torch finds {num_gpus()}; try_gpu({i}) takes the CPU instead"
         )
@@ -29,8 +30,12 @@ def gpu(i: int = 0) -> torch.device:
 
 
 def try_gpu(i: int = 0) -> torch.device:
-    """GPU number ``i`` if it is here, else the processor."""
-    return gpu(i) if 0 <= i < num_gpus() else cpu()
+    """GPU number ``i`` if it is here, else the processor.
+
+    Raises:
+        InvalidDescription: where ``i`` is no number from 0 on.
+    """
+    return gpu(i) if whole("try_gpu", "i", i, least=0) < num_gpus() else cpu()
 
 
 def try_all_gpus() -> list[torch.device]:

@@ -1,11 +1,13 @@
 """The parts of a PyTorch network, for ``resnets.chapter.describe``."""
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from resnets.chapter.parts import (
     BatchNorm,
@@ -16,6 +18,8 @@ from resnets.chapter.parts import (
     Part,
     Plain,
     Slot,
+    other_dense,
+    other_pool,
     refusal,
     same_padding,
 )
@@ -25,7 +29,7 @@ from resnets.errors import ResnetsError
 
 def prepared(model: nn.Module, variables: None, channels: int) -> None:
     """Give lazy layers their shapes by an image of so many channels."""
-    if any(map(nn.parameter.is_lazy, model.parameters())):
+    if _lazy(model):
         evaluated(model, model, torch.zeros(1, channels, 64, 64))
 
 
@@ -36,17 +40,35 @@ def inspect(model: nn.Module, variables: None = None) -> Inspected:
         InvalidDescription: for a layer that no chapter's network has.
         ResnetsError: if the layers have no shapes yet.
     """
+    name = type(model).__name__
     if any(map(nn.parameter.is_lazy, model.parameters())):
+        raise ResnetsError(f"{name} has no shapes yet: call apply_init or layer_summary, or fit it")
+    if _lazy(model):
         raise ResnetsError(
-            f"{type(model).__name__} has no shapes yet: call apply_init or layer_summary, or fit it"
+            f"{name} has weights, but its lazy layers have seen no image yet: it needs one forward "
+            "pass, such as apply_init or layer_summary"
         )
-    device = next(model.parameters()).device
 
     def logits(images: Any) -> Any:
-        return evaluated(model, model, torch.from_numpy(images).to(device)).cpu().numpy()
+        single = _in_single_precision(model)
+        device = next((p.device for p in model.parameters()), torch.device("cpu"))
+        return evaluated(single, single, torch.from_numpy(images).to(device)).cpu().numpy()
 
     net, where = (model.net, "net") if hasattr(model, "net") else (model, "")
     return Inspected(parts=tuple(_parts(net, where)), logits=logits, written=lambda: model)
+
+
+def _lazy(model: nn.Module) -> bool:
+    """Whether a layer has not become a plain one yet; loaded weights alone do not make it one."""
+    return any(isinstance(part, LazyModuleMixin) for part in model.modules())
+
+
+def _in_single_precision(model: nn.Module) -> nn.Module:
+    """Give the model, or a copy in float32 of one that is in another precision."""
+    tensors = (*model.parameters(), *model.buffers())
+    if all(t.dtype == torch.float32 for t in tensors if t.is_floating_point()):
+        return model
+    return copy.deepcopy(model).float()
 
 
 def _parts(layer: Any, where: str) -> Iterator[Part]:
@@ -59,12 +81,18 @@ def _parts(layer: Any, where: str) -> Iterator[Part]:
         case nn.BatchNorm2d():
             yield _norm(layer, where)
         case nn.Linear():
+            # A layer without bias has the attribute None.
+            if getattr(layer, "bias", None) is None:
+                raise other_dense(where)
             yield Dense(where=where, width=layer.out_features, slots=_slots(layer))
         case nn.ReLU():
             yield Plain(where=where, kind="relu")
-        case nn.MaxPool2d() if (layer.kernel_size, layer.stride, layer.padding) == (3, 2, 1):
+        case nn.MaxPool2d():
+            sizes = map(_pair, (layer.kernel_size, layer.stride, layer.padding, layer.dilation))
+            if tuple(sizes) != ((3, 3), (2, 2), (1, 1), (1, 1)) or layer.ceil_mode:
+                raise other_pool(where, layer)
             yield Plain(where=where, kind="max_pool")
-        case nn.AdaptiveAvgPool2d() if layer.output_size in (1, (1, 1)):
+        case nn.AdaptiveAvgPool2d() if _pair(layer.output_size) == (1, 1):
             yield Plain(where=where, kind="mean_pool")
         case nn.Flatten():
             yield Plain(where=where, kind="flatten")
@@ -72,6 +100,11 @@ def _parts(layer: Any, where: str) -> Iterator[Part]:
             yield _block(layer, where)
         case _:
             raise refusal(where, f"{layer} is no layer of the chapter's networks")
+
+
+def _pair(sizes: Any) -> tuple[Any, ...]:
+    """Give height and width, as torch takes them together or apart."""
+    return (sizes, sizes) if isinstance(sizes, int) else tuple(sizes)
 
 
 def _block(block: nn.Module, where: str) -> Block:
@@ -95,10 +128,13 @@ def _convolution(layer: nn.Conv2d, where: str) -> Convolution:
     if layer.padding == "same":
         padding = same_padding(where, kernel[0], stride[0])
     else:
-        padding = 0 if layer.padding == "valid" else layer.padding[0]
+        sides = {0} if layer.padding == "valid" else set(layer.padding)
+        if len(sides) != 1:
+            raise refusal(where, f"{layer} is not padded alike on all sides")
+        (padding,) = sides
     return Convolution(
         where=where,
-        channels=layer.in_channels,
+        channels=layer.weight.shape[1] * layer.groups,
         width=layer.out_channels,
         kernel=kernel[0],
         stride=stride[0],
@@ -126,4 +162,4 @@ def _slot(tensor: torch.Tensor) -> Slot:
         with torch.no_grad():
             tensor.copy_(torch.from_numpy(np.ascontiguousarray(array)))
 
-    return Slot(lambda: tensor.detach().cpu().numpy(), write)
+    return Slot(lambda: tensor.detach().cpu().float().numpy(), write)

@@ -13,15 +13,25 @@ from resnets.chapter.arguments import sums_explained
 from resnets.chapter.data import DataModule as _DataModule
 from resnets.chapter.data import FashionMNIST as _FashionMNIST
 from resnets.chapter.hyperparameters import HyperParameters
+from resnets.chapter.measures import single
+from resnets.chapter.plotting import PER_EPOCH, Plots
 from resnets.chapter.torch.devices import cpu, num_gpus, try_gpu
 from resnets.chapter.trainer import Trainer as _Trainer
 
 
-class Module(nn.Module, HyperParameters):
+class Module(nn.Module, Plots, HyperParameters):
     """A model with its loss and its optimiser; a subclass makes ``net`` or its own ``forward``."""
 
     net: nn.Module
     lr: float
+
+    def __init__(
+        self,
+        plot_train_per_epoch: int = PER_EPOCH[0],
+        plot_valid_per_epoch: int = PER_EPOCH[1],
+    ) -> None:
+        super().__init__()
+        self.set_points(plot_train_per_epoch, plot_valid_per_epoch)
 
     def forward(self, *inputs: Any) -> Any:
         """Compute the network's output."""
@@ -39,8 +49,8 @@ class Module(nn.Module, HyperParameters):
         """Give the mean loss of a batch, to be differentiated."""
         return self.loss(self(*batch[:-1]), batch[-1])
 
-    def validation_step(self, batch: Sequence[Any]) -> tuple[Any, Any]:
-        """Give the mean loss of a batch, and its accuracy or None."""
+    def validation_step(self, batch: Sequence[Any]) -> Any:
+        """Give the mean loss of a batch, and its accuracy or None; or only plot them."""
         return self.loss(self(*batch[:-1]), batch[-1]), None
 
     @sums_explained()
@@ -124,7 +134,7 @@ class Trainer(_Trainer):
 
     def train_step(self, batch: tuple[Any, ...]) -> Any:
         self.model.train()
-        loss = self.model.training_step(self._moved(batch))
+        loss = single("the loss", self.model.training_step(self._moved(batch)))
         self.optimizer.zero_grad()
         loss.backward()
         if self.gradient_clip_val > 0:
@@ -132,11 +142,10 @@ class Trainer(_Trainer):
         self.optimizer.step()
         return loss.detach()
 
-    def validate(self, batch: tuple[Any, ...]) -> tuple[float, float | None]:
+    def validate(self, batch: tuple[Any, ...]) -> Any:
         self.model.eval()
         with torch.no_grad():
-            loss, accuracy = self.model.validation_step(self._moved(batch))
-        return float(loss), None if accuracy is None else float(accuracy)
+            return self.model.validation_step(self._moved(batch))
 
     def rate(self) -> float:
         return self.optimizer.param_groups[0]["lr"]
