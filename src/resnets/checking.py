@@ -8,7 +8,7 @@ Results are arrays, so that frameworks of different environments meet through fi
 import importlib.metadata
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from resnets.architecture import Architecture, Block, Stage, Stem
 from resnets.backends import Batch
 from resnets.data.augmentation import Draws
 from resnets.data.images import Images
-from resnets.errors import ResnetsError, WeightsError
+from resnets.errors import ResnetsError, WeightsError, in_one_line
 from resnets.initial import initial_weights
 from resnets.recipe import Recipe
 from resnets.tracing import tensors
@@ -77,12 +77,19 @@ class Framework:
         versions: of what is installed, by distribution; empty where nothing is.
         devices: what it computes on, the fastest first.
         error: why it cannot be used; empty where it can.
+        environment: another Python that has it, or the file its results are from; empty: here.
     """
 
     name: str
     versions: Mapping[str, str]
     devices: tuple[str, ...] = ()
     error: str = ""
+    environment: str = ""
+
+    @property
+    def version(self) -> str:
+        """Of the framework itself; empty where it is not installed."""
+        return next(iter(self.versions.values()), "")
 
 
 @dataclass(frozen=True)
@@ -105,7 +112,25 @@ def found(name: str) -> Framework:
         devices = backends.load(name).available_devices()
     except ResnetsError as error:
         return Framework(name, versions, error=str(error))
+    except Exception as error:  # of a driver, perhaps
+        return Framework(name, versions, error=f"{name} finds no devices: {in_one_line(error)}")
     return Framework(name, versions, tuple(devices))
+
+
+def measured_here(
+    names: Sequence[str], announce: Callable[[str], None]
+) -> tuple[list[Framework], list[Results]]:
+    """Find frameworks and measure those that can be used; one that fails does not stop others."""
+    here, results = [found(name) for name in names], list[Results]()
+    for i, framework in enumerate(here):
+        if framework.error:
+            continue
+        try:
+            results.append(measured(framework, announce))
+        except Exception as error:
+            said = str(error) if isinstance(error, ResnetsError) else in_one_line(error)
+            here[i] = replace(framework, error=f"{framework.name} cannot compute: {said}")
+    return here, results
 
 
 def measured(framework: Framework, announce: Callable[[str], None]) -> Results:
@@ -140,6 +165,7 @@ class Comparison:
         what: ``logits, fp32`` or ``one step, fp64``.
         difference: the largest, relative.
         limit: up to which it counts as equal.
+        version, environment: of the framework, as there may be others of its name.
     """
 
     network: str
@@ -148,6 +174,8 @@ class Comparison:
     what: str
     difference: float
     limit: float
+    version: str = ""
+    environment: str = ""
 
     @property
     def equal(self) -> bool:
@@ -163,11 +191,9 @@ def compared(results: Sequence[Results]) -> list[Comparison]:
         double = {name: array.astype(np.float64) for name, array in lively_weights(a).items()}
         expected = reference.forward(a, double, x).logits
         for result in results:
-            name = result.framework.name
             difference = _relative(result.arrays[f"{a.name}/logits"], expected)
-            lines.append(
-                Comparison(a.name, name, "NumPy", "logits, fp32", difference, LOGITS_LIMIT)
-            )
+            what = ("NumPy", "logits, fp32", difference, LOGITS_LIMIT)
+            lines.append(_comparison(a, result.framework, *what))
         lines += [_step(a, result, results[0]) for result in results[1:]]
     return lines
 
@@ -179,8 +205,8 @@ def save(results: Sequence[Results], path: Path) -> None:
     save_weights(arrays, path, {"frameworks": json.dumps(described)})
 
 
-def load(path: Path) -> list[Results]:
-    """Read what ``save`` wrote, perhaps elsewhere.
+def load(path: Path, environment: str | None = None) -> list[Results]:
+    """Read what ``save`` wrote, perhaps elsewhere: in ``environment``, by default the file's name.
 
     Raises:
         WeightsError: if it is no such file, or of other networks.
@@ -190,7 +216,7 @@ def load(path: Path) -> list[Results]:
         described: dict[str, dict[str, str]] = json.loads(metadata["frameworks"])
         results = [
             Results(
-                Framework(name, versions),
+                Framework(name, versions, environment=environment or str(path)),
                 {n.partition("/")[2]: v for n, v in arrays.items() if n.startswith(f"{name}/")},
             )
             for name, versions in described.items()
@@ -237,7 +263,15 @@ def _step(a: Architecture, result: Results, first: Results) -> Comparison:
     difference = float(np.max(differences))  # Python's max may pass over what is no number
     names = (result.framework.name, first.framework.name)
     limit = max(STEP_LIMITS.get(name, STEP_LIMIT) for name in names)
-    return Comparison(a.name, *names, "one step, fp64", difference, limit)
+    what = (first.framework.name, "one step, fp64", difference, limit)
+    return _comparison(a, result.framework, *what)
+
+
+def _comparison(
+    a: Architecture, of: Framework, against: str, what: str, difference: float, limit: float
+) -> Comparison:
+    measured = (a.name, of.name, against, what, difference, limit)
+    return Comparison(*measured, of.version, of.environment)
 
 
 def _relative(found: Any, expected: Any) -> float:

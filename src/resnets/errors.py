@@ -33,6 +33,14 @@ class InvalidDescription(ResnetsError, ValueError):
         super().__init__(f"{subject} is not valid:{lines}")
 
 
+def in_one_line(error: BaseException) -> str:
+    """Say in one line what another library raised; its kind, where that is not the obvious one."""
+    said = " ".join(str(error).split())
+    if said and isinstance(error, ImportError):
+        return said
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
 class UnknownName(ResnetsError, LookupError):
     """A name that no entry has; suggests the nearest."""
 

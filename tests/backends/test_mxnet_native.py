@@ -257,6 +257,27 @@ def test_numpy_is_left_as_it_was(statements: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_numpys_arrays_are_refused_in_a_sentence() -> None:
+    """In a process of its own: ``set_np`` changes MXNet for all of it."""
+    program = (
+        "from resnets import backends, catalog, errors\n"
+        "mxnet, a = backends.load('mxnet'), catalog.get('resnet8_slim')\n"
+        "import mxnet as mx, numpy as np\n"
+        "before, x = mxnet.build(a), np.zeros((1, 1, 16, 16), np.float32)\n"
+        "mx.npx.set_np()\n"
+        "for use in (lambda: mxnet.build(a), lambda: mxnet.features(before, x)):\n"
+        "    try:\n"
+        "        use()\n"
+        "    except errors.ResnetsError as error:\n"
+        "        print(error)\n"
+        "mx.npx.reset_np()\n"
+        "print(mxnet.features(mxnet.build(a), x)['logits'].shape)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.count("call mxnet.npx.reset_np() first") == 2, done.stderr
+    assert done.stdout.endswith("(1, 10)\n")
+
+
 def test_without_mxnet_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [n for n in sys.modules if n.startswith("resnets.backends.mxnet")]:
         monkeypatch.delitem(sys.modules, name)

@@ -188,6 +188,17 @@ def test_the_average_is_what_is_evaluated(backend: Backend, fashion: Images) -> 
     np.testing.assert_array_equal(logits, session.eval_step(fashion.pixels[:8]))
 
 
+def test_an_average_of_the_last_weights_alone_is_one(backend: Backend, fashion: Images) -> None:
+    """``average=0`` is kept in the state by all frameworks, so it moves between them."""
+    recipe = PLAIN.changed(average=0.0)
+    session = start(backend, recipe)
+    steps(session, recipe, fashion, range(1), 0.1)
+    state = session.state()
+    for name, array in session.weights().items():
+        np.testing.assert_array_equal(array, state[f"average/{name}"])
+        np.testing.assert_allclose(array, state[f"weights/{name}"], rtol=1e-6, atol=1e-7)
+
+
 def test_smoothed_and_mixed_loss_against_the_definition(backend: Backend, fashion: Images) -> None:
     recipe = PLAIN.changed(label_smoothing=0.2, cutmix=1.0)
     batch = fashion[chosen(recipe, len(fashion), 0)]

@@ -1,8 +1,10 @@
 """What a user of Keras and TensorFlow expects of a model."""
 
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -70,6 +72,66 @@ def test_a_saved_model_is_loaded_with_what_was_frozen(a: Architecture, tmp_path:
     assert [one.name for one in loaded.layers if not one.trainable] == [frozen]
     np.testing.assert_array_equal(loaded(x), model(x))
     np.testing.assert_array_equal(backend.dump(loaded)["fc.bias"], backend.dump(model)["fc.bias"])
+
+
+def test_each_layer_is_described_in_json(small: Architecture) -> None:
+    """Which is all that Keras needs to save, clone and write any part of a network."""
+    for layer in backend.ResNet(small).layers:
+        described = json.loads(json.dumps(keras.saving.serialize_keras_object(layer)))
+        copy = keras.saving.deserialize_keras_object(described)
+        assert type(copy) is type(layer) and copy.get_config() == layer.get_config()
+
+
+@pytest.mark.parametrize("a", [*EVERY_LAYER, TINY], ids=lambda a: a.name)
+def test_a_network_with_another_head_is_saved_and_cloned(a: Architecture, tmp_path: Path) -> None:
+    """It is a plain Keras model, of which every layer is described."""
+    model, x = _model_and_input(a)
+    part = keras.Model(model.input, keras.layers.Dense(2)(model.layers[-2].output))
+    part.save(tmp_path / "part.keras")
+    np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "part.keras")(x), part(x))
+    clone = keras.models.clone_model(part)
+    clone.set_weights(part.get_weights())
+    np.testing.assert_array_equal(clone(x), part(x))
+
+
+def test_the_old_format_opens_with_the_class_named(tmp_path: Path) -> None:
+    model, x = _model_and_input(TINY)
+    model.save(tmp_path / "model.h5")
+    named = {"ResNet": backend.ResNet}
+    loaded = keras.saving.load_model(tmp_path / "model.h5", custom_objects=named)
+    np.testing.assert_array_equal(loaded(x), model(x))
+
+
+@pytest.fixture
+def channels_first() -> Iterator[None]:
+    """Keras set up for [n, channels, height, width], as ~/.keras/keras.json may do."""
+    keras.config.set_image_data_format("channels_first")
+    yield
+    keras.config.set_image_data_format("channels_last")
+
+
+@pytest.mark.usefixtures("channels_first")
+@pytest.mark.parametrize("name", ["average_projection", "excited_resnext"])
+def test_the_order_that_keras_is_set_to_does_not_matter(name: str) -> None:
+    a = SMALL[name]
+    model, x = _model_and_input(a)
+    weights = {n: array.astype(np.float64) for n, array in backend.dump(model).items()}
+    channels_first = x.numpy().transpose(0, 3, 1, 2).astype(np.float64)
+    assert relative(model(x).numpy(), reference.forward(a, weights, channels_first).logits) < 1e-5
+
+
+@pytest.mark.parametrize("policy", ["float16", "bfloat16", "mixed_float16"])
+def test_norms_work_in_every_policy(policy: str) -> None:
+    model, x = _model_and_input(TINY, n=4)
+    narrow = backend.ResNet(TINY, dtype=policy)
+    backend.load(narrow, backend.dump(model))
+    close = 5e-2 if policy == "bfloat16" else 1e-2
+    for training in (False, True):
+        found, expected = narrow(x, training=training), model(x, training=training)
+        assert found.dtype == narrow.variable_dtype
+        assert relative(tf.cast(found, tf.float32).numpy(), expected.numpy()) < close
+    for old, new in zip(model.weights, narrow.weights, strict=True):  # the statistics moved
+        assert relative(np.asarray(new, np.float32), np.asarray(old)) < close
 
 
 @pytest.mark.parametrize("name", ["", "_[bold] é/1", "a b"])

@@ -12,6 +12,7 @@ from backends.networks import images, lively_weights
 from resnets import catalog
 from resnets.architecture import Architecture
 from resnets.backends import torch as backend
+from resnets.naming import block_names
 from resnets.tracing import trace
 
 
@@ -67,6 +68,33 @@ def test_hooks_slices_copies_and_children() -> None:
         "flatten",
         "fc",
     ]
+
+
+def test_hooks_on_blocks_and_stages_see_what_they_gave(small: Architecture) -> None:
+    """Nothing overwrites it later, and gradients arrive; inside a block that is not so."""
+    model, x = _model_and_input(small)
+    names = [owner for row in block_names(model.architecture) for owner in row]
+    names += {owner.rpartition(".")[0] for owner in names}
+    kept: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+    gradients: set[str] = set()
+    for owner in names:
+        module = model.get_submodule(owner)
+        module.register_forward_hook(
+            lambda _m, _i, y, owner=owner: kept.update({owner: (y, y.detach().clone())})
+        )
+        module.register_full_backward_hook(lambda *_, owner=owner: gradients.add(owner))
+    model(x.requires_grad_()).sum().backward()
+    assert gradients == kept.keys() == set(names)
+    for owner, (value, copied) in kept.items():
+        torch.testing.assert_close(value.detach(), copied, rtol=0, atol=0, msg=owner)
+
+
+def test_weights_in_bf16_are_given_in_fp32() -> None:
+    model = backend.build(catalog.get("resnet8_slim"))
+    found = backend.dump(model.bfloat16())
+    assert {array.dtype for array in found.values()} == {np.dtype(np.float32)}
+    backend.load(model, found)
+    np.testing.assert_array_equal(backend.dump(model)["fc.weight"], found["fc.weight"])
 
 
 def test_state_dict_round_trip_strictly() -> None:

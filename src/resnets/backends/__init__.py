@@ -17,7 +17,7 @@ import numpy.typing as npt
 from resnets.architecture import Architecture
 from resnets.data.augmentation import Draws, Index
 from resnets.data.images import Images, Pixels
-from resnets.errors import MissingDependency, UnknownName
+from resnets.errors import MissingDependency, ResnetsError, UnknownName, in_one_line
 from resnets.recipe import Recipe
 from resnets.weights import Preprocessing, Weights
 
@@ -191,16 +191,22 @@ def load(name: str) -> Backend:
 
     Raises:
         UnknownName: if there is none of that name.
-        MissingDependency: if its framework cannot be imported; says how to install it.
+        MissingDependency: if its framework cannot be imported; says how to install it, or why not.
     """
     if name not in NAMES:
         raise UnknownName(f"no backend is called {name!r} (there are {', '.join(NAMES)})")
     try:
         return cast("Backend", importlib.import_module(f"resnets.backends.{name}"))
-    except ImportError as error:
-        if not installed(name):
-            after = _AFTER.get(name, "")
-            message = f'{name} is not installed: pip install "resnets[{name}]"{after}'
-        else:
-            message = f"{name} is installed but cannot be imported: {error}"
-        raise MissingDependency(message) from error
+    except ResnetsError:
+        raise
+    except Exception as error:  # what a broken framework raises may be anything
+        raise MissingDependency(_unusable(name, error)) from error
+
+
+def _unusable(name: str, error: Exception) -> str:
+    """Say why a framework cannot be imported, and what to install where something is absent."""
+    install = f'pip install "resnets[{name}]"{_AFTER.get(name, "")}'
+    if isinstance(error, ImportError) and not installed(name):
+        return f"{name} is not installed: {install}"
+    message = f"{name} is installed but cannot be imported: {in_one_line(error)}"
+    return f"{message}: {install}" if isinstance(error, ModuleNotFoundError) else message

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +16,7 @@ from resnets.terminal import note, print_drawn, print_json
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from resnets.checking import Comparison, Results
+    from resnets.checking import Comparison, Framework, Results
 
 Several = Parameter(consume_multiple=True, negative=())
 
@@ -32,8 +32,8 @@ def check(
 ) -> None:
     """Show the frameworks found, and measure how far they are from the same function.
 
-    Exit code 1 where a framework that was asked for cannot be used, or differs by more than the
-    limits: 1e-5 for logits in fp32, 1e-9 for a step in fp64 (MXNet 1e-7).
+    Exit code 1 where a framework or an environment that was asked for cannot be used, or differs
+    by more than the limits: 1e-5 for logits in fp32, 1e-9 for a step in fp64 (MXNet 1e-7).
 
     Parameters
     ----------
@@ -54,23 +54,30 @@ def check(
     if unknown:
         known = ", ".join(backends.NAMES)
         raise RunError(f"no framework is called {', '.join(unknown)} (there are {known})")
-    here = [checking.found(name) for name in frameworks or backends.NAMES]
-    usable = [framework for framework in here if not framework.error]
-    results = [checking.measured(framework, note) for framework in usable]
+    names = tuple(dict.fromkeys(frameworks)) or backends.NAMES
+    here, results = checking.measured_here(names, note)
     if save is not None:
         checking.save(results, save)
-    for path in against:
+    for path in dict.fromkeys(against):
         results += checking.load(path)
-    for path in python:
-        results += _elsewhere(path)
+    empty: list[Path] = []
+    for path in dict.fromkeys(python):
+        found = _elsewhere(path)
+        results += found
+        empty += () if found else (path,)
     lines = checking.compared(results)
-    missing = [framework for framework in here if framework.error]
+    failed = [one for one in here if one.error and one.name in frameworks]
     if json:
         print_json(_json(here, results, lines))
     else:
-        print_drawn(_table(here, results, lines))
-    failed = [framework for framework in missing if framework.name in frameworks]
-    if failed or not all(line.equal for line in lines) or not results:
+        print_drawn(_drawn(here, results, lines, explained_already=failed))
+    for one in failed:
+        note(f"error: {one.error}")
+    for path in empty:
+        note(f"error: {path}: no framework can be used there; {path} -m resnets check says why")
+    if not (results or failed or empty):
+        note("error: no framework can be used here")
+    if failed or empty or not results or not all(line.equal for line in lines):
         raise SystemExit(1)
 
 
@@ -87,10 +94,12 @@ def _elsewhere(python: Path) -> "list[Results]":
             raise RunError(f"cannot run {python}: {error.strerror}") from error
         if not path.is_file():
             raise RunError(f"{python} -m resnets check failed with status {done.returncode}")
-        return checking.load(path)
+        return checking.load(path, str(python))
 
 
-def _json(here: Sequence[Any], results: "Sequence[Results]", lines: "Sequence[Comparison]") -> Any:
+def _json(
+    here: "Sequence[Framework]", results: "Sequence[Results]", lines: "Sequence[Comparison]"
+) -> Any:
     return {
         "frameworks": [
             {
@@ -98,13 +107,16 @@ def _json(here: Sequence[Any], results: "Sequence[Results]", lines: "Sequence[Co
                 "versions": dict(f.versions),
                 "devices": list(f.devices),
                 "error": f.error or None,
+                "environment": f.environment or None,
             }
-            for f in (*here, *(r.framework for r in results if r.framework not in here))
+            for f in _all(here, results)
         ],
         "comparisons": [
             {
                 "network": line.network,
                 "framework": line.framework,
+                "version": line.version or None,
+                "environment": line.environment or None,
                 "against": line.against,
                 "what": line.what,
                 # JSON has no number that is none.
@@ -117,48 +129,87 @@ def _json(here: Sequence[Any], results: "Sequence[Results]", lines: "Sequence[Co
     }
 
 
-def _table(
-    here: Sequence[Any], results: "Sequence[Results]", lines: "Sequence[Comparison]"
+def _all(here: "Sequence[Framework]", results: "Sequence[Results]") -> "list[Framework]":
+    """Give the frameworks found here, then those of other environments."""
+    return [*here, *(r.framework for r in results if r.framework.environment)]
+
+
+def _drawn(
+    here: "Sequence[Framework]",
+    results: "Sequence[Results]",
+    lines: "Sequence[Comparison]",
+    explained_already: "Sequence[Framework]",
 ) -> "RenderableType":
+    """Draw what there is; below it why the rest cannot be used, and what was measured."""
     from rich.console import Group
     from rich.text import Text
 
+    labels = _labels(_all(here, results))
+    below = [one.error for one in here if one.error and one not in explained_already]
+    parts: list[RenderableType] = [_frameworks(_all(here, results), labels)]
+    if below:
+        parts += ["", Text("\n".join(below), "dim")]
+    if lines:
+        names = ", ".join(networks := list(dict.fromkeys(line.network for line in lines)))
+        title = f"largest relative difference on {len(networks)} networks: {names}"
+        parts += ["", Text(title, "dim"), "", _parity(results[0].framework, lines, labels)]
+    return Group(*parts)
+
+
+def _labels(found: "Sequence[Framework]") -> dict[tuple[str, str], str]:
+    """Give what frameworks are called, by name and environment: numbered where names repeat."""
+    names = [one.name for one in found]
+    return {
+        (one.name, one.environment): (
+            one.name
+            if names.count(one.name) == 1
+            else f"{one.name} [{names[: i + 1].count(one.name)}]"
+        )
+        for i, one in enumerate(found)
+    }
+
+
+def _frameworks(
+    found: "Sequence[Framework]", labels: Mapping[tuple[str, str], str]
+) -> "RenderableType":
     from resnets.columns import Column, Row, Table
 
-    frameworks = Table(
-        (Column("framework"), Column("version"), Column("devices")),
-        [
-            Row(
-                (
-                    f.name,
-                    ", ".join(f"{n} {v}" for n, v in f.versions.items()) or "not installed",
-                    ", ".join(f.devices) or (f.error if f.versions else ""),
-                ),
-                "" if f.devices else "dim",
-            )
-            for f in (*here, *(r.framework for r in results if r.framework not in here))
-        ],
-    )
-    names = list(dict.fromkeys(line.network for line in lines))
-    pairs = list(dict.fromkeys((line.framework, line.against, line.what) for line in lines))
-    found = {(line.network, line.framework, line.against, line.what): line for line in lines}
+    last = "environment" if any(one.environment for one in found) else ""
+    rows = [
+        Row(
+            (
+                labels[one.name, one.environment],
+                ", ".join(f"{n} {v}" for n, v in one.versions.items()) or "not installed",
+                ", ".join(one.devices) or ("cannot be used" if one.error and one.versions else ""),
+                one.environment,
+            ),
+            "" if one.devices else "dim",
+        )
+        for one in found
+    ]
+    return Table(tuple(map(Column, ("framework", "version", "devices", last))), rows)
+
+
+def _parity(
+    first: "Framework", lines: "Sequence[Comparison]", labels: Mapping[tuple[str, str], str]
+) -> "RenderableType":
+    """Draw the largest difference of each framework of each environment, over the networks."""
+    from resnets.columns import Column, Row, Table
+
+    groups: dict[tuple[str, ...], list[Comparison]] = {}
+    for line in lines:
+        other = labels[first.name, first.environment] if line.against == first.name else "NumPy"
+        key = (labels[line.framework, line.environment], other, line.what)
+        groups.setdefault(key, []).append(line)
     rows: list[Row] = []
-    for framework, against, what in pairs:
-        own = [found[name, framework, against, what] for name in names]
+    for key, own in groups.items():
         worst = max(own, key=lambda line: (not line.equal, line.difference or 0.0))
         verdict = "equal" if worst.equal else f"differs: {worst.network}"
-        cells = (framework, against, what, f"{worst.difference:.1e}", f"{worst.limit:.0e}", verdict)
+        cells = (*key, f"{worst.difference:.1e}", f"{worst.limit:.0e}", verdict)
         rows.append(Row(cells, "" if worst.equal else "bold red"))
-    parity = Table(
-        (
-            Column("framework"),
-            Column("against"),
-            Column("what"),
-            Column("difference", right=True),
-            Column("limit", right=True),
-            Column(""),
-        ),
-        rows,
+    columns = (
+        *map(Column, ("framework", "against", "what")),
+        *(Column(title, right=True) for title in ("difference", "limit")),
+        Column(""),
     )
-    title = f"largest relative difference on {len(names)} networks: {', '.join(names)}"
-    return Group(frameworks, "", Text(title, "dim"), "", parity)
+    return Table(columns, rows)

@@ -7,7 +7,7 @@ import platform
 import jax
 
 from resnets.backends.pages import keep_pages
-from resnets.errors import ResnetsError
+from resnets.errors import ResnetsError, in_one_line
 from resnets.recipe import Recipe
 
 
@@ -15,10 +15,20 @@ def _found() -> dict[str, jax.Device]:
     """Give the devices JAX finds here by name, the fastest kind first.
 
     GPUs are called ``cuda``, AMD's too, as in torch.
+
+    Raises:
+        ResnetsError: if JAX finds none, as where it is told to find others than there are.
     """
     keep_pages(one_arena=True)  # before JAX starts its threads
     found: dict[str, jax.Device] = {}
-    for i, device in enumerate(jax.local_devices()):
+    try:
+        local = jax.local_devices()
+    except (AssertionError, RuntimeError) as error:
+        told, why = os.environ.get("JAX_PLATFORMS"), in_one_line(error)
+        if told:
+            why = f"(JAX_PLATFORMS={told}): {why}; unset, JAX takes what there is"
+        raise ResnetsError(f"JAX finds no device{'' if told else ':'} {why}") from error
+    for i, device in enumerate(local):
         if device.platform != "cpu":
             found[f"{'cuda' if device.platform == 'gpu' else device.platform}:{i}"] = device
     with contextlib.suppress(RuntimeError):  # where JAX_PLATFORMS leaves the processor out

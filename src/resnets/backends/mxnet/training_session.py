@@ -82,7 +82,7 @@ class MXNetSession:
         self.optimiser = Optimiser(recipe, learned)
         self.statistics = Statistics(model.architecture, self.parameters)
         self.dropping = Dropping(model)
-        self.averaged = self._copied(kind) if recipe.average else None
+        self.averaged = self._copied(kind) if recipe.average is not None else None
         self.averages = {} if self.averaged is None else parameters(self.averaged)
 
     def _copied(self, kind: str) -> Model:

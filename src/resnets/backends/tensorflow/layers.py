@@ -1,7 +1,7 @@
 """The layers that Keras has not, or not so: images are [n, height, width, channels].
 
-Each is registered with Keras under ``resnets``, so that ``keras.saving.load_model`` finds it
-once ``resnets.backends.tensorflow`` is imported.
+Each is registered with Keras under ``resnets``, so that ``keras.saving.load_model`` finds it in a
+``.keras`` file once ``resnets.backends.tensorflow`` is imported.
 """
 
 from collections.abc import Sequence
@@ -55,19 +55,24 @@ class BatchNorm(keras.layers.BatchNormalization):
 
     Values are normalised by the biased variance, ``moving_variance`` is updated with the
     unbiased one. ``momentum`` is the share of the old statistics kept. As in Keras, a layer that
-    is not trainable uses its moving statistics in training too.
+    is not trainable uses its moving statistics in training too. It computes in fp32 at least.
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Normalise; in training, update the moving statistics."""
         if inputs.dtype == tf.float64:
             return self._in_double(inputs, bool(training and self.trainable))
-        own = {"x": inputs, "scale": self.gamma.value, "offset": self.beta.value}
+        variables = (self.gamma, self.beta, self.moving_mean, self.moving_variance)
+        # The operation takes them in fp32 only, whatever the images are in.
+        scale, offset, moving_mean, moving_variance = (
+            tf.cast(variable.value, tf.float32) for variable in variables
+        )
+        own = {"x": inputs, "scale": scale, "offset": offset}
         if not (training and self.trainable):
             y, *_ = tf.raw_ops.FusedBatchNormV3(
                 **own,
-                mean=self.moving_mean.value,
-                variance=self.moving_variance.value,
+                mean=moving_mean,
+                variance=moving_variance,
                 epsilon=self.epsilon,
                 is_training=False,
             )
@@ -93,7 +98,8 @@ class BatchNorm(keras.layers.BatchNormalization):
     def _update(self, mean: Any, variance: Any) -> None:
         new = 1 - self.momentum
         for moving, found in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign(moving.value * self.momentum + found * new)
+            old = tf.cast(moving.value, found.dtype)
+            moving.assign(tf.cast(old * self.momentum + found * new, moving.dtype))
 
 
 @registered
@@ -107,6 +113,10 @@ class MaxPool(keras.layers.Layer):
         around = tf.pad(inputs, [[0, 0], [1, 1], [1, 1], [0, 0]], constant_values=lowest)
         return tf.nn.max_pool2d(around, 3, 2, "VALID")
 
+    def get_config(self) -> dict[str, Any]:
+        """Give the arguments of the constructor; Keras does so by itself for plain values only."""
+        return super().get_config()
+
 
 @registered
 class Gelu(keras.layers.Layer):
@@ -116,6 +126,10 @@ class Gelu(keras.layers.Layer):
         """Apply it to every value."""
         root = tf.sqrt(tf.constant(2, inputs.dtype))
         return inputs * (1 + tf.math.erf(inputs / root)) / 2
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the arguments of the constructor."""
+        return super().get_config()
 
 
 @registered
@@ -173,3 +187,7 @@ class GatedAdd(keras.layers.Layer):
         """Take branch, shortcut and gate, all of one shape."""
         branch, shortcut, gate = inputs
         return gate * branch + (1 - gate) * shortcut
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the arguments of the constructor."""
+        return super().get_config()

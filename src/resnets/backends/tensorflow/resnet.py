@@ -32,6 +32,9 @@ class ResNet(keras.Model):
     ``get_layer`` finds layers by canonical name, such as ``layer2.0.conv1``; the features of
     ``trace(architecture).features`` are the outputs of layers.
 
+    ``save("NAME.keras")`` is what ``keras.saving.load_model`` opens. Keras's old HDF5 format knows
+    no registered classes: for ``NAME.h5`` it is told ``custom_objects={"ResNet": ResNet}``.
+
     Attributes:
         architecture: what it computes.
     """
@@ -95,6 +98,7 @@ def keras_layer(
 ) -> keras.layers.Layer:
     """Give the Keras layer that computes a layer of the trace; ``last`` gives the logits."""
     given: dict[str, Any] = {"name": layer.name, "dtype": policy}
+    order = {"data_format": "channels_last"}  # whatever Keras is set to
     match layer.operation:
         case "convolution":
             return Convolution(
@@ -105,6 +109,7 @@ def keras_layer(
                 dilation_rate=layer.dilation,
                 groups=layer.groups,
                 use_bias=len(layer.tensors) > 1,
+                **order,
                 **given,
             )
         case "norm":
@@ -121,10 +126,11 @@ def keras_layer(
             return MaxPool(**given)
         case "average_pool":
             # Its windows begin at the edge, and one that hangs over means what it covers.
-            return keras.layers.AveragePooling2D(2, layer.stride, padding="same", **given)
+            return keras.layers.AveragePooling2D(2, layer.stride, padding="same", **order, **given)
         case "mean_pool":
             given["dtype"] = policy.variable_dtype
-            return keras.layers.GlobalAveragePooling2D(keepdims=layer.part != "head", **given)
+            kept = layer.part != "head"
+            return keras.layers.GlobalAveragePooling2D(keepdims=kept, **order, **given)
         case "pad_shortcut":
             return PaddingShortcut(layer.shape[0], layer.stride, **given)
         case "shift":

@@ -135,7 +135,7 @@ class TensorFlowSession:
         kind = "float64" if self.precision == "fp64" else "float32"
         self.model = placed(model, self.where, kind)
         self.prepare = Preparation.of(preprocessing.mean, preprocessing.std, kind)
-        self.averaged = copy_of(model, self.where, kind) if recipe.average else None
+        self.averaged = copy_of(model, self.where, kind) if recipe.average is not None else None
         found = variables(self.model)
         self.learned: Variables = {t: v.value for t, v in found.items() if t.learned}
         with tf.device(self.where):

@@ -1,4 +1,10 @@
-"""The PyTorch backend: five functions around a plain ``torch.nn.Module``."""
+"""The PyTorch backend: five functions around a plain ``torch.nn.Module``.
+
+To save memory, activations and a block's sum are computed in place: they overwrite what a norm, or
+the last layer of a branch, gave. A forward hook on a layer inside a block ``clone``s what it keeps,
+and torch refuses full backward hooks on norms, activations and the last layer of a branch. Hooks on
+blocks, stages and the head need no such care.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -60,10 +66,13 @@ def _family(a: Architecture) -> type[Model]:
 
 
 def dump(model: Model) -> Weights:
-    """Copy the canonical weights out of ``model``, in its own precision and canonical order."""
+    """Copy the canonical weights out of ``model`` in canonical order.
+
+    They are in the model's own precision; bf16, which NumPy knows not, is given as fp32.
+    """
     state = model.state_dict()
     return {
-        tensor.name: state[tensor.name].detach().cpu().contiguous().numpy().copy()
+        tensor.name: _widened(state[tensor.name]).detach().cpu().contiguous().numpy().copy()
         for tensor in tensors(model.architecture)
     }
 

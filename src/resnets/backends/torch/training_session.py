@@ -86,7 +86,7 @@ class TorchSession:
         self.prepare = Preparation.of(preprocessing.mean, preprocessing.std, self.where, kind)
         self.loss = nn.CrossEntropyLoss(reduction="none", label_smoothing=recipe.label_smoothing)
         self.optimiser = _optimiser(self.model, recipe)
-        self.averaged = copy.deepcopy(self.model).eval() if recipe.average else None
+        self.averaged = copy.deepcopy(self.model).eval() if recipe.average is not None else None
         self.steps = 0
         self.slowed = False
         self.recorded = RecordedSteps.of(self, speed)
