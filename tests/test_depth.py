@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from resnets.inference import held_out
 from resnets.weights import load
 
 
@@ -62,6 +63,22 @@ def test_what_was_added_is_cut_again_and_leaves_the_same_weights(run: Path, deep
     assert back.weights.keys() == whole.weights.keys()
     for name, array in whole.weights.items():
         np.testing.assert_array_equal(back.weights[name], array)
+
+
+def test_a_folder_spelled_otherwise_is_the_runs_own(
+    run: Path, deeper: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = Path(json.loads((run / "recipe.json").read_text())["data"])
+    monkeypatch.chdir(data.parent)
+    said: list[str] = []
+    own = held_out(run, load(run), None, said.append)
+    for name in (f"./{data.name}", f"{data}/", str(data / ".." / data.name)):
+        np.testing.assert_array_equal(
+            held_out(run, load(run), name, said.append).labels, own.labels
+        )
+    assert not any("may have been among them" in text for text in said)
+    held_out(deeper, load(deeper), str(data), said.append)
+    assert any("may have been among them" in text for text in said)
 
 
 def test_training_starts_from_weights(run: Path, deeper: Path, picture_folder: Path) -> None:

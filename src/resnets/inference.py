@@ -187,7 +187,12 @@ def parted(
     recipe = read_recipe(folder) if (folder / RECIPE).is_file() else None
     if name is None and recipe is None:
         raise RunError(f"{folder} is no run folder; say what to evaluate on by --data")
-    if recipe is None or (name is not None and name != recipe.data):
+    if recipe is None:
+        announce(
+            f"note: {folder} does not tell what its network was trained on; the images held out "
+            "here may have been among them"
+        )
+    if recipe is None or (name is not None and not _same_data(name, recipe.data)):
         recipe = Recipe(data=str(name))
     if not recipe.validation:
         raise RunError(f"the run in {folder} held no images out; name other data by --data")
@@ -195,6 +200,13 @@ def parted(
     _refuse_others(dataset, network, recipe.data, folder)
     trained, held = split(dataset.training.labels, recipe.validation, recipe.seed)
     return dataset.training.only(trained), dataset.training.only(held)
+
+
+def _same_data(one: str, other: str) -> bool:
+    """Whether two names are of the same data set: a folder can be written in many ways."""
+    if one in data.NAMES or other in data.NAMES:
+        return one == other
+    return Path(one).resolve() == Path(other).resolve()
 
 
 def evaluator_of(network: Network, folder: Path | str, framework: str, device: str) -> Evaluator:
