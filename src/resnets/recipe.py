@@ -95,7 +95,8 @@ class Recipe:
         clip: largest norm of the gradient; null for no clipping.
         precision: ``fp32``, ``bf16``, or ``auto``: bf16 where the device computes in it; ``fp64``
             is for comparing frameworks.
-        patience: epochs without improvement after which training stops; null to train on.
+        patience: epochs without improvement after which training stops; null to train on. While
+            a growth is still to come it does not stop, and after each the count begins anew.
         initialisation: ``he`` or ``xavier``, as in ``initial_weights``.
         zero_last_scale: whether residual branches start at zero.
         normalise: whether pixels are shifted and scaled to mean 0 and deviation 1 of the
