@@ -126,10 +126,12 @@ def prune_depth(
     """
     from resnets.checkpoint import framework_of
     from resnets.inference import evaluator_of, held_out
+    from resnets.pruning import require_budget
     from resnets.weights import load
 
     budget = _budget(out, blocks, share)
     whole = load(network)
+    require_budget(whole, **budget)  # what cannot be is said before images are read
     images = held_out(network, whole, data, note)
 
     def make(candidate: "Network") -> Any:
