@@ -1,6 +1,7 @@
 """``grow``, ``prune-depth`` and ``train --start`` on real images, as a user meets them."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from resnets.inference import held_out
-from resnets.weights import load
+from resnets.weights import load, save_weights
 
 
 def resnets(*arguments: Any, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -81,6 +82,16 @@ def test_a_folder_spelled_otherwise_is_the_runs_own(
     assert any("may have been among them" in text for text in said)
 
 
+def test_weights_that_tell_no_architecture_grow_by_a_stated_one(run: Path) -> None:
+    cwd, file = run.parent, run.parent / "bare.safetensors"
+    save_weights(load(run).weights, file)
+    same = (file, "--to", "2-2-2", "--network", "resnet8_slim", "--json")
+    done = resnets("grow", *same, "-o", "stated", cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["blocks"] == [2, 2, 2]
+    assert "note: no names of classes: they are numbered from 0" in done.stderr
+
+
 def test_training_starts_from_weights(run: Path, deeper: Path, picture_folder: Path) -> None:
     arguments = ("train", "--start", deeper, "--size", 14, "--batch", 16, "--epochs", 1)
     cwd, same = run.parent, ("--data", picture_folder, "--run", "on")
@@ -114,6 +125,12 @@ def test_other_classes_need_a_choice(run: Path, deeper: Path, tmp_path: Path) ->
     ("arguments", "complaint"),
     [
         (("grow", "run", "--to", "resnet18", "-o", "x"), "does not contain resnet8_slim"),
+        (("grow", "run", "--to", "3-3", "-o", "x"), "error: '3-3' is for 2 stages; resnet8_slim"),
+        (("grow", "run", "--to", "", "-o", "x"), "'' is neither a network nor the blocks in"),
+        (("grow", "run", "--to", "1-1-1", "-o", "x"), "adds no block"),
+        (("grow", "begun", "--to", "2-2-2", "-o", "x"), "no epoch of this run has ended yet"),
+        (("prune-depth", "begun"), "no epoch of this run has ended yet"),
+        (("train", "--start", "run", "--network", "resnet18"), "--network resnet18: a run that"),
         (("grow", "run", "--to", "2-2-2", "-o", "run"), "run holds something already"),
         (("grow", "nowhere", "--to", "2-2-2", "-o", "x"), "nowhere"),
         (("prune-depth", "run", "--blocks", 9, "-o", "x", "--data", "gone"), "9 blocks to take"),
@@ -128,6 +145,10 @@ def test_other_classes_need_a_choice(run: Path, deeper: Path, tmp_path: Path) ->
 def test_mistakes_get_a_sentence(
     run: Path, deeper: Path, arguments: tuple[Any, ...], complaint: str
 ) -> None:
+    begun = run.parent / "begun"
+    begun.mkdir(exist_ok=True)
+    for name in ("config.json", "recipe.json"):
+        shutil.copy(run / name, begun)
     done = resnets(*arguments, cwd=run.parent)
     assert done.returncode == 1
     assert complaint in done.stderr and "Traceback" not in done.stderr

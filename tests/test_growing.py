@@ -200,4 +200,6 @@ def test_a_view_of_the_real_kind_shows_such_a_run(recipe: Recipe, tmp_path: Path
     with view(quiet=True) as quiet:
         result = run(Job(recipe=short, folder=tmp_path / "run"), quiet)
     assert [g["depths"] for g in result["growth"]] == [[2, 2, 2]]
-    assert (tmp_path / "run" / "curves.svg").read_text().count("2-2-2") == 2
+    drawn = (tmp_path / "run" / "curves.svg").read_text()
+    assert drawn.count(">2-2-2<") == 2
+    assert drawn.count("resnet8_slim, grown to 2-2-2") == 1

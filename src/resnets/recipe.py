@@ -40,6 +40,14 @@ class Growth:
     warmup: float = 0.0
     momentum: Literal["carry", "clear"] = "carry"
 
+    def __str__(self) -> str:
+        """Write it as the flag does, with the settings that the flag leaves as they are."""
+        others = (f for f in dataclasses.fields(self) if f.name not in ("epoch", "to", "depths"))
+        chosen = [
+            f", {f.name} {value}" for f in others if (value := getattr(self, f.name)) != f.default
+        ]
+        return f"{self.epoch}:{self.to or '-'.join(map(str, self.depths))}{''.join(chosen)}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
@@ -299,7 +307,9 @@ def _contradictions(r: Recipe) -> Iterator[Problem]:
     last = 0
     for i, growth in enumerate(r.grow):
         if not last < growth.epoch < r.epochs:
-            message = f"{growth.epoch} is not after {last} and before the end, {r.epochs}"
+            message = (
+                f"{shortened(growth.epoch)} is not after {last} and before the end, {r.epochs}"
+            )
             yield Problem(f"grow[{i}].epoch", message)
         if bool(growth.to) == bool(growth.depths):
             yield Problem(f"grow[{i}]", "state either to or depths")
