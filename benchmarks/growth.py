@@ -8,14 +8,17 @@ are those of the steps, validation aside.
 Each run is a line of ``--runs`` once it has ended, and is not trained again: after a kill, or with
 more seeds or arms, only what is missing is.
 
-    python benchmarks/growth.py [--recipe quick] [--seeds 0 1 2] [--arms scratch identity …]
+    python benchmarks/growth.py [--seeds 0 1 2] [--arms scratch identity …]
+
+The recipe is ``growth.toml``; of the runs kept those are taken that agree with it in everything
+but its name, also where a run is older than a setting and so has its default.
 """
 
 import argparse
 import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -23,7 +26,7 @@ from typing import Any
 from growth_figure import draw
 from resnets import job, records
 from resnets.checkpoint import METRICS, TIMINGS, RunFolder
-from resnets.description import to_json
+from resnets.description import from_json, to_json
 from resnets.flags import NO_FLAGS, resolve
 from resnets.preparation import architecture_called, growth_plan
 from resnets.progress import view
@@ -33,6 +36,7 @@ from resnets.training import Progress
 from training_step import RESULTS, write
 
 IMAGES = Path(__file__).parent / "images"
+RECIPE = Path(__file__).parent / "growth.toml"
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ class Arm:
     Attributes:
         grows: from the small network to the large one; none trains the large one throughout.
         small: whether the small network is trained throughout.
-        as_long_as: the arm whose compute decides how many epochs this one gets.
+        as_long_as: the arm whose compute decides how many epochs this one gets; epochs are whole,
+            so 60% of 4 are 2.
         settings: others of the recipe.
     """
 
@@ -80,6 +85,7 @@ def twice(stage: str, **settings: Any) -> Arm:
 ARMS: dict[str, Arm] = {
     "scratch": Arm(),
     "scratch, as much compute": Arm(as_long_as="identity"),
+    "scratch, as much as late": Arm(as_long_as="identity, late"),
     "never grown": Arm(small=True),
     "identity": once(0.5),
     "copy": once(0.5, start="copy"),
@@ -168,6 +174,13 @@ def past(path: Path) -> list[dict[str, Any]]:
     return found
 
 
+def same_run(line: Mapping[str, Any], recipe: Recipe) -> bool:
+    """Whether a line is of a run by ``recipe``; a setting newer than the line has its default."""
+    return replace(from_json(Recipe, line["recipe"], "a run's recipe"), name="") == replace(
+        recipe, name=""
+    )
+
+
 def best(line: Mapping[str, Any]) -> float:
     """The accuracy of a run's best epoch."""
     return max(epoch["validation_accuracy"] for epoch in line["epochs"])
@@ -227,9 +240,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--recipe", default="quick", help="a name, or a JSON or TOML file")
-    parser.add_argument("--small", default="resnet8_slim", help="the network that grows")
-    parser.add_argument("--large", default="resnet14_slim", help="what it becomes")
+    parser.add_argument("--recipe", default=str(RECIPE), help="a name, or a JSON or TOML file")
+    parser.add_argument("--small", default="resnet8_narrow", help="the network that grows")
+    parser.add_argument("--large", default="resnet14_narrow", help="what it becomes")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS))
     parser.add_argument("--framework", default="torch")
@@ -244,7 +257,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     done = past(chosen.runs)
     found: dict[str, list[dict[str, Any]]] = {arm: [] for arm in chosen.arms}
     for (arm, seed), recipe in recipes.items():
-        same = (one for one in done if one["recipe"] == json.loads(json.dumps(to_json(recipe))))
+        same = (one for one in done if same_run(one, recipe))
         line = next((one for one in same if one["framework"] == chosen.framework), None)
         if line is None:
             line = run(arm, recipe, chosen.framework, chosen.device)

@@ -126,16 +126,21 @@ def test_a_run_that_grew_is_the_last_network(grown: Path) -> None:
     assert json.loads(done.stdout)["accuracy"] == result["test_accuracy"]
 
 
-def test_a_growth_that_cannot_be_is_refused_before_training(
-    picture_folder: Path, tmp_path: Path
-) -> None:
+def test_a_growth_that_cannot_be_is_refused_before_training(tmp_path: Path) -> None:
     for target, complaint in (
         ("2:resnet18", "resnet18 does not contain resnet8_slim: stem.width: 32 here, 64 there"),
-        ("2:2-2", "grow[0].depths: 2 of them; resnet8_slim has 3 stages"),
+        ("2:2-2", "'2-2' is for 2 stages; resnet8_slim has 3 stages, of 1-1-1 blocks"),
+        ("2:0-2-2", "'0-2-2' does not contain resnet8_slim: its stages have 1-1-1 blocks"),
+        ("2:9999-2-2", "'9999-2-2': stages"),
+        ("2:1-1-1", "resnet8_slim 1-1-1 adds no block"),
+        ("2:2--2", "'2--2' is neither a network nor the blocks in each stage, such as 3-4-6-3"),
+        (f"2:{'9' * 5000}-2-2", "is neither a network nor the blocks in each stage"),
+        (f"{'9' * 5000}:2-2-2", "is not EPOCH:NETWORK"),
         ("3:2-2-2", "grow[0].epoch: 3 is not after 0 and before the end, 3"),
         ("x:2-2-2", "'x:2-2-2' is not EPOCH:NETWORK"),
     ):
-        done = train(picture_folder, tmp_path, "--epochs", 3, "--run", "no", "--grow", target)
+        # Said before the data are looked for: there are none.
+        done = train(tmp_path / "gone", tmp_path, "--epochs", 3, "--run", "no", "--grow", target)
         assert done.returncode == 1
         assert complaint in done.stderr and "Traceback" not in done.stderr
         assert not (tmp_path / "no").exists()

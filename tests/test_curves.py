@@ -1,13 +1,16 @@
 import builtins
 import math
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
-from resnets.curves import Curves, draw, thinned
+from resnets.curves import Curves, draw, thinned, with_room
 from resnets.errors import MissingDependency
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -149,6 +152,34 @@ def test_a_run_that_grew_is_drawn_against_its_compute_too(tmp_path: Path):
     assert "Loss against compute" not in texts(svg)
     with Image.open(png) as image:
         assert image.height < tall
+
+
+@given(
+    places=st.lists(st.floats(0, 1), max_size=12, unique=True).map(sorted),
+    stages=st.integers(1, 5),
+    letters=st.floats(14, 80),
+)
+def test_labels_of_growths_keep_apart_within_the_panel(
+    places: list[float], stages: int, letters: float
+):
+    labels = [(place, "-".join([str(i)] * stages)) for i, place in enumerate(places)]
+    shown = sorted(with_room(labels, letters))
+    names = [label for _, label in shown]
+    assert names == [label for _, label in labels if label in names]
+    assert not labels or shown[-1][1] == labels[-1][1]
+    edges = [(letters * at - len(label) / 2, letters * at + len(label) / 2) for at, label in shown]
+    for (_, left), (right, _) in pairwise(edges):
+        assert right - left >= 2 - 1e-6
+    assert all(left >= -1e-6 and right <= letters + 1e-6 for left, right in edges)
+
+
+def test_growths_far_apart_are_all_named_and_close_ones_by_the_last(tmp_path: Path):
+    grown = {"event": "growth", "number": 1, "step": 8, "network": "deep"}
+    few = [grown | {"epoch": at, "depths": [at, at]} for at in (1, 2, 3)]
+    found = texts(draw([*run(*[0.01 * i for i in range(1, 5)]), *few], tmp_path, "run")[0])
+    assert {"1-1", "2-2", "3-3"} <= set(found)
+    found = texts(draw([*run(*[0.01 * i for i in range(1, 61)]), *few], tmp_path, "run")[0])
+    assert "3-3" in found and not {"1-1", "2-2"} & set(found)
 
 
 def test_compute_runs_faster_after_a_growth():

@@ -1,6 +1,7 @@
 """``grow``, ``prune-depth`` and ``train --start`` on real images, as a user meets them."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from resnets.weights import load
+from resnets.inference import held_out
+from resnets.weights import load, save_weights
 
 
 def resnets(*arguments: Any, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -64,6 +66,32 @@ def test_what_was_added_is_cut_again_and_leaves_the_same_weights(run: Path, deep
         np.testing.assert_array_equal(back.weights[name], array)
 
 
+def test_a_folder_spelled_otherwise_is_the_runs_own(
+    run: Path, deeper: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = Path(json.loads((run / "recipe.json").read_text())["data"])
+    monkeypatch.chdir(data.parent)
+    said: list[str] = []
+    own = held_out(run, load(run), None, said.append)
+    for name in (f"./{data.name}", f"{data}/", str(data / ".." / data.name)):
+        np.testing.assert_array_equal(
+            held_out(run, load(run), name, said.append).labels, own.labels
+        )
+    assert not any("may have been among them" in text for text in said)
+    held_out(deeper, load(deeper), str(data), said.append)
+    assert any("may have been among them" in text for text in said)
+
+
+def test_weights_that_tell_no_architecture_grow_by_a_stated_one(run: Path) -> None:
+    cwd, file = run.parent, run.parent / "bare.safetensors"
+    save_weights(load(run).weights, file)
+    same = (file, "--to", "2-2-2", "--network", "resnet8_slim", "--json")
+    done = resnets("grow", *same, "-o", "stated", cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["blocks"] == [2, 2, 2]
+    assert "note: no names of classes: they are numbered from 0" in done.stderr
+
+
 def test_training_starts_from_weights(run: Path, deeper: Path, picture_folder: Path) -> None:
     arguments = ("train", "--start", deeper, "--size", 14, "--batch", 16, "--epochs", 1)
     cwd, same = run.parent, ("--data", picture_folder, "--run", "on")
@@ -97,9 +125,17 @@ def test_other_classes_need_a_choice(run: Path, deeper: Path, tmp_path: Path) ->
     ("arguments", "complaint"),
     [
         (("grow", "run", "--to", "resnet18", "-o", "x"), "does not contain resnet8_slim"),
+        (("grow", "run", "--to", "3-3", "-o", "x"), "error: '3-3' is for 2 stages; resnet8_slim"),
+        (("grow", "run", "--to", "", "-o", "x"), "'' is neither a network nor the blocks in"),
+        (("grow", "run", "--to", "1-1-1", "-o", "x"), "adds no block"),
+        (("grow", "begun", "--to", "2-2-2", "-o", "x"), "no epoch of this run has ended yet"),
+        (("prune-depth", "begun"), "no epoch of this run has ended yet"),
+        (("train", "--start", "run", "--network", "resnet18"), "--network resnet18: a run that"),
         (("grow", "run", "--to", "2-2-2", "-o", "run"), "run holds something already"),
         (("grow", "nowhere", "--to", "2-2-2", "-o", "x"), "nowhere"),
-        (("prune-depth", "run", "--blocks", 9, "-o", "x"), "9 blocks to take out"),
+        (("prune-depth", "run", "--blocks", 9, "-o", "x", "--data", "gone"), "9 blocks to take"),
+        (("prune-depth", "run", "--blocks", -1, "-o", "x", "--data", "gone"), "-1 blocks to take"),
+        (("prune-depth", "run", "--share", 0.1, "-o", "x", "--data", "gone"), "what must stay is"),
         (("prune-depth", "run", "--blocks", 1), "--out FOLDER"),
         (("prune-depth", "run", "--share", 2, "-o", "x"), "--share 2"),
         (("prune-depth", "deeper"), "deeper is no run folder"),
@@ -109,6 +145,10 @@ def test_other_classes_need_a_choice(run: Path, deeper: Path, tmp_path: Path) ->
 def test_mistakes_get_a_sentence(
     run: Path, deeper: Path, arguments: tuple[Any, ...], complaint: str
 ) -> None:
+    begun = run.parent / "begun"
+    begun.mkdir(exist_ok=True)
+    for name in ("config.json", "recipe.json"):
+        shutil.copy(run / name, begun)
     done = resnets(*arguments, cwd=run.parent)
     assert done.returncode == 1
     assert complaint in done.stderr and "Traceback" not in done.stderr

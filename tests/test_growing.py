@@ -162,11 +162,37 @@ def test_compute_is_counted_and_cheaper_before_it_grew(recipe: Recipe, whole: Pa
     result = json.loads((whole / "result.json").read_text())
     assert result["multiply_adds"] == epochs[-1]["multiply_adds"]
     assert result["multiply_adds_ungrown"] == 10 * last * images
-    console = Console(width=100, file=io.StringIO(), record=True)
-    console.print(run_report(result, whole))
-    said = console.export_text()
+    said = reported(result, whole)
     assert "1-1-2 after epoch 2, 2-2-2 after epoch 4" in said
     assert f"{result['multiply_adds'] / result['multiply_adds_ungrown']:.0%} of" in said
+
+
+def reported(result: dict[str, Any], folder: Path) -> str:
+    console = Console(width=100, file=io.StringIO(), record=True)
+    console.print(run_report(result, folder))
+    return console.export_text()
+
+
+def test_a_run_that_keeps_the_network_from_before_it_grew_says_so(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    # Random blocks, and a rate that falls to nothing: what grew is worse.
+    late = [{"epoch": 5, "to": "resnet14_slim", "start": "random"}]
+    changed = recipe.changed(epochs=6, schedule="linear", grow=late)
+    folder = trained(changed, tmp_path / "run")
+    result = json.loads((folder / "result.json").read_text())
+    assert result["best_epoch"] <= 5 and result["network"] == "resnet8_slim"
+    assert result["kept_depths"] == [1, 1, 1] and result["growth"][0]["depths"] == [2, 2, 2]
+    said = reported(result, folder)
+    assert f"epoch {result['best_epoch']}, resnet8_slim, before it grew " in said
+
+
+def test_what_was_kept_is_said_where_it_grew_afterwards(whole: Path) -> None:
+    result = json.loads((whole / "result.json").read_text())
+    for best, kept in ((2, "before it grew"), (3, "before it grew again"), (5, "")):
+        said = reported({**result, "best_epoch": best}, whole)
+        line = next((line for line in said.splitlines() if line.startswith("kept")), "")
+        assert line.strip().endswith(kept) and bool(line) == bool(kept)
 
 
 def test_a_view_of_the_real_kind_shows_such_a_run(recipe: Recipe, tmp_path: Path) -> None:
@@ -174,4 +200,6 @@ def test_a_view_of_the_real_kind_shows_such_a_run(recipe: Recipe, tmp_path: Path
     with view(quiet=True) as quiet:
         result = run(Job(recipe=short, folder=tmp_path / "run"), quiet)
     assert [g["depths"] for g in result["growth"]] == [[2, 2, 2]]
-    assert (tmp_path / "run" / "curves.svg").read_text().count("2-2-2") == 2
+    drawn = (tmp_path / "run" / "curves.svg").read_text()
+    assert drawn.count(">2-2-2<") == 2
+    assert drawn.count("resnet8_slim, grown to 2-2-2") == 1

@@ -6,13 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from backends.networks import lively_weights
 from resnets import reference
 from resnets.data.images import Images
 from resnets.errors import GrowthError
 from resnets.growth import Deepening
-from resnets.pruning import costs, cuts, prune, removable
+from resnets.pruning import costs, cuts, prune, removable, require_budget, shortened
+from resnets.tracing import trace
 from resnets.weights import Network, Preprocessing
 from strategies import SMALL_ARCHITECTURES
 
@@ -23,6 +26,13 @@ PREPROCESSING = Preprocessing(size=8, mean=(0.5,) * 3, std=(0.25,) * 3)
 NETWORK = Network(
     GROWTH.target, GROWTH.weights(lively_weights(SOURCE)), PREPROCESSING, tuple("abcde")
 )
+
+
+CUT_COSTS = [
+    trace(replace(SOURCE, stages=tuple(replace(s, depth=d) for s in STAGES)), 8).multiply_adds
+    for d in (3, 1)
+]
+"""Multiply-adds of the whole network, and of the first blocks alone."""
 
 
 def make(network: Network) -> Any:
@@ -69,8 +79,34 @@ def test_cut_to_a_budget(images: Images) -> None:
     assert prune(NETWORK, images, make, blocks=0).network is NETWORK
 
 
-def test_a_budget_that_cannot_be_met(images: Images) -> None:
-    with pytest.raises(GrowthError, match="what must stay is"):
-        prune(NETWORK, images, make, share=0.01)
-    with pytest.raises(GrowthError, match="9 blocks to take out; basic has 4"):
-        prune(NETWORK, images, make, blocks=9)
+def test_cuts_are_named_as_the_whole_network_names_its_blocks(images: Images) -> None:
+    steps = list(cuts(NETWORK, images, make))
+    removed = [cut.removed for cut in steps[1:]]
+    assert sorted(removed) == sorted(removable(NETWORK.architecture))
+    for taken, cut in enumerate(steps):
+        again = shortened(NETWORK.architecture, NETWORK.weights, removed[:taken])
+        assert cut.network.architecture.stages == again[0].stages
+        for name, array in again[1].items():
+            np.testing.assert_array_equal(cut.network.weights[name], array)
+
+
+def test_a_budget_that_cannot_be_met_is_refused_before_any_evaluation(images: Images) -> None:
+    def never(_: Network) -> Any:
+        raise AssertionError("evaluated")
+
+    with pytest.raises(GrowthError, match=r"what must stay is \d+\.\d% of the .*, over 1\.0%"):
+        prune(NETWORK, images, never, share=0.01)
+    for blocks in (9, 5, -1):
+        with pytest.raises(GrowthError, match=f"{blocks} blocks to take out; basic has 4"):
+            prune(NETWORK, images, never, blocks=blocks)
+
+
+@settings(max_examples=20)
+@given(share=st.floats(0.01, 1))
+def test_a_share_is_refused_exactly_where_the_shortest_network_is_over_it(share: float) -> None:
+    whole, shortest = CUT_COSTS
+    if shortest <= share * whole:
+        require_budget(NETWORK, blocks=None, share=share)
+    else:
+        with pytest.raises(GrowthError, match="what must stay"):
+            require_budget(NETWORK, blocks=None, share=share)

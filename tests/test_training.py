@@ -206,6 +206,22 @@ def test_patience_ends_training_early() -> None:
     assert _events(Counting([0.5]), recipe, epochs[-1].progress) == []
 
 
+def test_patience_waits_for_growths_and_begins_anew_after_each() -> None:
+    recipe = RECIPE.changed(
+        epochs=12,
+        patience=2,
+        schedule="constant",
+        grow=[{"epoch": 4, "depths": [2]}, {"epoch": 5, "depths": [3]}],
+    )
+    # The best epoch is the first; without growths training would stop after the third.
+    session = Counting([0.9, *[0.5] * 11])
+    events = list(train(session, DATA, recipe, grow=lambda _: session))
+    assert [e.epoch for e in events if isinstance(e, Grown)] == [4, 5]
+    epochs = [e for e in events if isinstance(e, Epoch)]
+    assert [e.epoch for e in epochs] == list(range(1, 8))
+    assert [e.progress.stopped for e in epochs] == [False] * 6 + [True]
+
+
 def test_without_validation_the_last_epoch_is_the_best() -> None:
     events = list(train(Counting([]), TrainingData(DATA.training, None), RECIPE))
     epochs = [e for e in events if isinstance(e, Epoch)]

@@ -345,8 +345,15 @@ def _differences(saved: Recipe, asked: Recipe) -> list[str]:
     for field in fields(Recipe):
         old, new = getattr(saved, field.name), getattr(asked, field.name)
         if old != new and field.name != "name":
-            lines.append(f"{field.name}: {old} there, {new} asked for")
+            lines.append(f"{field.name}: {_written(old)} there, {_written(new)} asked for")
     return lines
+
+
+def _written(value: Any) -> str:
+    """Write a setting as its flag does."""
+    if isinstance(value, tuple):
+        return " ".join(map(str, cast("tuple[Any, ...]", value))) or "none"
+    return "none" if value is None else str(value)
 
 
 def finite(value: float) -> float | None:

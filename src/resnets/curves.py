@@ -6,6 +6,7 @@ that grew, both once more below: against the compute that was spent.
 # matplotlib leaves its **kwargs without types, which taints every method that has them.
 # pyright: reportUnknownMemberType=false
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -141,11 +142,38 @@ def _tidy(axes: "Axes", curves: Curves) -> None:
 
 def _mark_growths(axes: "Axes", growths: list[tuple[float, str]], *, named: bool) -> None:
     """A dotted line where the network became deeper; its blocks from then on above it."""
-    for x, depths in growths:
+    for x, _ in growths:
         axes.axvline(x, color=FAINT, linewidth=1, linestyle=(0, (1, 2)), zorder=1)
-        if named:
-            above = axes.get_xaxis_transform()
-            axes.text(x, 1.015, depths, transform=above, color=FAINT, fontsize=8, ha="center")
+    if not named:
+        return
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    inches = axes.get_position().width * figure.get_figwidth()
+    places = [(x / axes.get_xlim()[1], depths) for x, depths in growths]
+    for across, depths in with_room(places, 72 * inches / LETTER):
+        above = axes.transAxes
+        axes.text(across, 1.015, depths, transform=above, color=FAINT, fontsize=8, ha="center")
+
+
+LETTER = 5.2
+"""Points that a digit of a growth's label takes at most, in the fonts it may be shown in."""
+
+
+def with_room(labels: Sequence[tuple[float, str]], letters: float) -> list[tuple[float, str]]:
+    """Place labels above a panel that is ``letters`` wide: within it, two letters apart.
+
+    Places are shares of the panel's width. Of labels that would touch the last is shown: what the
+    network became.
+    """
+    shown: list[tuple[float, str]] = []
+    end = math.inf
+    for across, label in sorted(labels, key=lambda label: label[0], reverse=True):
+        half = len(label) / 2
+        middle = max(min(across * letters, letters - half), half)
+        if middle + half + 2 <= end:
+            shown.append((middle / letters, label))
+            end = middle - half
+    return shown
 
 
 def _draw_loss(axes: "Axes", curves: Curves) -> None:
@@ -216,6 +244,8 @@ def _draw_accuracy(axes: "Axes", curves: Curves) -> None:
         ha="left" if across < 0.3 else "right" if across > 0.7 else "center",
         color=VALIDATION,
         fontweight="bold",
+        # The dotted line of a growth passes behind it.
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
     )
 
 

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 from cyclopts import Parameter, Token
 
 from resnets import recipes
-from resnets.description import read_text, to_json
-from resnets.errors import InvalidDescription, Problem, RunError, UnknownName
+from resnets.description import read_text, shortened, to_json
+from resnets.errors import GrowthError, InvalidDescription, Problem, RunError, UnknownName
 from resnets.files import explained
 from resnets.recipe import Recipe
 
@@ -20,12 +20,19 @@ Flag = Annotated[bool, Parameter(negative=())]
 """A switch that is off unless it is given; no second flag to turn it off."""
 
 
+MOST_DIGITS = 19
+"""Of a whole number: 2**63 has as many."""
+
+
 def whole(_type: object, tokens: Sequence[Token]) -> int:
     """Read a whole number as what it is: 1.6 is none."""
+    text = tokens[0].value
+    if len(text) > MOST_DIGITS + 1:
+        raise ValueError(f"{shortened(text)} is not a whole number of at most {MOST_DIGITS} digits")
     try:
-        return int(tokens[0].value)
+        return int(text)
     except ValueError:
-        raise ValueError(f"{tokens[0].value!r} is not a whole number") from None
+        raise ValueError(f"{text!r} is not a whole number") from None
 
 
 Whole = Annotated[int, Parameter(converter=whole)]
@@ -101,7 +108,8 @@ def resolve(recipe: str | None, flags: "RecipeFlags") -> Recipe:
 
     Raises:
         UnknownName: if it is neither a name nor a .toml or .json file.
-        RunError: if the file cannot be read.
+        RunError: if the file cannot be read, or a network is named beside weights to start from.
+        GrowthError: if a growth's target can be none.
         InvalidDescription: for unknown or contradictory settings, all at once.
     """
     changes = {
@@ -113,8 +121,14 @@ def resolve(recipe: str | None, flags: "RecipeFlags") -> Recipe:
         changes["grow"] = [_growth(text) for text in changes["grow"]]
     if recipe is None:
         recipe = recipes.default(str(changes.get("data", Recipe.data)))
-    start = _started(recipe)
-    return start.changed(**changes) if changes else start
+    base = _started(recipe)
+    found = base.changed(**changes) if changes else base
+    if found.start is not None and "network" in changes:
+        raise RunError(
+            f"--network {found.network}: a run that starts from {found.start} has its network; "
+            "leave out one of the two"
+        )
+    return found
 
 
 def _started(recipe: str) -> Recipe:
@@ -130,18 +144,30 @@ def _started(recipe: str) -> Recipe:
 def _growth(text: str) -> dict[str, Any]:
     """Read EPOCH:NETWORK or EPOCH:DEPTHS."""
     epoch, _, target = text.partition(":")
-    if not (epoch.isascii() and epoch.isdigit() and target):
-        message = f"{text!r} is not EPOCH:NETWORK or EPOCH:DEPTHS, such as 4:2-2-2"
+    if not (_is_count(epoch) and target):
+        message = f"{shortened(text)} is not EPOCH:NETWORK or EPOCH:DEPTHS, such as 4:2-2-2"
         raise InvalidDescription("recipe", [Problem("grow", message)])
     return {"epoch": int(epoch), **growth_target(target)}
 
 
 def growth_target(text: str) -> dict[str, Any]:
-    """Read what a network grows to: blocks in each stage, such as 3-4-6-3, or a name."""
+    """Read what a network grows to: blocks in each stage, such as 3-4-6-3, or a name.
+
+    Raises:
+        GrowthError: if it can be neither.
+    """
     depths = text.split("-")
-    if all(depth.isascii() and depth.isdigit() for depth in depths):
+    if all(map(_is_count, depths)):
         return {"depths": tuple(map(int, depths))}
+    if not text.strip("-0123456789"):
+        raise GrowthError(
+            f"{shortened(text)} is neither a network nor the blocks in each stage, such as 3-4-6-3"
+        )
     return {"to": text}
+
+
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS
 
 
 def _read_file(path: Path) -> Recipe:

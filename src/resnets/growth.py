@@ -47,7 +47,8 @@ class Deepening:
             they begin with none, like new ones.
 
     Raises:
-        GrowthError: where the target does not contain the source, with the first difference.
+        GrowthError: where the target does not contain the source, with the first difference; or
+            where it has no block more.
     """
 
     source: Architecture
@@ -62,6 +63,8 @@ class Deepening:
         if difference:
             to, of = self.target.name or "the target", self.source.name or "the network"
             raise GrowthError(f"{to} does not contain {of}: {difference}")
+        if block_names(self.source) == block_names(self.target):
+            raise GrowthError(f"{self.target.name or 'the target'} adds no block")
 
     @property
     def obstacle(self) -> str:

@@ -186,6 +186,11 @@ def parted(
 ) -> tuple[Images, Images]:
     """Give the images that a run trained on, and those that it held out: as ``held_out``."""
     name, own = _own_recipe(folder, name)
+    if own is None and not (folder / RECIPE).is_file():
+        announce(
+            f"note: {folder} does not tell what its network was trained on; the images held out "
+            "here may have been among them"
+        )
     recipe = own or Recipe(data=name)
     if not recipe.validation:
         raise RunError(f"the run in {folder} held no images out; name other data by --data")

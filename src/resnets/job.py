@@ -6,7 +6,7 @@ The loop itself is ``training``; here its events reach those who consume them.
 import signal
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -67,6 +67,7 @@ def run(job: Job, view: View) -> dict[str, Any]:
     folder = RunFolder(job.folder)
     recipe = replace(job.recipe, precision=_precision(job, backend, folder))
     described = starting_architecture(recipe)  # a wrong name is said before a download
+    growth_plan(recipe, described)  # and so is a wrong target; the data decide nothing about it
     dataset = data.load(recipe.data, size=recipe.size, announce=view.note)
     network, training = prepare(described, recipe, dataset)
     plans = growth_plan(recipe, network.architecture)
@@ -215,9 +216,17 @@ def _precision(job: Job, backend: backends.Backend, folder: RunFolder) -> Any:
 def _draw(folder: RunFolder, network: Network, view: View) -> None:
     try:
         with explained(f"cannot draw the curves in {folder.path}", RunError):
-            curves.draw(folder.records(), folder.path, network.architecture.name)
+            lines = folder.records()
+            curves.draw(lines, folder.path, _title(network, lines))
     except MissingDependency as error:
         view.note(f"no curves drawn: {error}")
+
+
+def _title(network: Network, lines: Sequence[Mapping[str, Any]]) -> str:
+    """Name the network that was trained, and what it became."""
+    grown = [line["depths"] for line in lines if line["event"] == "growth"]
+    became = f", grown to {'-'.join(map(str, grown[-1]))}" if grown else ""
+    return f"{network.architecture.name}{became}"
 
 
 def plan(

@@ -51,6 +51,7 @@ def conclude(
     grown = [line for line in folder.records() if line["event"] == "growth"]
     if grown:
         result["growth"] = [{n: g[n] for n in ("epoch", "network", "depths")} for g in grown]
+        result["kept_depths"] = [stage.depth for stage in best.architecture.stages]
         result["multiply_adds_ungrown"] = _ungrown(epochs)
     folder.save_result(result)
     return result

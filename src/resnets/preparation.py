@@ -13,11 +13,12 @@ from resnets.checkpoint import IMAGES
 from resnets.data.augmentation import split
 from resnets.data.images import Dataset
 from resnets.data.progress import count_bar
-from resnets.errors import DataError, InvalidDescription, Problem, RunError, WeightsError
+from resnets.description import shortened
+from resnets.errors import DataError, GrowthError, InvalidDescription, RunError, WeightsError
 from resnets.files import explained
 from resnets.growth import Deepening
 from resnets.initial import initial_weights
-from resnets.recipe import Recipe
+from resnets.recipe import Growth, Recipe
 from resnets.tracing import trace
 from resnets.training import TrainingData
 from resnets.weights import Network, Preprocessing
@@ -104,31 +105,51 @@ def growth_plan(recipe: Recipe, network: Architecture) -> tuple[Deepening, ...]:
     """Say how the recipe makes ``network`` deeper, step by step.
 
     Raises:
-        GrowthError: where a network does not contain the one before it.
+        GrowthError: where a network does not contain the one before it, or adds no block to it.
         UnknownName, InvalidDescription, RunError: as ``architecture_called``.
     """
     plan: list[Deepening] = []
-    for i, growth in enumerate(recipe.grow):
-        if growth.depths:
-            target = _deepened(network, growth.depths, f"grow[{i}].depths")
-        else:
-            named = architecture_called(growth.to)
-            target = replace(named, channels=network.channels, classes=network.classes)
-        chosen = (growth.placement, growth.start, recipe.seed, growth.momentum)
-        plan.append(Deepening(network, target, *chosen))
-        network = target
+    for growth in recipe.grow:
+        plan.append(deepening(growth, network, recipe.seed))
+        network = plan[-1].target
     return tuple(plan)
 
 
-def _deepened(network: Architecture, depths: tuple[int, ...], path: str) -> Architecture:
+def deepening(growth: Growth, network: Architecture, seed: int) -> Deepening:
+    """Say how ``network`` becomes deeper by one growth; ``seed`` is of what is drawn.
+
+    Raises:
+        As ``growth_plan``.
+    """
+    if growth.depths:
+        target = _deepened(network, growth.depths)
+    else:
+        named = architecture_called(growth.to)
+        target = replace(named, channels=network.channels, classes=network.classes)
+    return Deepening(network, target, growth.placement, growth.start, seed, growth.momentum)
+
+
+def _deepened(network: Architecture, depths: tuple[int, ...]) -> Architecture:
+    written, own = ("-".join(map(str, d)) for d in (depths, [s.depth for s in network.stages]))
     if len(depths) != len(network.stages):
-        message = f"{len(depths)} of them; {network.name} has {len(network.stages)} stages"
-        raise InvalidDescription("recipe", [Problem(path, message)])
-    stages = tuple(
-        replace(stage, depth=depth) for stage, depth in zip(network.stages, depths, strict=True)
-    )
+        raise GrowthError(
+            f"{shortened(written)} is for {len(depths)} stages; {network.name or 'the network'} "
+            f"has {len(network.stages)} stages, of {own} blocks"
+        )
+    if any(depth < stage.depth for stage, depth in zip(network.stages, depths, strict=True)):
+        raise GrowthError(
+            f"{shortened(written)} does not contain {network.name or 'the network'}: "
+            f"its stages have {own} blocks"
+        )
     base = network.name.partition(" ")[0]
-    return replace(network, stages=stages, name=f"{base} {'-'.join(map(str, depths))}")
+    try:
+        stages = tuple(
+            replace(stage, depth=depth) for stage, depth in zip(network.stages, depths, strict=True)
+        )
+        return replace(network, stages=stages, name=f"{base} {written}")
+    except InvalidDescription as error:
+        told = "; ".join(map(str, error.problems))
+        raise GrowthError(f"{shortened(written)}: {told}") from error
 
 
 def architecture_called(network: str) -> Architecture:

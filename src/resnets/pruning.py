@@ -25,8 +25,7 @@ class Cut:
     """A network after some of its blocks have been taken out.
 
     Attributes:
-        removed: the block taken out last, by its name in the network it was taken from; empty for
-            the whole network.
+        removed: the block taken out last, by its name in the whole network; empty for that.
         network: what is left.
         evaluation: of it, on the held-out images.
         multiply_adds: of it, for one image of the network's size.
@@ -58,7 +57,7 @@ def costs(network: Network, images: Images, make: MakeEvaluator) -> Iterator[Cos
     """Yield what each block costs to take out, in the network's order."""
     whole = _cut("", network, images, make)
     for block in removable(network.architecture):
-        without = _cut(block, _without(network, block), images, make)
+        without = _cut(block, _without(network, [block]), images, make)
         yield Cost(
             block,
             without.evaluation.loss - whole.evaluation.loss,
@@ -75,13 +74,18 @@ def cuts(network: Network, images: Images, make: MakeEvaluator) -> Iterator[Cut]
     """
     cut = _cut("", network, images, make)
     yield cut
-    while blocks := removable(cut.network.architecture):
-        left = cut.network
+    gone: list[str] = []
+    blocks = removable(network.architecture)
+    while left := [block for block in blocks if block not in gone]:
         # Of equal losses the block that spares most, then the last.
         cut = min(
-            (_cut(block, _without(left, block), images, make) for block in reversed(blocks)),
+            (
+                _cut(block, _without(network, [*gone, block]), images, make)
+                for block in reversed(left)
+            ),
             key=lambda found: (found.evaluation.loss, found.multiply_adds),
         )
+        gone.append(cut.removed)
         yield cut
 
 
@@ -99,21 +103,37 @@ def prune(
     Raises:
         GrowthError: where there are not so many, or what must stay is more than the share.
     """
-    most = len(removable(network.architecture))
-    if blocks is not None and not 0 <= blocks <= most:
-        raise GrowthError(f"{blocks} blocks to take out; {network.architecture.name} has {most}")
-    steps = cuts(network, images, make)
-    cut = whole = next(steps)
-    announce(cut)
-    for taken in range(most + 1):
-        done = blocks == taken if blocks is not None else _within(cut, whole, share)
-        if done:
+    require_budget(network, blocks=blocks, share=share)
+    whole: Cut | None = None
+    for taken, cut in enumerate(cuts(network, images, make)):
+        whole = whole or cut
+        announce(cut)
+        if blocks == taken or (
+            blocks is None and _within(cut.multiply_adds, whole.multiply_adds, share)
+        ):
             return cut
-        if taken < most:
-            cut = next(steps)
-            announce(cut)
-    least = cut.multiply_adds / whole.multiply_adds
-    raise GrowthError(f"what must stay is {least:.1%} of the multiply-adds, over {share:.1%}")
+    raise AssertionError("a budget that can be met is met by the last cut")
+
+
+def require_budget(network: Network, *, blocks: int | None, share: float | None) -> None:
+    """Refuse a budget that cannot be met, before anything is evaluated.
+
+    Raises:
+        GrowthError: as ``prune``.
+    """
+    a, size = network.architecture, network.preprocessing.size
+    most = len(removable(a))
+    if blocks is not None and not 0 <= blocks <= most:
+        name = a.name or "the network"
+        raise GrowthError(
+            f"{blocks} blocks to take out; {name} has {most} that can be, 0 the least"
+        )
+    shortest = replace(a, stages=tuple(replace(stage, depth=1) for stage in a.stages))
+    whole, least = (trace(one, size).multiply_adds for one in (a, shortest))
+    if not _within(least, whole, share):
+        raise GrowthError(
+            f"what must stay is {least / whole:.1%} of the multiply-adds, over {share:.1%}"
+        )
 
 
 def shortened(
@@ -158,12 +178,12 @@ def _shortened_name(a: Architecture, stages: Collection[Stage]) -> str:
     return f"{a.name.partition(' ')[0]} {depths}" if a.name else ""
 
 
-def _within(cut: Cut, whole: Cut, share: float | None) -> bool:
-    return share is None or cut.multiply_adds <= share * whole.multiply_adds
+def _within(multiply_adds: int, whole: int, share: float | None) -> bool:
+    return share is None or multiply_adds <= share * whole
 
 
-def _without(network: Network, block: str) -> Network:
-    a, weights = shortened(network.architecture, network.weights, [block])
+def _without(network: Network, blocks: Collection[str]) -> Network:
+    a, weights = shortened(network.architecture, network.weights, blocks)
     return replace(network, architecture=a, weights=weights)
 
 

@@ -40,6 +40,14 @@ class Growth:
     warmup: float = 0.0
     momentum: Literal["carry", "clear"] = "carry"
 
+    def __str__(self) -> str:
+        """Write it as the flag does, with the settings that the flag leaves as they are."""
+        others = (f for f in dataclasses.fields(self) if f.name not in ("epoch", "to", "depths"))
+        chosen = [
+            f", {f.name} {value}" for f in others if (value := getattr(self, f.name)) != f.default
+        ]
+        return f"{self.epoch}:{self.to or '-'.join(map(str, self.depths))}{''.join(chosen)}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
@@ -95,7 +103,8 @@ class Recipe:
         clip: largest norm of the gradient; null for no clipping.
         precision: ``fp32``, ``bf16``, or ``auto``: bf16 where the device computes in it; ``fp64``
             is for comparing frameworks.
-        patience: epochs without improvement after which training stops; null to train on.
+        patience: epochs without improvement after which training stops; null to train on. While
+            a growth is still to come it does not stop, and after each the count begins anew.
         initialisation: ``he`` or ``xavier``, as in ``initial_weights``.
         zero_last_scale: whether residual branches start at zero.
         normalise: whether pixels are shifted and scaled to mean 0 and deviation 1 of the
@@ -302,7 +311,9 @@ def _contradictions(r: Recipe) -> Iterator[Problem]:
     last = 0
     for i, growth in enumerate(r.grow):
         if not last < growth.epoch < r.epochs:
-            message = f"{growth.epoch} is not after {last} and before the end, {r.epochs}"
+            message = (
+                f"{shortened(growth.epoch)} is not after {last} and before the end, {r.epochs}"
+            )
             yield Problem(f"grow[{i}].epoch", message)
         if bool(growth.to) == bool(growth.depths):
             yield Problem(f"grow[{i}]", "state either to or depths")

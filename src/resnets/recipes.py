@@ -30,7 +30,7 @@ NAMED: dict[str, Recipe] = {
     "instant": Recipe(
         name="instant",
         network="resnet10d_narrow",
-        epochs=7,
+        epochs=6,
         skip=0.6,
         batch=128,
         rate=0.4,

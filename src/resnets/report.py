@@ -39,6 +39,8 @@ def run_report(result: Mapping[str, Any], folder: Path) -> RenderableType:
     if "growth" in result:
         steps = (f"{_blocks(g['depths'])} after epoch {g['epoch']}" for g in result["growth"])
         table.add_row("grown to blocks", ", ".join(steps))
+        if found := _kept_ungrown(result):
+            table.add_row("kept", found)
     if result.get("multiply_adds_ungrown"):
         share = result["multiply_adds"] / result["multiply_adds_ungrown"]
         size, name = magnitude(result["multiply_adds"])
@@ -111,6 +113,16 @@ def prediction_lines(prediction: Prediction) -> str:
         bar = "█" * round(share * BAR)
         lines.append(f"  {name:<{width}}  {share:6.1%}  {bar}".rstrip())
     return "\n".join(lines)
+
+
+def _kept_ungrown(result: Mapping[str, Any]) -> str:
+    """Say that the best epoch came before a growth; empty where it came after all of them."""
+    best = result["best_epoch"]
+    later = [g["epoch"] for g in result["growth"] if g["epoch"] >= best]
+    if not later:
+        return ""
+    again = " again" if len(later) < len(result["growth"]) else ""
+    return f"epoch {best}, {result['network']}, before it grew{again}"
 
 
 def _blocks(depths: Sequence[int]) -> str:

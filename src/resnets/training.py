@@ -178,6 +178,17 @@ def _grows(recipe: Recipe, progress: Progress, *, ended: int) -> bool:
     return bool(due) and due[0].epoch <= ended and not progress.images
 
 
+def _impatient(recipe: Recipe, progress: Progress, epoch: int) -> bool:
+    """Whether patience ends training after ``epoch``.
+
+    A plateau is what a growth is for: none is given up, and each gets as many epochs to pay.
+    """
+    if recipe.patience is None or progress.grown < len(recipe.grow):
+        return False
+    grown = recipe.grow[-1].epoch if recipe.grow else 0
+    return epoch - max(progress.best_epoch, grown) >= recipe.patience
+
+
 def _none_slowed(_: int) -> Mapping[str, float]:
     return {}
 
@@ -287,8 +298,7 @@ def _epoch(
         progress = replace(progress, best_epoch=epoch)
     if best and found is not None:
         progress = replace(progress, best_accuracy=found.accuracy, best_loss=found.loss)
-    waited = epoch - progress.best_epoch
-    progress = replace(progress, stopped=recipe.patience is not None and waited >= recipe.patience)
+    progress = replace(progress, stopped=_impatient(recipe, progress, epoch))
     per_epoch = steps_per_epoch(recipe, len(data.training))
     return Epoch(
         epoch=epoch,

@@ -144,6 +144,7 @@ def load(folder: Path | str) -> Network:
     """
     folder = Path(folder)
     described = load_config(folder / "config.json")
+    require_model(folder)
     weights, metadata = load_weights(folder / "model.safetensors")
     architecture = described.architecture
     if ARCHITECTURE in metadata:
@@ -152,6 +153,19 @@ def load(folder: Path | str) -> Network:
         architecture = Architecture.from_text(metadata[ARCHITECTURE], subject)
     check(architecture, weights)
     return Network(architecture, weights, described.preprocessing, described.class_names)
+
+
+def require_model(folder: Path) -> None:
+    """Refuse a run's folder that has no weights: a run keeps the first at its first epoch's end.
+
+    Raises:
+        WeightsError: saying so.
+    """
+    model = folder / "model.safetensors"
+    if (folder / "recipe.json").is_file() and not model.is_file():
+        raise WeightsError(
+            f"{model}: no such file; no epoch of this run has ended yet, or it is gone"
+        )
 
 
 def load_weights(path: Path) -> tuple[Weights, dict[str, str]]:

@@ -1,6 +1,7 @@
 """What a user of Keras and TensorFlow expects of a model."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -310,3 +311,18 @@ def test_another_keras_backend_is_refused_in_a_sentence() -> None:
         KERAS_BACKEND="jax",
     )
     assert done.stdout.startswith("Keras is set to compute with jax; set KERAS_BACKEND=tensorflow")
+
+
+def test_many_networks_evaluated_in_a_row_are_no_warning() -> None:
+    said: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())
+    preprocessing = Preprocessing(size=8, mean=(0.0,), std=(1.0,))
+    tf.get_logger().addHandler(handler)
+    try:
+        for seed in range(6):
+            logits = backend.evaluator(backend.build(TINY, seed=seed), preprocessing, "cpu")
+            logits(np.zeros((1, 8, 8, 1), np.uint8))
+    finally:
+        tf.get_logger().removeHandler(handler)
+    assert said == []

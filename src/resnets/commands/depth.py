@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 
 def grow(
-    network: str,
+    source: str,
     /,
     *,
     to: str,
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
+    network: str | None = None,
     placement: Literal["end", "interleaved"] = "end",
     start: Literal["identity", "copy", "random"] = "identity",
     seed: Whole = 0,
@@ -32,12 +33,14 @@ def grow(
 
     Parameters
     ----------
-    network
+    source
         A run folder, or any weights that convert reads.
     to
         A name (resnets models), an architecture's JSON file, or blocks in each stage: 3-4-6-3.
     out
         The folder to write.
+    network
+        A name or an architecture's JSON file, in place of what the source tells.
     placement
         Where new blocks stand in their stage.
     start
@@ -51,28 +54,28 @@ def grow(
     from dataclasses import replace
 
     from resnets import exchange
-    from resnets.preparation import growth_plan
-    from resnets.recipe import Growth, Recipe
+    from resnets.preparation import deepening
+    from resnets.recipe import Growth
     from resnets.tracing import trace
     from resnets.weights import save
 
     _refuse_used(out)
-    source = exchange.read(network)
-    wanted = Growth(
-        epoch=1,
-        **growth_target(to),
-        placement=placement,
-        start=start,
-    )
-    (growth,) = growth_plan(Recipe(grow=(wanted,), epochs=2, seed=seed), source.architecture)
-    grown = replace(source, architecture=growth.target, weights=growth.weights(source.weights))
+    if seed < 0:
+        raise RunError(f"--seed {seed}: not a whole number from 0")
+    wanted = Growth(epoch=0, **growth_target(to), placement=placement, start=start)
+    received = exchange.receive(source, network=network)
+    for assumed in received.notes:
+        note(f"note: {assumed}")
+    whole = received.network
+    growth = deepening(wanted, whole.architecture, seed)
+    grown = replace(whole, architecture=growth.target, weights=growth.weights(whole.weights))
     save(grown, out)
     result: dict[str, Any] = {
         "network": growth.target.name,
         "blocks": [stage.depth for stage in growth.target.stages],
         "parameters": trace(growth.target, 32).parameters,
         "exact": not growth.obstacle,
-        "difference": growth.difference(source.weights) if growth.obstacle else 0.0,
+        "difference": growth.difference(whole.weights) if growth.obstacle else 0.0,
         "folder": str(out),
     }
     if json:
@@ -126,10 +129,12 @@ def prune_depth(
     """
     from resnets.checkpoint import framework_of
     from resnets.inference import evaluator_of, held_out
+    from resnets.pruning import require_budget
     from resnets.weights import load
 
     budget = _budget(out, blocks, share)
     whole = load(network)
+    require_budget(whole, **budget)  # what cannot be is said before images are read
     images = held_out(network, whole, data, note)
 
     def make(candidate: "Network") -> Any:

@@ -11,7 +11,14 @@ from resnets.exchange.blocks import Shapes
 from resnets.exchange.foreign_names import canonical
 from resnets.exchange.found import Found
 from resnets.exchange.recognition import recognise
-from resnets.weights import Config, Preprocessing, Weights, config_from, load_config
+from resnets.weights import (
+    Config,
+    Preprocessing,
+    Weights,
+    config_from,
+    load_config,
+    require_model,
+)
 
 CONFIG, IMAGES = "config.json", "preprocessor_config.json"
 IN_FOLDERS = ("model.safetensors", "pytorch_model.bin", "pytorch_model.pth", "model.pth")
@@ -55,6 +62,7 @@ def _folder(folder: Path, stated: bool, averaged: bool) -> Found:
         raise WeightsError(f"{config}: no such file; a network's folder holds it ({held})")
     ours = our_config(folder)
     if ours is not None:
+        require_model(folder)
         return Found(
             weights=safetensors_files.read(folder / IN_FOLDERS[0]),
             kind="folder of resnets",

@@ -53,9 +53,13 @@ def evaluator(model: ResNet, preprocessing: Preprocessing, device: str = "auto")
 def _compiled(model: ResNet, prepare: Preparation, where: str) -> Evaluator:
     shape = [None, None, None, model.architecture.channels]
 
-    @tf.function(input_signature=[tf.TensorSpec(shape, tf.uint8)], autograph=False)
-    def logits(pixels: Any) -> Any:
+    def traced(pixels: Any) -> Any:
         return tf.cast(model(prepare(pixels), training=False), tf.float32)
+
+    signature = [tf.TensorSpec(shape, tf.uint8)]
+    logits: Any = tf.function(traced, input_signature=signature, autograph=False)
+    # Each network is traced once; TensorFlow would warn of the fifth, and pruning evaluates many.
+    logits._omit_frequent_tracing_warning = True
 
     def evaluate(pixels: Pixels) -> npt.NDArray[np.float32]:
         with tf.device(where):
