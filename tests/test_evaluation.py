@@ -26,11 +26,7 @@ def test_large_logits_do_not_overflow() -> None:
     assert logs[0, 0] == 0 and logs[1, 1] == 0
 
 
-@given(
-    st.tuples(
-        st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3)
-    )
-)
+@given(st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3)))
 def test_mirror_image_of_any_size(shape: tuple[int, int, int, int]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     found = mirror(pixels)

@@ -14,8 +14,8 @@ from resnets.backends import Evaluator
 from resnets.checkpoint import RECIPE, read_recipe
 from resnets.data.augmentation import split
 from resnets.data.decoding import open_image, quiet
-from resnets.data.listing import images_in
 from resnets.data.images import Dataset, Images, Pixels
+from resnets.data.listing import images_in
 from resnets.errors import DataError, RunError, WeightsError
 from resnets.evaluation import Evaluation, evaluate, log_softmax, mirrored
 from resnets.exchange import receive

@@ -267,15 +267,13 @@ class TestDamage:
         assert lines[0].endswith("and 3 more; resnets data --json names all")
         (pack,) = pack_cache.kept()
         assert [reason.partition(":")[0] for reason in pack.unreadable] == [
-            *(os.path.join("cat", f"1{number}.jpg") for number in range(5)),
-            os.path.join("dog", "0.png"),
+            *(str(Path("cat", f"1{number}.jpg")) for number in range(5)),
+            str(Path("dog", "0.png")),
         ]
         both = greys(found.training) + greys(found.test())
         assert sorted(both) == [0, 20, 21, 40, 41, 60, 61, 80, 81, 100, 101]
 
-    def test_all_are_named_where_no_pack_keeps_the_list(
-        self, tmp_path: Path, packs: Path
-    ) -> None:
+    def test_all_are_named_where_no_pack_keeps_the_list(self, tmp_path: Path, packs: Path) -> None:
         root = fill(tmp_path / "root", count=6)
         for number in range(5):
             (root / "cat" / f"1{number}.jpg").write_bytes(b"")
@@ -315,7 +313,7 @@ class TestDamage:
         self, monkeypatch: pytest.MonkeyPatch, side: int
     ) -> None:
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200)
-        with pytest.raises(DataError, match="^x: too many pixels; at most 200 are opened"):
+        with pytest.raises(DataError, match=r"^x: too many pixels; at most 200 are opened"):
             open_image(encoded(Image.new("RGB", (side, side))), size=8, channels=3, name="x")
 
     def test_more_than_the_memory_that_is_left(
@@ -342,7 +340,7 @@ class TestDamage:
             raise MemoryError
 
         monkeypatch.setattr(Image, "open", full)
-        with pytest.raises(DataError, match="^x: it takes more than the memory that is left$"):
+        with pytest.raises(DataError, match=r"^x: it takes more than the memory that is left$"):
             open_image(b"", size=8, channels=3, name="x")
 
 

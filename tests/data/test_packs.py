@@ -633,7 +633,7 @@ class TestCache:
         (pack,) = json.loads(capsys.readouterr().out)["packs"]
         assert pack["images"] == 16
         assert [reason.partition(":")[0] for reason in pack["unreadable"]] == [
-            os.path.join(*name)
+            str(Path(*name))
             for name in (
                 ("cat", "truncated.jpg"),
                 *(("dog", name) for name in ("dangling.png", "empty.png", "text.jpg")),

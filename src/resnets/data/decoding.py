@@ -59,7 +59,7 @@ def open_image(
     except MemoryError as problem:  # a damaged header may ask for any amount
         raise DataError(f"{where}: it takes more than the memory that is left") from problem
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as problem:
-        # Pillow refuses by itself what is twice as large, and what is not where warnings are errors.
+        # Pillow itself refuses what is twice as large, and what is not where warnings are errors.
         limit = Image.MAX_IMAGE_PIXELS
         raise DataError(f"{where}: too many pixels; at most {limit} are opened") from problem
     except Exception as problem:
@@ -68,9 +68,7 @@ def open_image(
     return pixels.reshape(size, size, channels).copy()
 
 
-def _decoded(
-    image: Image.Image, size: int, channels: int, where: str
-) -> npt.NDArray[np.uint8]:
+def _decoded(image: Image.Image, size: int, channels: int, where: str) -> npt.NDArray[np.uint8]:
     width, height = image.size
     try:
         image.load()
@@ -129,9 +127,7 @@ def _refuse_bomb(image: Image.Image, where: str) -> None:
     """Raise DataError above Pillow's limit, at which Pillow itself would only warn."""
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and image.width * image.height > limit:
-        raise DataError(
-            f"{where}: {image.width}×{image.height} pixels; at most {limit} are opened"
-        )
+        raise DataError(f"{where}: {image.width}×{image.height} pixels; at most {limit} are opened")
 
 
 def _orientation(image: Image.Image) -> int:
