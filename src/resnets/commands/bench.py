@@ -11,7 +11,7 @@ Several = Parameter(consume_multiple=True, negative=())
 
 
 def bench(
-    network: str = "resnet10d_light",
+    network: str = "resnet10d_narrow",
     /,
     *,
     framework: Annotated[tuple[str, ...], Several] = (),
