@@ -256,6 +256,10 @@ def test_networks_that_lack_something_are_a_sentence() -> None:
     model[-1].register_parameter("bias", None)
     with pytest.raises(InvalidDescription, match="6: the dense layer has no bias"):
         chapter.describe(model)
+    odd = d2l.Residual(8)
+    odd.bn3 = nn.LazyBatchNorm2d()
+    with pytest.raises(InvalidDescription, match="3: its bn3 has no place in the chapter's blocks"):
+        chapter.describe(small(odd))
     fixed = small(d2l.Residual(8))
     fixed.forward = lambda X: X.reshape(4, 32 * 32)
     with pytest.raises(InvalidDescription, match=r"forward: it fails for images \(2, 1, 64, 64\)"):

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from resnets import architecture as described
 from resnets.architecture import Architecture, Norm, Stage, Stem
+from resnets.chapter.block_recognition import expect_symmetric, seen_as
 from resnets.chapter.parts import (
     Array,
     BatchNorm,
@@ -60,7 +60,7 @@ def recognise(parts: Sequence[Part], name: str) -> Recognised:
     dense = _take(rest, Dense)
     if rest:
         raise refusal(rest[0].where, "nothing may follow the dense layer")
-    _expect_symmetric(first)
+    expect_symmetric(first)
     slots = _named(names.stem, first)
     if names is RESNET:
         slots |= _named(names.stem_norm, norms[0])
@@ -146,34 +146,6 @@ def _named(name: str, part: Convolution | BatchNorm | Dense) -> dict[str, Slot]:
     return {f"{name}.{kind}": slot for kind, slot in part.slots.items()}
 
 
-def _expect_symmetric(convolution: Convolution) -> None:
-    if convolution.padding != convolution.kernel // 2:
-        message = (
-            f"kernel {convolution.kernel} with padding {convolution.padding}; an Architecture "
-            f"pads by {convolution.kernel // 2}"
-        )
-        raise refusal(convolution.where, message)
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """What a block is, and which of its parts is which.
-
-    Attributes:
-        stride, width: of the block; ``channels`` that it reads.
-        block: its description; of an identity's, the shortcut is not known.
-        names: canonical names of its parts.
-        projects: whether its shortcut is a convolution.
-    """
-
-    channels: int
-    width: int
-    stride: int
-    block: described.Block
-    names: dict[str, Convolution | BatchNorm]
-    projects: bool
-
-
 def _stages(
     blocks: Sequence[Block], channels: int, slots: dict[str, Slot], family: Names
 ) -> tuple[Stage, ...]:
@@ -181,7 +153,7 @@ def _stages(
     stages: list[Stage] = []
     identities: list[int] = []
     for block in blocks:
-        seen = _seen(block, family)
+        seen = seen_as(block, family)
         if seen.channels != channels:
             raise refusal(block.where, f"reads {seen.channels} channels of {channels}")
         changes = seen.stride != 1 or seen.width != channels
@@ -211,99 +183,6 @@ def _stages(
     for i in identities if others else []:
         stages[i] = replace(stages[i], block=replace(stages[i].block, shortcut=others[0]))
     return tuple(stages)
-
-
-def _branch(block: Block) -> tuple[list[Convolution], list[BatchNorm]]:
-    """Give the convolutions and norms of one of the chapter's two blocks, as they are counted."""
-    count = 2
-    try:
-        if block.convolutions["conv1"].kernel != 3:
-            count = 3
-        numbers = range(1, count + 1)
-        branch = [block.convolutions[f"conv{k}"] for k in numbers]
-        norms = [block.norms[f"bn{k}"] for k in numbers]
-    except KeyError as missing:
-        message = f"has no {missing.args[0]}, as the chapter's blocks have"
-        raise refusal(block.where, message) from None
-    kernels = [convolution.kernel for convolution in branch]
-    if kernels not in ([3, 3], [1, 3, 1]):
-        raise refusal(block.where, f"kernels {kernels} are neither Residual's nor ResNeXtBlock's")
-    return branch, norms
-
-
-def _seen(block: Block, family: Names) -> _Seen:
-    """Tell the chapter's two blocks apart, and see that each part is as it must be."""
-    where, (branch, norms) = block.where, _branch(block)
-    _expect_norms(where, branch, norms, family)
-    names: dict[str, Convolution | BatchNorm] = {}
-    for k, (convolution, norm) in enumerate(zip(branch, norms, strict=True), 1):
-        names[family.convolution.format(k=k)], names[family.norm.format(k=k)] = convolution, norm
-    first, second, last, number = branch[0], branch[1], branch[-1], len(branch) + 1
-    projection, norm = block.convolutions.get(f"conv{number}"), block.norms.get(f"bn{number}")
-    known = {f"{kind}{k}" for k in range(1, number + 1) for kind in ("conv", "bn")}
-    _no_others(block, known - {f"bn{number}"} if family is RESNET_V2 else known)
-    for convolution in (*branch, *([projection] if projection else [])):
-        _expect_symmetric(convolution)
-    if projection:
-        names[family.projection] = projection
-    if norm:
-        names[family.projection_norm] = norm
-    stride = _stride(where, branch, projection)
-    grouped, bare = len(branch) == 3, projection and not norm and family is RESNET
-    inner = None if first.width == (last.width // 4 if grouped else last.width) else first.width
-    return _Seen(
-        channels=first.channels,
-        width=last.width,
-        stride=stride,
-        block=described.Block(
-            kind="bottleneck" if grouped else "basic",
-            inner=inner,
-            groups=second.groups if grouped else 1,
-            stride_in="1x1" if grouped and first.stride > 1 else "3x3",
-            shortcut="bare_projection" if bare else "projection",
-        ),
-        names=names,
-        projects=projection is not None,
-    )
-
-
-def _expect_norms(
-    where: str, branch: Sequence[Convolution], norms: Sequence[BatchNorm], family: Names
-) -> None:
-    """See that the norms fit what stands before them."""
-    given = [norm.width for norm in norms]
-    read, put_out = [c.channels for c in branch], [c.width for c in branch]
-    needed = read if family is RESNET_V2 else put_out
-    if given == needed:
-        return
-    if given == read:
-        message = (
-            "the block is pre-activation, and the network around it is not: an Architecture of "
-            "such blocks has a convolution alone, perhaps with a max-pool, before them, and a "
-            "batch norm and a ReLU after them"
-        )
-        raise refusal(where, message)
-    raise refusal(where, f"its norms have {given} channels; its convolutions need {needed}")
-
-
-def _no_others(block: Block, known: set[str]) -> None:
-    for name in (*block.convolutions, *block.norms):
-        if name not in known:
-            raise refusal(block.where, f"its {name} has no place in the chapter's blocks")
-
-
-def _stride(where: str, branch: Sequence[Convolution], projection: Convolution | None) -> int:
-    """Give the block's stride, which one convolution of the branch has, and the projection."""
-    strides = [convolution.stride for convolution in branch]
-    stride = max(strides)
-    if strides.count(1) < len(strides) - 1 or branch[-1].stride > 1:
-        raise refusal(where, f"strides {strides}: one convolution before the last may have one")
-    if any(c.groups > 1 for i, c in enumerate(branch) if (i, len(branch)) != (1, 3)):
-        raise refusal(where, "groups are for the 3x3 convolution of three")
-    if projection and (projection.kernel != 1 or projection.stride != stride):
-        message = f"the shortcut has kernel {projection.kernel} and stride {projection.stride}"
-        raise refusal(where, f"{message}, the block's stride is {stride}")
-    return stride
 
 
 def _biased(convolutions: Sequence[Convolution]) -> bool:
