@@ -77,20 +77,9 @@ def load(
     for part, rows in zip(parts, (~test, test), strict=False):
         _check_every_class(part.root, names, labels[rows & readable])
     if test_root is None:
-        names_below = packing.Sources(training_root, paths, size, channels).names()
-        test = _hold_out(names_below, labels, readable)
-        if not test.any():
-            raise DataError(
-                f"{root}: no class has two images, so none can be held out as the test set; "
-                "add images, or a test folder"
-            )
-        share = f"{test.sum()} of {readable.sum()} images"
-        announce(
-            f"{root}: no test folder; {share} are held out as the test set, "
-            "each by its name: the same each run"
-        )
-        alone = np.bincount(labels[readable]) == 1
-        _announce_untested([name for name, one in zip(names, alone, strict=True) if one], announce)
+        below = packing.Sources(training_root, paths, size, channels).names()
+        test = _hold_out(below, labels, readable)
+        _announce_held_out(root, names, labels, readable, test, announce)
     training, tested = (np.flatnonzero(readable & part) for part in (~test, test))
     held = Images(packed.store, labels[tested], tested)
     return Dataset(
@@ -191,14 +180,36 @@ def _announce_unreadable(
     announce(f"skipped {len(reasons)} unreadable images:{shown}{more}")
 
 
-def _announce_untested(names: Sequence[str], announce: Announce) -> None:
-    """Say which classes have a single image: what a network makes of them is never seen."""
-    if len(names) == 1:
-        announce(f"{names[0]} has one image: it is trained on, never tested")
-    elif names:
-        rest = len(names) - _SHOWN
-        shown = ", ".join(names[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
-        announce(f"{len(names)} classes have one image, trained on, never tested: {shown}")
+def _announce_held_out(
+    root: Path,
+    names: Sequence[str],
+    labels: npt.NDArray[np.int64],
+    readable: npt.NDArray[np.bool_],
+    test: npt.NDArray[np.bool_],
+    announce: Announce,
+) -> None:
+    """Say how many images are held out, and of which classes none; DataError if none is.
+
+    What a network makes of a class without a test image is never seen.
+    """
+    if not test.any():
+        raise DataError(
+            f"{root}: no class has two images, so none can be held out as the test set; "
+            "add images, or a test folder"
+        )
+    share = f"{test.sum()} of {readable.sum()} images"
+    announce(
+        f"{root}: no test folder; {share} are held out as the test set, "
+        "each by its name: the same each run"
+    )
+    counts = np.bincount(labels[readable])
+    alone = [name for name, count in zip(names, counts, strict=True) if count == 1]
+    if len(alone) == 1:
+        announce(f"{alone[0]} has one image: it is trained on, never tested")
+    elif alone:
+        rest = len(alone) - _SHOWN
+        shown = ", ".join(alone[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+        announce(f"{len(alone)} classes have one image, trained on, never tested: {shown}")
 
 
 def _check_every_class(root: Path, names: Sequence[str], labels: npt.NDArray[np.int64]) -> None:
