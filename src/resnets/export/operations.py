@@ -150,15 +150,22 @@ def _max_pool(graph: Nodes, layer: Layer, own: list[str]) -> None:
 
 
 def _average_pool(graph: Nodes, layer: Layer, own: list[str]) -> None:
-    """Windows from the edge on, one for each stride begun; one that hangs over: what it covers."""
-    graph.put(
+    """Windows from the edge on, one for each stride begun; one that hangs over: what it covers.
+
+    Where windows lie apart, engines would pad by less than nothing: every window is averaged, and
+    those that begin a stride are kept.
+    """
+    apart = layer.stride > layer.kernel
+    averaged = graph.put(
         "AveragePool",
         layer.inputs,
-        layer.name,
+        f"{layer.name}.all" if apart else layer.name,
         kernel_shape=[layer.kernel] * 2,
-        strides=[layer.stride] * 2,
+        strides=[1 if apart else layer.stride] * 2,
         auto_pad="SAME_UPPER",
     )
+    if apart:
+        _keep_every(graph, averaged, layer.stride, layer.name, layer.name)
 
 
 def _mean_pool(graph: Nodes, layer: Layer, own: list[str]) -> None:
@@ -166,16 +173,21 @@ def _mean_pool(graph: Nodes, layer: Layer, own: list[str]) -> None:
     graph.put("Flatten", [mean], layer.name)
 
 
-def _pad_shortcut(graph: Nodes, layer: Layer, own: list[str]) -> None:
-    """Keep every stride-th pixel; add channels of zeros behind (option A)."""
-    (x,), at = layer.inputs, layer.name
+def _keep_every(graph: Nodes, x: str, stride: int, at: str, result: str) -> str:
+    """Keep every stride-th pixel."""
     bounds = [
         graph.whole(f"{at}.{name}", value, value)
         for name, value in (("starts", 0), ("stops", LAST))
     ]
     axes = graph.whole(f"{at}.axes", 2, 3)
-    steps = graph.whole(f"{at}.steps", layer.stride, layer.stride)
-    x_kept = graph.put("Slice", [x, *bounds, axes, steps], f"{at}.kept")
+    steps = graph.whole(f"{at}.steps", stride, stride)
+    return graph.put("Slice", [x, *bounds, axes, steps], result)
+
+
+def _pad_shortcut(graph: Nodes, layer: Layer, own: list[str]) -> None:
+    """Keep every stride-th pixel; add channels of zeros behind (option A)."""
+    (x,), at = layer.inputs, layer.name
+    x_kept = _keep_every(graph, x, layer.stride, at, f"{at}.kept")
     added = layer.shape[0] - graph.layers[x].shape[0]
     border = graph.whole(f"{at}.border", 0, 0, 0, 0, 0, added, 0, 0)
     graph.put("Pad", [x_kept, border], at)
