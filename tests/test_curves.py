@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -154,6 +154,7 @@ def test_a_run_that_grew_is_drawn_against_its_compute_too(tmp_path: Path):
         assert image.height < tall
 
 
+@settings(deadline=None)
 @given(
     places=st.lists(st.floats(0, 1), max_size=12, unique=True).map(sorted),
     stages=st.integers(1, 5),

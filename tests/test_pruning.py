@@ -101,7 +101,7 @@ def test_a_budget_that_cannot_be_met_is_refused_before_any_evaluation(images: Im
             prune(NETWORK, images, never, blocks=blocks)
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(share=st.floats(0.01, 1))
 def test_a_share_is_refused_exactly_where_the_shortest_network_is_over_it(share: float) -> None:
     whole, shortest = CUT_COSTS

@@ -2,15 +2,17 @@
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resnets import recipes
 from resnets.description import from_json, to_json
-from resnets.errors import InvalidDescription, UnknownName
+from resnets.errors import GrowthError, InvalidDescription, UnknownName
+from resnets.flags import NO_FLAGS, resolve
 from resnets.recipe import Growth, Recipe, rate_at, share_at, steps_per_epoch
 
 
@@ -201,6 +203,18 @@ def test_cosine() -> None:
     assert rates[0] == 2.0
     assert rates[50] == pytest.approx(1.0)
     assert rates[25] == pytest.approx(1 + math.cos(math.pi / 4))
+
+
+@settings(deadline=None)
+@given(st.integers(1, 10**30), st.lists(st.integers(0, 10**30), min_size=1, max_size=6))
+def test_a_growth_reads_as_it_is_written_or_is_refused(epoch: int, depths: list[int]) -> None:
+    text = f"{epoch}:{'-'.join(map(str, depths))}"
+    try:
+        (found,) = resolve("chapter", replace(NO_FLAGS, grow=(text,), epochs=100_000)).grow
+    except (GrowthError, InvalidDescription):
+        assert max(epoch, *depths) >= 10**19 or epoch >= 100_000
+    else:
+        assert str(found) == text and found.depths == tuple(depths)
 
 
 def test_what_a_growth_added_rises_to_the_whole_rate() -> None:
