@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from backends.networks import relative
 from export.networks import expected, network, pixels, prepared
 from resnets import catalog
-from resnets.architecture import Architecture
+from resnets.architecture import Architecture, Block, Stage, Stem
 from resnets.errors import InvalidDescription, MissingDependency, WeightsError
 from resnets.export import onnx_bytes, openvino, write_onnx
 from resnets.export.operations import OPSET
@@ -63,6 +63,17 @@ def test_any_network(a: Architecture) -> None:
     made, stored = network(dataclasses.replace(a, name="any"), size=13), pixels(a, 13, 13, n=2)
     want = expected(made, stored)
     assert relative(run(onnx_bytes(made), stored), want) < 2e-5
+
+
+@pytest.mark.parametrize("size", [9, 10, 11])
+def test_averages_over_windows_that_lie_apart(size: int) -> None:
+    block = Block(kind="basic", shortcut="average_projection")
+    stem = Stem(width=3, kernel=3, stride=1, pool=False)
+    stages = (Stage(depth=1, width=4, stride=3, block=block),)
+    made = network(Architecture(name="apart", channels=1, classes=3, stem=stem, stages=stages))
+    stored = pixels(made.architecture, size, size, n=2)
+    logits = run(onnx_bytes(made), stored)
+    assert relative(logits, expected(made, stored)) < 1e-5
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnetv2_50", "seresnext50_32x4d", "regnet_y_400mf"])
