@@ -70,8 +70,9 @@ def test_averages_over_windows_that_lie_apart(size: int) -> None:
     block = Block(kind="basic", shortcut="average_projection")
     stem = Stem(width=3, kernel=3, stride=1, pool=False)
     stages = (Stage(depth=1, width=4, stride=3, block=block),)
-    made = network(Architecture(name="apart", channels=1, classes=3, stem=stem, stages=stages))
-    stored = pixels(made.architecture, size, size, n=2)
+    a = Architecture(name="apart", channels=1, classes=3, stem=stem, stages=stages)
+    made = network(a, size=size)
+    stored = pixels(a, size, size, n=2)
     logits = run(onnx_bytes(made), stored)
     assert relative(logits, expected(made, stored)) < 1e-5
 
