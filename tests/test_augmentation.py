@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resnets.data.augmentation import chosen, draw, split
-from resnets.recipe import Recipe, steps_per_epoch
+from resnets.recipe import Recipe
+from resnets.schedule import steps_per_epoch
 
 ALL = Recipe(flip=True, crop=4, erase=0.5, mixup=0.3, cutmix=1.0, batch=32)
 

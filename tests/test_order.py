@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from resnets.data.augmentation import chosen
 from resnets.data.order import BEFORE, LATEST, UNSEEN, Order, hardest
 from resnets.errors import InvalidDescription, WeightsError
-from resnets.recipe import Recipe, images_per_epoch, steps_per_epoch
+from resnets.recipe import Recipe
+from resnets.schedule import images_per_epoch, steps_per_epoch
 
 RECIPE = Recipe(batch=8, skip=0.3)
 

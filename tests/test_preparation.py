@@ -50,6 +50,10 @@ def test_a_norm_with_a_single_value_is_refused_before_training() -> None:
     with pytest.raises(RunError, match="batch of 2 or larger images"):
         prepare(catalog.get("resnet18"), recipe, _dataset(8, size=8))
     prepare(catalog.get("resnet18_small"), Recipe(batch=1, size=28), _dataset(8))
+    with pytest.raises(RunError, match="or skip fewer"):
+        prepare(
+            catalog.get("resnet18"), Recipe(size=8, skip=0.9, validation=0.0), _dataset(8, size=8)
+        )
     for kind in ("group", "none"):  # these do not look at other images
         alone = replace(catalog.get("resnet8_slim"), norm=Norm(kind=kind, groups=2))
         prepare(alone, recipe, _dataset(8, size=8))

@@ -13,7 +13,8 @@ from resnets import recipes
 from resnets.description import from_json, to_json
 from resnets.errors import GrowthError, InvalidDescription, UnknownName
 from resnets.flags import NO_FLAGS, resolve
-from resnets.recipe import Growth, Recipe, rate_at, share_at, steps_per_epoch
+from resnets.recipe import Growth, Recipe
+from resnets.schedule import rate_at, share_at, steps_per_epoch
 
 
 @pytest.mark.parametrize("name", recipes.NAMED)

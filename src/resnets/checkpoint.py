@@ -225,7 +225,7 @@ class RunFolder:
         if (self.path / IMAGES).read_bytes().strip() != images.encode():
             raise RunError(
                 f"{self.path} is a run on other images: those of {recipe.data} have changed "
-                f"since it began ({IMAGES})"
+                f"since it began, or an older version held out others ({IMAGES})"
             )
         if not (self.path / CONFIG).is_file():
             write_text(self.path / CONFIG, config_text(network))

@@ -13,7 +13,8 @@ import numpy as np
 
 from resnets.errors import RunError
 from resnets.growth import Deepening, added
-from resnets.recipe import Recipe, share_at
+from resnets.recipe import Recipe
+from resnets.schedule import share_at
 from resnets.weights import Network, Weights
 
 

@@ -21,7 +21,8 @@ from resnets.growing import Growing
 from resnets.outcome import conclude
 from resnets.preparation import fingerprint, growth_plan, prepare, starting_architecture
 from resnets.progress import Plan, View
-from resnets.recipe import Recipe, images_per_epoch, steps_per_epoch
+from resnets.recipe import Recipe
+from resnets.schedule import images_per_epoch, steps_per_epoch
 from resnets.tensorboard import TensorBoard
 from resnets.tensorboard import available as tensorboard_available
 from resnets.tracing import trace

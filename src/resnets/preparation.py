@@ -19,6 +19,7 @@ from resnets.files import explained
 from resnets.growth import Deepening
 from resnets.initial import initial_weights
 from resnets.recipe import Growth, Recipe
+from resnets.schedule import images_per_epoch
 from resnets.tracing import trace
 from resnets.training import TrainingData
 from resnets.weights import Network, Preprocessing
@@ -45,7 +46,8 @@ def prepare(
         raise DataError(f"{len(kept)} images to train on; there must be two at least")
     training = dataset.training.only(kept) if len(held) else dataset.training
     validation = dataset.training.only(held) if len(held) else None
-    refuse_lone_values(architecture, recipe.size, min(recipe.batch, len(kept)))
+    taken = min(recipe.batch, images_per_epoch(recipe, len(kept)))
+    refuse_lone_values(architecture, recipe.size, taken)
     if recipe.start is not None:
         return _started(recipe, dataset), TrainingData(training, validation)
     channels = dataset.channels
@@ -217,6 +219,6 @@ def refuse_lone_values(architecture: Architecture, size: int, batch: int) -> Non
     pixels = [layer.shape[1] * layer.shape[2] for layer in layers if layer.operation == "norm"]
     if batch * min(pixels, default=2) < 2:
         raise RunError(
-            f"batch 1 at size {size} leaves the norms of {architecture.name} a single "
-            "value to normalise; use a batch of 2 or larger images"
+            f"one image a step at size {size} leaves the norms of {architecture.name} a single "
+            "value to normalise; use a batch of 2 or larger images, or skip fewer"
         )

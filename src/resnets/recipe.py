@@ -1,11 +1,10 @@
-"""How a network is trained: one flat, frozen value, and the learning rate of each step.
+"""How a network is trained: one flat, frozen value, and what can be wrong with it.
 
 Every field has the same name as a flag of ``resnets train``, a key of recipe.json and of a
 configuration file. The resolved recipe is saved with the run and runs it again.
 """
 
 import dataclasses
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -184,51 +183,6 @@ _BELONGINGS = {
     "optimiser": ("momentum", "nesterov", "betas"),
     "schedule": ("milestones", "drop", "final", "warmup"),
 }
-
-
-def images_per_epoch(recipe: Recipe, images: int) -> int:
-    """Say how many of ``images`` training images an epoch takes."""
-    return images - math.floor(recipe.skip * images)
-
-
-def steps_per_epoch(recipe: Recipe, images: int) -> int:
-    """Steps in one epoch on ``images`` training images; at least one.
-
-    A partial batch of a single image makes no step: a norm needs two values.
-    """
-    whole, left = divmod(images_per_epoch(recipe, images), recipe.batch)
-    return max(1, whole + (recipe.partial_batch and left > 1))
-
-
-def rate_at(recipe: Recipe, step: int, steps: int, per_epoch: int) -> float:
-    """Give the learning rate of ``step`` (from 0) of ``steps`` in all, ``per_epoch`` an epoch."""
-    warm = recipe.warmup * steps
-    if step < warm:
-        return recipe.rate * (step + 1) / (math.floor(warm) + 1)
-    if recipe.schedule == "constant":
-        return recipe.rate
-    if recipe.schedule == "step":
-        passed = sum(step >= milestone * per_epoch for milestone in recipe.milestones)
-        return recipe.rate * (0.1 if recipe.drop is None else recipe.drop) ** passed
-    if recipe.schedule == "one_cycle":
-        return recipe.rate * _one_cycle(step / max(steps - 1, 1), recipe.final)
-    done = (step - warm) / max(steps - warm, 1)
-    left = 1 - done if recipe.schedule == "linear" else (1 + math.cos(math.pi * done)) / 2
-    return recipe.rate * (recipe.final + (1 - recipe.final) * left)
-
-
-def share_at(growth: Growth, step: int, steps: int, per_epoch: int) -> float:
-    """Give the share of the rate that what a growth added takes in ``step``, as ``rate_at``."""
-    since = step - growth.epoch * per_epoch
-    return min(1.0, (since + 1) / (math.floor(growth.warmup * steps) + 1))
-
-
-def _one_cycle(done: float, final: float, rise: float = 0.3, start: float = 1 / 25) -> float:
-    """Share of the highest rate: from ``start`` up to 1 at ``rise``, then down to ``final``."""
-    if done < rise:
-        return start + (1 - start) * (1 - math.cos(math.pi * done / rise)) / 2
-    down = (done - rise) / (1 - rise)
-    return final + (1 - final) * (1 + math.cos(math.pi * down)) / 2
 
 
 _RANGES: dict[str, tuple[float, float]] = {

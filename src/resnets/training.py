@@ -16,7 +16,8 @@ from resnets.data.images import Images
 from resnets.data.order import Order
 from resnets.errors import Diverged
 from resnets.evaluation import evaluate
-from resnets.recipe import Recipe, rate_at, steps_per_epoch
+from resnets.recipe import Recipe
+from resnets.schedule import rate_at, steps_per_epoch
 from resnets.tracing import trace
 
 

@@ -92,7 +92,7 @@ def test_inference_of_mxnet_as_a_table(tmp_path: Path) -> None:
         (["resnet18", "--size", "0"], "0 is not a number of pixels"),
         (
             ["resnet18", "--size", "16", "--batch", "1", "--training", "--framework", "torch"],
-            "batch 1 at size 16 leaves the norms of resnet18 a single value to normalise",
+            "one image a step at size 16 leaves the norms of resnet18 a single value to normalise",
         ),
         (
             ["resnet152", "--batch", "65536", "--device", "cpu", "--framework", "torch"],

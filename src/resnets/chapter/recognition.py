@@ -30,20 +30,60 @@ class Recognised:
     slots: dict[str, Slot]
 
 
+@dataclass(frozen=True)
+class _Order:
+    """A network's parts in the order in which they stand.
+
+    Attributes:
+        names: of its family: of pre-activation where the stem is a convolution alone and a norm
+            follows the blocks.
+        stem, pool: the first convolution, and whether a max-pool follows.
+        norm: that of the stem; in pre-activation the one after the blocks.
+    """
+
+    names: Names
+    stem: Convolution
+    norm: BatchNorm
+    pool: bool
+    blocks: tuple[Block, ...]
+    dense: Dense
+
+
 def recognise(parts: Sequence[Part], name: str) -> Recognised:
     """Make out a residual network called ``name``.
-
-    It is one of pre-activation where the stem is a convolution alone and a norm follows the blocks.
 
     Raises:
         InvalidDescription: saying which part is none that an architecture has, and where it is.
     """
-    rest = list(parts)
-    first = _take(rest, Convolution)
+    found = _ordered(list(parts))
+    names, stem, blocks = found.names, found.stem, found.blocks
+    preactivation = names is RESNET_V2
+    expect_symmetric(stem)
+    slots = _named(names.stem, stem)
+    slots |= _named(names.last_norm if preactivation else names.stem_norm, found.norm)
+    stages = _stages(blocks, stem.width, slots, names)
+    slots |= _named(names.dense, found.dense)
+    if preactivation:
+        slots[f"{names.dense}.weight"] = _as_kernel(found.dense.slots["weight"])
+    convolutions = [stem, *(c for block in blocks for c in block.convolutions.values())]
+    architecture = Architecture(
+        name=name,
+        channels=stem.channels,
+        classes=found.dense.width,
+        stem=Stem(width=stem.width, kernel=stem.kernel, stride=stem.stride, pool=found.pool),
+        stages=stages,
+        preactivation=preactivation,
+        bias=_biased(convolutions),
+        norm=_norm([found.norm, *(n for block in blocks for n in block.norms.values())]),
+    )
+    return Recognised(architecture, slots)
+
+
+def _ordered(rest: list[Part]) -> _Order:
+    """Take the parts one after the other, each where it has to stand."""
+    stem = _take(rest, Convolution)
     names = RESNET_V2 if _is_preactivation(rest) else RESNET
-    norms: list[BatchNorm] = []
-    if names is RESNET:
-        norms += _take_normed(rest)
+    norm = _take_normed(rest) if names is RESNET else None
     pool = _next_is(rest, "max_pool")
     if pool:
         rest.pop(0)
@@ -52,39 +92,15 @@ def recognise(parts: Sequence[Part], name: str) -> Recognised:
         blocks.append(_take(rest, Block))
     if not blocks:
         raise refusal(_where(rest), "a residual block has to stand here")
-    if names is RESNET_V2:
-        norms += _take_normed(rest)
+    if norm is None:
+        norm = _take_normed(rest)
     _take_plain(rest, "mean_pool")
     if _next_is(rest, "flatten"):
         rest.pop(0)
     dense = _take(rest, Dense)
     if rest:
         raise refusal(rest[0].where, "nothing may follow the dense layer")
-    expect_symmetric(first)
-    slots = _named(names.stem, first)
-    if names is RESNET:
-        slots |= _named(names.stem_norm, norms[0])
-    stages = _stages(blocks, first.width, slots, names)
-    if names is RESNET_V2:
-        slots |= _named(names.last_norm, norms[0])
-    slots |= _named(names.dense, dense)
-    if names is RESNET_V2:
-        slots[f"{names.dense}.weight"] = _as_kernel(dense.slots["weight"])
-    norms += [n for block in blocks for n in block.norms.values()]
-    convolutions = [first, *(c for block in blocks for c in block.convolutions.values())]
-    return Recognised(
-        Architecture(
-            name=name,
-            channels=first.channels,
-            classes=dense.width,
-            stem=Stem(width=first.width, kernel=first.kernel, stride=first.stride, pool=pool),
-            stages=stages,
-            preactivation=names is RESNET_V2,
-            bias=_biased(convolutions),
-            norm=_norm(norms),
-        ),
-        slots,
-    )
+    return _Order(names, stem, norm, pool, tuple(blocks), dense)
 
 
 def _is_preactivation(rest: Sequence[Part]) -> bool:
@@ -96,10 +112,10 @@ def _is_preactivation(rest: Sequence[Part]) -> bool:
     return begins and bool(after) and isinstance(after[0], BatchNorm)
 
 
-def _take_normed(rest: list[Part]) -> list[BatchNorm]:
+def _take_normed(rest: list[Part]) -> BatchNorm:
     norm = _take(rest, BatchNorm)
     _take_plain(rest, "relu")
-    return [norm]
+    return norm
 
 
 def _as_kernel(slot: Slot) -> Slot:

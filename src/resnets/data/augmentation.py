@@ -11,7 +11,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from resnets.recipe import Recipe, steps_per_epoch
+from resnets.recipe import Recipe
+from resnets.schedule import steps_per_epoch
 
 Index = npt.NDArray[np.int64]
 

@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from resnets.data.augmentation import Index, chosen, shuffled
 from resnets.errors import WeightsError
-from resnets.recipe import Recipe, images_per_epoch, steps_per_epoch
+from resnets.recipe import Recipe
+from resnets.schedule import images_per_epoch, steps_per_epoch
 
 Losses = npt.NDArray[np.float32]
 
