@@ -330,7 +330,9 @@ class TestProcesses:
         number: int,
     ) -> None:
         root = many(tmp_path / "x", 20)
-        process = packing_process(root, packs, 0.1)
+        process = packing_process(
+            root, packs, 0.4
+        )  # so slow that a busy machine is not too late to kill it
 
         def lines() -> int:
             return sum(f.read_bytes().count(b"\n") for f in packs.glob("*.part/done.jsonl"))
