@@ -76,6 +76,8 @@ def test_an_order_can_be_saved_anywhere() -> None:
         assert all(np.isfinite(array).all() for array in state.values())
         order = Order(RECIPE, 64)
         order.restore(state, start)
+        for name, array in order.state().items():  # also where an epoch, or the run, has ended
+            np.testing.assert_array_equal(array, state[name])
         for step in range(start, 20):
             np.testing.assert_array_equal(order.chosen(step), numbers[step])
             order.note(numbers[step], np.sin(numbers[step] + step).astype(np.float32) + 1)

@@ -73,10 +73,10 @@ class Order:
         for name in (BEFORE, LATEST):
             if name not in state or state[name].shape != (self._images,):
                 raise WeightsError(f"the saved state lacks {name} of {self._images} images")
-        self._latest = state[LATEST].astype(np.float32)
+        self._latest, self._before = (state[n].astype(np.float32) for n in (LATEST, BEFORE))
         epoch, within = divmod(step, self._per_epoch)
         if within:
-            self._begin(epoch, state[BEFORE].astype(np.float32))
+            self._begin(epoch, self._before)
 
     def _begin(self, epoch: int, losses: Losses) -> None:
         order = shuffled(self._recipe.seed, epoch, self._images)
