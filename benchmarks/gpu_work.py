@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from resnets import catalog
 from resnets.architecture import Architecture
@@ -39,6 +40,7 @@ class Plan:
         images, epochs: of the chapter's job.
         large_network, large_size, large_batch, large_images: of the training at full size.
         product: rows of the square matrices whose product is the limit.
+        accurate, accurate_epochs: the recipe for accuracy, cut to what a few minutes allow.
     """
 
     device: torch.device
@@ -55,6 +57,8 @@ class Plan:
     large_batch: int = 256
     large_images: int = 4096
     product: int = 8192
+    accurate: str = "accurate"
+    accurate_epochs: int = 40
 
     @staticmethod
     def of(device: torch.device, *, small: bool) -> "Plan":
@@ -75,13 +79,18 @@ class Plan:
             large_batch=8,
             large_images=32,
             product=128,
+            accurate="quick",
+            accurate_epochs=1,
         )
 
     def speed(self, **changes: Any) -> Speed:
         """Say how steps are taken; where the script itself is tried, nothing is really compiled."""
-        if self.small and changes.get("compile"):
-            changes["compiler"] = "eager"
-        return Speed(**{"compile": None, **changes})
+        return Speed(**{"compile": None, "compiler": self.compiler, **changes})
+
+    @property
+    def compiler(self) -> str:
+        """The backend of ``torch.compile``."""
+        return "eager" if self.small else "inductor"
 
     def wait(self) -> None:
         """Wait for all work on the device."""
@@ -167,32 +176,64 @@ class Ours:
         return self.session.train_step(Batch(self.images, draws, index), recipe.rate)
 
 
-class ChapterLoop:
-    """The loop of the book's PyTorch Trainer: fp32, NCHW, torch's SGD, images brought as floats.
+class PlainLoop:
+    """A training loop as it is written by hand: torch's SGD on a module, step after step.
 
-    The book's loader works in four processes and its images wait for nothing here: they lie on
-    the device, prepared, which is more than the book does.
+    Its images wait for nothing: they lie on the device, prepared as floats, which is more than
+    any loader does. The book's brings them from four processes.
+
+    ``careful``: as one who knows the device writes it, channels-last, bf16 autocast, fused SGD
+    with Nesterov's momentum; else as the book's PyTorch Trainer: fp32, NCHW, plain SGD.
+    ``compiled``: whether ``torch.compile`` has the module first.
     """
 
-    def __init__(self, network: Architecture, images: Images, batch: int, plan: Plan) -> None:
-        self.model = backend.build(network).to(plan.device).train()
-        self.optimiser = torch.optim.SGD(self.model.parameters(), lr=0.01)
+    def __init__(
+        self,
+        model: nn.Module,
+        images: Images,
+        batch: int,
+        plan: Plan,
+        *,
+        careful: bool = False,
+        compiled: bool = False,
+    ) -> None:
+        layout = torch.channels_last if careful else torch.contiguous_format
+        model = model.to(plan.device, memory_format=layout).train()
+        options: dict[str, Any] = {"momentum": 0.9, "nesterov": True, "fused": True}
+        self.optimiser = torch.optim.SGD(
+            model.parameters(), lr=0.01, **(options if careful else {})
+        )
+        self.model: Any = torch.compile(model, backend=plan.compiler) if compiled else model
         several = min(len(images), 16 * batch)
         pixels = torch.from_numpy(images.pixels[:several]).to(plan.device)
-        self.images = pixels.permute(0, 3, 1, 2).float().div(255).contiguous()
+        self.images = pixels.permute(0, 3, 1, 2).float().div(255).contiguous(memory_format=layout)
         self.labels = torch.from_numpy(images.labels[:several]).to(plan.device)
-        self.batch, self.step = batch, 0
+        self.batch, self.step, self.careful = batch, 0, careful
 
     def __call__(self) -> Any:
         first = self.step % (len(self.labels) // self.batch) * self.batch
         self.step += 1
         own = slice(first, first + self.batch)
-        logits = self.model(self.images[own])
-        loss = torch.nn.functional.cross_entropy(logits, self.labels[own])
+        with torch.autocast(self.images.device.type, torch.bfloat16, enabled=self.careful):
+            logits = self.model(self.images[own])
+            loss = nn.functional.cross_entropy(logits, self.labels[own])
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
         return loss
+
+
+def peer(network: Architecture) -> nn.Module | None:
+    """Give timm's network of the same name; None where it has none, or timm is not to be had."""
+    try:
+        import timm
+    except (ImportError, RuntimeError):  # the latter where its torchvision is of another torch
+        return None
+    if not timm.is_model(network.name):
+        return None
+    return timm.create_model(
+        network.name, num_classes=network.classes, in_chans=network.channels, zero_init_last=False
+    )
 
 
 def in_turns(contenders: dict[str, Any], plan: Plan) -> dict[str, Any]:
