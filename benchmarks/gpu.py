@@ -229,7 +229,6 @@ def large(m: Measurement, *, compiled: bool = False) -> dict[str, Any]:
     contenders["recorded"] = ours(record=True)
     if compiled:
         contenders["compiled and recorded"] = ours(compile="default")
-        contenders["the same, not repeatable"] = ours(compile="default", repeatable=False)
     else:
         contenders["ordinary"] = ours()
         contenders["recorded, not repeatable"] = ours(repeatable=False)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from resnets.backends.torch.augmentation import Preparation
 from resnets.backends.torch.recorded import Speed, numbers, steps
 from resnets.backends.torch.recorded.augmentation import batch_of
 from resnets.backends.torch.recorded.losses import MOST, Losses
+from resnets.backends.torch.recorded.thin import ThinConvolution, thinned
 from resnets.backends.torch.training_session import TorchSession
 from resnets.data.augmentation import Draws, chosen, draw
 from resnets.data.images import Images
@@ -248,3 +249,64 @@ def test_images_on_a_disk_are_read_ahead_only_where_batches_are_gathered(fashion
     assert expected == []
     list(train(start(recipe, None), data, recipe))
     assert expected == [chosen(recipe, 64, step).tolist() for step in range(1, 9)]
+
+
+@pytest.mark.parametrize("decay_all", [False, True])
+def test_biases_before_norms_stay_out_of_steps_and_in_the_statistics(
+    decay_all: bool, fashion: Images
+) -> None:
+    network = replace(NETWORK, bias=True)
+    recipe = RECIPES["nesterov"].changed(decay_all=decay_all)
+    ordinary, recorded = start(recipe, None, network), start(recipe, RECORDED, network)
+    # A step by hand, which knows of no idle biases.
+    model = backend.build(network, weights=lively_weights(network))
+    batch = batch_at(recipe, fashion, 0)
+    prepare = Preparation.of(PREPROCESSING.mean, PREPROCESSING.std, torch.device("cpu"))
+    logits = model.train()(prepare(batch.images.pixels, batch.draws))
+    torch.nn.functional.cross_entropy(logits, torch.from_numpy(batch.images.labels)).backward()
+    expected = model.state_dict()
+    for session in (ordinary, recorded):
+        session.train_step(batch, 0.0)  # the statistics are all that moves
+        found = session.model.state_dict()
+        for name, value in expected.items():
+            if name.endswith(("running_mean", "running_var")):
+                torch.testing.assert_close(found[name], value, rtol=1e-5, atol=1e-6)
+    assert_close(recorded.state(), ordinary.state(), 1e-5)
+    for name, parameter in session.model.named_parameters():
+        if name in ("conv1.bias", "layer1.0.conv1.bias", "layer2.0.downsample.0.bias"):
+            assert parameter.grad is not None and not parameter.grad.any()
+    for name in ("conv1.bias", "layer1.0.conv2.bias"):
+        noise = model.get_parameter(name).grad
+        assert noise is not None and noise.abs().max() < 1e-4
+    expected_losses = run(ordinary, fashion, range(1, 4))
+    assert run(recorded, fashion, range(1, 4)) == pytest.approx(expected_losses, rel=1e-5)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(7, 2, 3), (3, 1, 1), (3, 2, 1)])
+def test_a_convolution_of_grey_images_as_a_product(
+    kernel: int, stride: int, padding: int, bias: bool
+) -> None:
+    torch.manual_seed(0)
+    conv = torch.nn.Conv2d(1, 12, kernel, stride, padding, bias=bias).double()
+    x = torch.randn(3, 1, 13, 18, dtype=torch.float64)
+    network = torch.nn.Sequential(conv)
+    expected = conv(x)
+    expected.square().sum().backward()
+    gradients = [p.grad for p in conv.parameters()]
+    for parameter in conv.parameters():
+        parameter.grad = None
+    thinned(network)
+    assert isinstance(network[0], ThinConvolution)
+    found = network(x)
+    found.square().sum().backward()
+    torch.testing.assert_close(found, expected)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    for parameter, gradient in zip(conv.parameters(), gradients, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient)
+
+
+def test_other_convolutions_stay() -> None:
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Conv2d(1, 4, 3))
+    thinned(network)
+    assert type(network[0]) is type(network[1]) is torch.nn.Conv2d

@@ -17,6 +17,7 @@ from resnets.backends.pages import keep_pages
 from resnets.backends.torch.augmentation import Preparation
 from resnets.backends.torch.convolution import PatchGradients
 from resnets.backends.torch.devices import device_called, in_words, precision
+from resnets.backends.torch.idle_biases import IdleBiases
 from resnets.backends.torch.recorded import RecordedSteps, Speed
 from resnets.backends.torch.regnet import RegNet
 from resnets.backends.torch.resnet import ResNet
@@ -87,6 +88,7 @@ class TorchSession:
         self.loss = nn.CrossEntropyLoss(reduction="none", label_smoothing=recipe.label_smoothing)
         self.optimiser = _optimiser(self.model, recipe)
         self.averaged = copy.deepcopy(self.model).eval() if recipe.average is not None else None
+        self.idle = IdleBiases(self.model)
         self.steps = 0
         self.slowed = False
         self.recorded = RecordedSteps.of(self, speed)
@@ -134,6 +136,7 @@ class TorchSession:
         with (
             self._fast_convolutions(),
             self._dropping(batch.draws),
+            self.idle.left_out(),
             torch.autocast(self.where.type, torch.bfloat16, enabled=self.bf16),
         ):
             logits = self.model(x)
@@ -141,6 +144,7 @@ class TorchSession:
         loss = losses.mean()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        self.idle.settle()
         if self.recipe.clip is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
         self._set_rates(rate, slowed or {})

@@ -5,6 +5,7 @@ some forty a step of ResNet-18. Here all weights are converted by one, to the sa
 """
 
 import copy
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +14,14 @@ from torch import Tensor, nn
 class Narrow:
     """A network that shares all of ``model`` but the weights of convolutions and dense layers.
 
-    Those it has in bf16, where ``narrow``. It has no counters of batches either, which nobody
-    reads and which each norm would raise by a kernel of its own.
+    Those it has in bf16, where ``narrow``. It lacks the parameters ``without``, and the counters
+    of batches, which nobody reads and which each norm would raise by a kernel of its own.
     """
 
-    def __init__(self, model: nn.Module, *, narrow: bool) -> None:
+    def __init__(
+        self, model: nn.Module, *, narrow: bool, without: Iterable[nn.Parameter] = ()
+    ) -> None:
+        lacking = set(map(id, without))
         self.network = copy.deepcopy(model).train()
         self.wide: list[nn.Parameter] = []
         self.thin: list[nn.Parameter] = []
@@ -25,6 +29,9 @@ class Narrow:
         for own, other in pairs:
             converts = narrow and isinstance(own, nn.Conv2d | nn.Linear)
             for name, parameter in own.named_parameters(recurse=False):
+                if id(parameter) in lacking:
+                    setattr(other, name, None)
+                    continue
                 if converts:
                     self.wide.append(parameter)
                     self.thin.append(nn.Parameter(parameter.detach().to(torch.bfloat16)))

@@ -26,6 +26,7 @@ from resnets.backends.torch.recorded.narrow import Narrow
 from resnets.backends.torch.recorded.numbers import Numbers, numbers_of, values_of
 from resnets.backends.torch.recorded.speed import Speed
 from resnets.backends.torch.recorded.staging import Staging
+from resnets.backends.torch.recorded.thin import thinned
 from resnets.data.images import Images
 
 if TYPE_CHECKING:
@@ -50,11 +51,13 @@ class RecordedSteps:
         self.where = session.where
         self.records = speed.record
         self.preparing = 0.0
-        self.narrow = Narrow(session.model, narrow=session.bf16)
+        self._on_gpu = self.where.type == "cuda"
+        self.narrow = Narrow(session.model, narrow=session.bf16, without=session.idle.biases)
+        if self._on_gpu:
+            thinned(self.narrow.network)
         self.forward = Forward(session, self.narrow.network)
         recipe = session.recipe
         self.losses = Losses(self.where, recipe.batch if recipe.skip else 0)
-        self._on_gpu = self.where.type == "cuda"
         self._stream = torch.cuda.Stream(self.where) if self._on_gpu else None
         self._pool = torch.cuda.graph_pool_handle() if self._on_gpu else None
         self._source: Images | None = None
@@ -184,6 +187,7 @@ class RecordedSteps:
             loss = losses.mean()
             loss.backward()
         self.narrow.collect()
+        session.idle.settle()
         if session.recipe.clip is not None:
             nn.utils.clip_grad_norm_(session.model.parameters(), session.recipe.clip)
         kept = [group["lr"] for group in optimiser.param_groups]
