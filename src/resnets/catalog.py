@@ -151,6 +151,11 @@ SLIM_AVERAGING = {
     "resnet18d_light": (2, (24, 48, 96, 192)),
 }
 
+# And where a GPU computes: the stem keeps every pixel.
+SLIM_SMALL = {
+    "resnet10d_slim_small": (1, (32, 64, 128, 256)),
+}
+
 
 def _entries() -> dict[str, Callable[[], Architecture]]:
     entries: dict[str, Callable[[], Architecture]] = {}
@@ -188,6 +193,8 @@ def _entries() -> dict[str, Callable[[], Architecture]]:
         entries[name] = partial(families.slim, *numbers)
     for name, numbers in SLIM_AVERAGING.items():
         entries[name] = lambda n=numbers: families.averaging(families.slim(*n))
+    for name, numbers in SLIM_SMALL.items():
+        entries[name] = lambda n=numbers: families.averaging(families.slim(*n, stride=1))
     entries["chapter_resnet18"] = families.chapter
     entries["chapter_resnext26"] = families.chapter_resnext
     return entries

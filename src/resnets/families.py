@@ -188,9 +188,9 @@ def chapter_resnext() -> Architecture:
     return replace(plain, stages=stages)
 
 
-def slim(depth: int, widths: tuple[int, ...]) -> Architecture:
+def slim(depth: int, widths: tuple[int, ...], stride: int = 2) -> Architecture:
     stages = tuple(
         Stage(depth=depth, width=width, stride=1 if i == 0 else 2) for i, width in enumerate(widths)
     )
-    stem = Stem(width=widths[0], kernel=3, stride=2, pool=False)
+    stem = Stem(width=widths[0], kernel=3, stride=stride, pool=False)
     return Architecture(stem=stem, stages=stages, channels=1, classes=10)
