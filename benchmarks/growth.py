@@ -245,8 +245,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--recipe", default=str(RECIPE), help="a name, or a JSON or TOML file")
-    parser.add_argument("--small", default="resnet8_narrow", help="the network that grows")
-    parser.add_argument("--large", default="resnet14_narrow", help="what it becomes")
+    parser.add_argument("--small", default="resnet8_thin", help="the network that grows")
+    parser.add_argument("--large", default="resnet20_thin", help="what it becomes")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS))
     parser.add_argument("--framework", default="torch")

@@ -41,7 +41,7 @@ def test_help_comes_at_once() -> None:
 
 def _needs_torch(path: Path) -> bool:
     """Of what these measure torch is a part, in every line; and parts are not run by themselves."""
-    return path.stem in ("gpu", "gpu_work", "peer_networks")
+    return path.stem.startswith(("gpu", "peer_networks"))
 
 
 def test_a_part_of_another_script_names_it() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from resnets import recipes
 from resnets.description import from_json, to_json
 from resnets.errors import GrowthError, InvalidDescription, UnknownName
-from resnets.flags import NO_FLAGS, resolve
+from resnets.flags import NO_FLAGS, RecipeFlags, resolve
 from resnets.recipe import Growth, Recipe
 from resnets.schedule import rate_at, share_at, steps_per_epoch
 
@@ -276,3 +276,18 @@ def test_rates_are_positive_and_never_above_the_highest(
 )
 def test_steps_per_epoch(images: int, partial: bool, steps: int) -> None:
     assert steps_per_epoch(Recipe(batch=16, partial_batch=partial), images) == steps
+
+
+@pytest.mark.parametrize(
+    ("flags", "name"),
+    [
+        ({}, "quick"),
+        ({"data": "photos"}, "folder"),
+        ({"start": "runs/earlier"}, "finetune"),
+        ({"data": "photos", "start": "timm/resnet18.a1_in1k"}, "finetune"),
+        ({"data": "photos", "start": None}, "folder"),
+    ],
+)
+def test_the_recipe_of_who_names_none(flags: dict[str, Any], name: str) -> None:
+    assert resolve(None, RecipeFlags(**flags)).name == name
+    assert resolve("chapter", RecipeFlags(data="photos")).name == "chapter"

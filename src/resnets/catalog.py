@@ -137,6 +137,8 @@ SHIFTS = {
 
 # Ours, for small grey images on a laptop: blocks a stage, widths of the stages.
 SLIM = {
+    "resnet8_thin": (1, (8, 16, 32)),
+    "resnet20_thin": (3, (8, 16, 32)),
     "resnet8_narrow": (1, (16, 32, 64)),
     "resnet14_narrow": (2, (16, 32, 64)),
     "resnet8_slim": (1, (32, 64, 128)),

@@ -104,7 +104,7 @@ NO_FLAGS = RecipeFlags()
 def resolve(recipe: str | None, flags: "RecipeFlags") -> Recipe:
     """Give the recipe of that name or file, changed by the flags that were given.
 
-    None: the default for the data that the flags name.
+    None: the default for the data and the start that the flags name.
 
     Raises:
         UnknownName: if it is neither a name nor a .toml or .json file.
@@ -120,7 +120,9 @@ def resolve(recipe: str | None, flags: "RecipeFlags") -> Recipe:
     if "grow" in changes:
         changes["grow"] = [_growth(text) for text in changes["grow"]]
     if recipe is None:
-        recipe = recipes.default(str(changes.get("data", Recipe.data)))
+        recipe = recipes.default(
+            str(changes.get("data", Recipe.data)), started=changes.get("start") is not None
+        )
     base = _started(recipe)
     found = base.changed(**changes) if changes else base
     if found.start is not None and "network" in changes:

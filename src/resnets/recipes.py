@@ -92,8 +92,10 @@ def named(name: str) -> Recipe:
     return NAMED[name]
 
 
-def default(data: str) -> str:
-    """Name the recipe for who asks for none."""
+def default(data: str, *, started: bool = False) -> str:
+    """Name the recipe for who asks for none; ``started``: from weights that are trained already."""
+    if started:
+        return "finetune"
     return "quick" if data == Recipe.data else "folder"
 
 
