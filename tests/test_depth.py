@@ -93,7 +93,8 @@ def test_weights_that_tell_no_architecture_grow_by_a_stated_one(run: Path) -> No
 
 
 def test_training_starts_from_weights(run: Path, deeper: Path, picture_folder: Path) -> None:
-    arguments = ("train", "--start", deeper, "--size", 14, "--batch", 16, "--epochs", 1)
+    # Of the size that the weights know, where none is named.
+    arguments = ("train", "--start", deeper, "--batch", 16, "--epochs", 1)
     cwd, same = run.parent, ("--data", picture_folder, "--run", "on")
     done = resnets(*arguments, *same, "--rate", 1e-6, cwd=cwd)
     assert done.returncode == 0, done.stderr

@@ -48,9 +48,10 @@ def test_obstacles_are_few_and_named() -> None:
         *("highway", "highway_option_a", "leaky", "elu", "silu", "gelu", "regnet_odd"),
     }
     assert "gate" in found["highway"] and "silu" in found["silu"]
-    random = Deepening(SMALL_ARCHITECTURES[0], deeper(SMALL_ARCHITECTURES[0]), start="random")
-    assert "random" in random.obstacle
-    assert random.difference(lively_weights(random.source), 8) > 1e-3
+    for start, words in (("random", "at random"), ("stack", "as whole copies")):
+        growth = Deepening(SMALL_ARCHITECTURES[0], deeper(SMALL_ARCHITECTURES[0]), start=start)
+        assert words in growth.obstacle
+        assert growth.difference(lively_weights(growth.source), 8) > 1e-3
 
 
 def test_training_mode_too(small: Architecture) -> None:
@@ -191,6 +192,11 @@ def test_copies_are_of_the_block_before() -> None:
     np.testing.assert_array_equal(grown["layer2.1.conv2.weight"], weights["layer2.0.conv2.weight"])
     assert grown["layer2.1.conv1.weight"].shape == (16, 16, 3, 3)
     assert not grown["layer1.1.bn2.weight"].any()
+    whole = Deepening(a, deeper(a, (2, 2)), "interleaved", "stack").weights(weights)
+    for name, old in (("layer1.1", "layer1.0"), ("layer1.3", "layer1.1"), ("layer2.1", "layer2.0")):
+        for tensor in ("bn2.weight", "bn2.bias", "bn1.running_var", "conv2.weight"):
+            np.testing.assert_array_equal(whole[f"{name}.{tensor}"], weights[f"{old}.{tensor}"])
+    assert whole["layer2.1.conv1.weight"].std() > 0
 
 
 def test_removing_what_was_added_gives_the_network_back(small: Architecture) -> None:

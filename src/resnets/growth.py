@@ -24,8 +24,11 @@ from resnets.tracing import trace
 from resnets.weights import Weights, check
 
 Placement = Literal["end", "interleaved"]
-Start = Literal["identity", "copy", "random"]
+Start = Literal["identity", "copy", "stack", "random"]
 Momentum = Literal["carry", "clear"]
+
+CHANGING = {"stack": "as whole copies", "random": "at random"}
+"""The starts that change the function, in words."""
 
 MOMENTS = ("momentum", "mean", "square")
 """Parts of a session's state that begin at zero for new tensors."""
@@ -40,8 +43,10 @@ class Deepening:
         placement: new blocks follow a stage's old ones (``end``), or are spread evenly between
             them (``interleaved``). A stage's first block stays the first.
         start: what new blocks are: ``identity``, drawn at random but for a last scale of zero;
-            ``copy``, the old block before them but for a last scale of zero; ``random``, drawn at
-            random, which changes the function (for comparison).
+            ``copy``, the old block before them but for a last scale of zero; ``stack``, all of
+            the old block before them (Gong et al. 2019, "Efficient Training of BERT by
+            Progressively Stacking"); ``random``, drawn at random. The last two change the
+            function.
         seed: of what is drawn.
         momentum: what becomes of the moments of old tensors: ``carry``, they are kept; ``clear``,
             they begin with none, like new ones.
@@ -73,8 +78,8 @@ class Deepening:
         Exact means: in evaluation the logits are the same bit for bit, and in training what the
         new blocks add is zero.
         """
-        if self.start == "random":
-            return "new blocks that begin at random change the function"
+        if self.start in CHANGING:
+            return f"new blocks that begin {CHANGING[self.start]} change the function"
         return identity_obstacle(self.target)
 
     def weights(self, weights: Weights) -> Weights:
@@ -84,14 +89,14 @@ class Deepening:
             WeightsError: if ``weights`` are not the source's.
         """
         check(self.source, weights)
-        copied = self._copied if self.start == "copy" else {}
+        copied = self._copied if self.start in ("copy", "stack") else {}
         found: Weights = {}
         for name, old in self.origins.items():
             like = weights.get(copied.get(name, ""))
             if old:
                 found[name] = weights[old]
             elif like is not None and like.shape == self._drawn[name].shape:
-                zeroed = name in self._zeroed
+                zeroed = self.start == "copy" and name in self._zeroed
                 found[name] = np.zeros_like(like) if zeroed else like.copy()
             else:
                 found[name] = self._drawn[name]
@@ -140,7 +145,7 @@ class Deepening:
 
     @cached_property
     def _drawn(self) -> Weights:
-        zero = self.start != "random"
+        zero = self.start not in CHANGING
         return initial_weights(self.target, seed=self.seed, zero_last_scale=zero)
 
     @cached_property

@@ -91,6 +91,16 @@ def few(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
+def at_own_size(recipe: Recipe) -> Recipe:
+    """Give the recipe at the size of images that the weights it starts from were trained on.
+
+    Raises:
+        WeightsError: if they cannot be read.
+    """
+    assert recipe.start is not None
+    return recipe.changed(size=exchange.describe(recipe.start).size)
+
+
 def starting_architecture(recipe: Recipe) -> Architecture:
     """Give the architecture that the recipe's network, or what it starts from, has.
 

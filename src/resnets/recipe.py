@@ -24,7 +24,7 @@ class Growth:
             last of three stages grow first.
         placement: where new blocks stand: at the ``end`` of their stage, or ``interleaved``.
         start: what they begin as: the ``identity``, a ``copy`` of the block before them that adds
-            nothing yet, or ``random``.
+            nothing yet, a ``stack``: all of that block, or ``random``.
         warmup: share of all steps over which the rate of the new tensors first rises linearly
             from zero to that of the old ones.
         momentum: what becomes of the optimiser's memory of the old tensors: ``carry`` it on, or
@@ -35,7 +35,7 @@ class Growth:
     to: str = ""
     depths: tuple[int, ...] = ()
     placement: Literal["end", "interleaved"] = "end"
-    start: Literal["identity", "copy", "random"] = "identity"
+    start: Literal["identity", "copy", "stack", "random"] = "identity"
     warmup: float = 0.0
     momentum: Literal["carry", "clear"] = "carry"
 

@@ -39,9 +39,14 @@ NAMED: dict[str, Recipe] = {
         skip=0.6,
         crop=1,
     ),
-    # The default for a folder of images: it takes all of them in each epoch, for labels that
-    # nobody has checked are among the hardest, and in a small set too large a share of them.
-    "folder": _SHORT.changed(name="folder", network="resnet10d_light", epochs=7),
+    # The default for a folder of images, which may be a few hundred: small batches make enough
+    # steps of them. It takes all in each epoch, for labels that nobody has checked are among the
+    # hardest, and in a small set too large a share of them.
+    "folder": _SHORT.changed(
+        name="folder", network="resnet10d_light", size=64, epochs=30, batch=32, rate=0.1
+    ),
+    # The default for weights that are trained already, at the size of their own images.
+    "finetune": _SHORT.changed(name="finetune", size=224, epochs=15, batch=32, rate=0.03),
     # Days on a laptop, for a machine with a GPU: a wide network with random erasing, after Zhong
     # et al. 2017 (arXiv:1708.04896), section 4.1. Never run to its end by us.
     "accurate": Recipe(

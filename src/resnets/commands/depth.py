@@ -23,7 +23,7 @@ def grow(
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
     network: str | None = None,
     placement: Literal["end", "interleaved"] = "end",
-    start: Literal["identity", "copy", "random"] = "identity",
+    start: Literal["identity", "copy", "stack", "random"] = "identity",
     seed: Whole = 0,
     json: Flag = False,
 ) -> None:
@@ -44,8 +44,8 @@ def grow(
     placement
         Where new blocks stand in their stage.
     start
-        What new blocks begin as: the identity, a copy of the block before them that adds nothing
-        yet, or random, which changes the function.
+        What new blocks begin as: the identity, or a copy of the block before them that adds
+        nothing yet; stack (all of that block) and random change the function.
     seed
         Of what is drawn.
     json

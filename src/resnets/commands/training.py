@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from resnets.errors import RunError
-from resnets.flags import NO_FLAGS, Flag, RecipeFlags, resolve
+from resnets.flags import NO_FLAGS, NOT_GIVEN, Flag, RecipeFlags, resolve
 from resnets.recipes import NAMED
 from resnets.terminal import print_drawn, print_json
 
@@ -53,10 +53,13 @@ def train(
     """
     from resnets import job, progress
     from resnets.checkpoint import framework_of
+    from resnets.preparation import at_own_size
 
     if not 0 <= save_every < float("inf"):
         raise RunError(f"--save-every {save_every}: not a number of seconds from 0")
     resolved = resolve(recipe, flags)
+    if resolved.start is not None and recipe is None and flags.size is NOT_GIVEN:
+        resolved = at_own_size(resolved)
     folder = run or _default_folder(resolved)
     with progress.view(quiet=quiet) as view:
         task = job.Job(
