@@ -114,7 +114,8 @@ def one(axis: str, value: int) -> dict[str, float]:
 def _epoch(wanted: Work, images: int) -> dict[str, float]:
     from resnets import backends
     from resnets.data.images import Images
-    from resnets.training import Epoch, TrainingData, train
+    from resnets.events import Epoch
+    from resnets.training import TrainingData, train
     from resnets.weights import Preprocessing
 
     backend = backends.load("torch")

@@ -12,8 +12,9 @@ from resnets.data import mean_and_std
 from resnets.data.augmentation import split
 from resnets.description import to_json
 from resnets.evaluation import evaluate_both
+from resnets.events import Epoch
 from resnets.recipe import Recipe
-from resnets.training import Epoch, TrainingData, train
+from resnets.training import TrainingData, train
 
 AIM = 0.94
 """Accuracy whose time is measured."""

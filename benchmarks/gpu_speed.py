@@ -22,8 +22,9 @@ from gpu_work import (
 )
 from resnets.backends import torch as backend
 from resnets.evaluation import evaluate
+from resnets.events import Epoch
 from resnets.recipe import Recipe
-from resnets.training import Epoch, TrainingData, train
+from resnets.training import TrainingData, train
 
 
 def limit(m: Measurement) -> dict[str, Any]:

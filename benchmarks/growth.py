@@ -27,12 +27,12 @@ from growth_figure import draw
 from resnets import job, records
 from resnets.checkpoint import METRICS, TIMINGS, RunFolder
 from resnets.description import from_json, to_json
+from resnets.events import Progress
 from resnets.flags import NO_FLAGS, resolve
 from resnets.preparation import architecture_called, growth_plan
 from resnets.progress import view
 from resnets.recipe import Recipe
 from resnets.tracing import trace
-from resnets.training import Progress
 from training_step import RESULTS, write
 
 IMAGES = Path(__file__).parent / "images"

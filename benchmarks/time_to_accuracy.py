@@ -21,8 +21,8 @@ from statistics import mean, stdev
 from typing import Any, Self
 
 from resnets import backends, job, recipes
+from resnets.events import Epoch, Event
 from resnets.pace import Plan
-from resnets.training import Epoch, Event
 from training_step import RESULTS, write
 
 

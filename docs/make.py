@@ -12,10 +12,10 @@ from rich.console import Console
 from resnets import backends, curves, job, records
 from resnets.checkpoint import METRICS, TIMINGS, RunFolder, read_recipe
 from resnets.data import load
+from resnets.events import Progress
 from resnets.live import Frame
 from resnets.pace import Pace, Plan
 from resnets.preparation import prepare
-from resnets.training import Progress
 from resnets.weights import load_config
 
 IMAGES = Path(__file__).parent / "images"

@@ -14,9 +14,9 @@ import pytest
 from resnets import catalog, records
 from resnets.checkpoint import LOCK, METRICS, RunFolder, State, framework_of
 from resnets.errors import Diverged, ResnetsError, RunError
+from resnets.events import Progress
 from resnets.initial import initial_weights
 from resnets.recipe import Recipe
-from resnets.training import Progress
 from resnets.weights import Network, Preprocessing, save_weights
 
 RECIPE = Recipe(epochs=3)
@@ -221,7 +221,7 @@ import resource, signal
 import numpy as np
 from pathlib import Path
 from resnets.checkpoint import RunFolder, State
-from resnets.training import Progress
+from resnets.events import Progress
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
 state = State({{"a": np.zeros(100_000, np.float32)}}, Progress(step=2), 1)

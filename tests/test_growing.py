@@ -14,6 +14,7 @@ from rich.console import Console
 from backends.networks import lively_weights
 from resnets import catalog
 from resnets.errors import RunError
+from resnets.events import Event, Step
 from resnets.growing import Growing
 from resnets.job import Job, run
 from resnets.preparation import growth_plan
@@ -21,7 +22,6 @@ from resnets.progress import Plan, view
 from resnets.recipe import Recipe
 from resnets.report import run_report
 from resnets.tracing import trace
-from resnets.training import Event, Step
 from resnets.weights import Network, Preprocessing, load, load_weights
 
 SLIM = catalog.get("resnet8_slim")

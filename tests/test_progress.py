@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import pytest
 from rich.console import Console
 
+from resnets.events import Epoch, Event, Progress, Step
 from resnets.live import Live
 from resnets.pace import Pace
 from resnets.progress import Plain, Plan, duration, view
-from resnets.training import Epoch, Event, Progress, Step
 
 
 @dataclass

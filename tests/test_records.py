@@ -3,7 +3,7 @@
 import json
 
 from resnets import records
-from resnets.training import Epoch, Progress, Step
+from resnets.events import Epoch, Progress, Step
 
 EPOCH = Epoch(
     epoch=2,

@@ -6,8 +6,8 @@ from tensorboardX.proto.event_pb2 import Event as Written
 from tensorboardX.record_writer import masked_crc32c
 
 from resnets.errors import MissingDependency
+from resnets.events import Epoch, Progress, Step
 from resnets.tensorboard import TensorBoard, available
-from resnets.training import Epoch, Progress, Step
 
 
 def step(number: int, loss: float) -> Step:

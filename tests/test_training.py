@@ -15,9 +15,10 @@ from resnets.backends import Batch
 from resnets.data.images import Images, Pixels
 from resnets.data.order import Order
 from resnets.errors import Diverged
+from resnets.events import Epoch, Event, Grown, Progress, Step
 from resnets.recipe import Recipe
 from resnets.tracing import trace
-from resnets.training import Epoch, Event, Grown, Progress, Step, TrainingData, train
+from resnets.training import TrainingData, train
 
 SLIM = catalog.get("resnet8_slim", channels=1)
 

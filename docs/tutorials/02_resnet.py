@@ -26,7 +26,8 @@ from resnets import Block, Recipe, Stage, backends, catalog, chapter, checking, 
 from resnets.chapter import torch as d2l
 from resnets.data import load
 from resnets.errors import ResnetsError
-from resnets.training import Epoch, Step, TrainingData, train
+from resnets.events import Epoch, Step
+from resnets.training import TrainingData, train
 from resnets.weights import Preprocessing
 
 SMALL = os.environ.get("RESNETS_TUTORIAL") == "small"  # few images and steps: what the tests run

@@ -31,9 +31,9 @@ from resnets.architecture import Architecture
 from resnets.backends import default
 from resnets.description import from_json, shortened, to_json
 from resnets.errors import Diverged, RunError, WeightsError
+from resnets.events import Progress
 from resnets.files import explained, remove_leftovers, write_text
 from resnets.recipe import Recipe
-from resnets.training import Progress
 from resnets.weights import (
     ARCHITECTURE,
     Config,

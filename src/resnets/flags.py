@@ -101,6 +101,11 @@ else:
 NO_FLAGS = RecipeFlags()
 
 
+def given(flags: "RecipeFlags", name: str) -> bool:
+    """Whether the flag of that field of ``Recipe`` was given."""
+    return getattr(flags, name) is not NOT_GIVEN
+
+
 def resolve(recipe: str | None, flags: "RecipeFlags") -> Recipe:
     """Give the recipe of that name or file, changed by the flags that were given.
 

@@ -16,6 +16,7 @@ from resnets import backends, curves, data, records
 from resnets.checkpoint import METRICS, TIMINGS, RunFolder, State, read_recipe
 from resnets.data.order import Order
 from resnets.errors import Diverged, MissingDependency, RunError
+from resnets.events import Epoch, Event, Grown, Progress, Step
 from resnets.files import explained
 from resnets.growing import Growing
 from resnets.outcome import conclude
@@ -26,7 +27,7 @@ from resnets.schedule import images_per_epoch, steps_per_epoch
 from resnets.tensorboard import TensorBoard
 from resnets.tensorboard import available as tensorboard_available
 from resnets.tracing import trace
-from resnets.training import Epoch, Event, Grown, Progress, Step, TrainingData, train
+from resnets.training import TrainingData, train
 from resnets.weights import Network
 
 LOGGED_STEPS = 20

@@ -15,9 +15,9 @@ from rich.progress_bar import ProgressBar
 from rich.text import Text
 
 from resnets.columns import PLAIN, Column, Row, Table
+from resnets.events import Epoch, Event, Grown
 from resnets.pace import Clock, Pace, Plan
 from resnets.progress import duration, facts, growth_line, loss_text, moment
-from resnets.training import Epoch, Event, Grown
 
 REFRESH = 1 / 8
 """Least seconds from frame to frame."""

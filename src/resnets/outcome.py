@@ -8,8 +8,8 @@ from resnets.checkpoint import METRICS, MODEL, RunFolder, finite
 from resnets.data.images import Dataset
 from resnets.errors import RunError
 from resnets.evaluation import Evaluation, evaluate, evaluate_both
+from resnets.events import Epoch, Progress
 from resnets.recipe import Recipe
-from resnets.training import Epoch, Progress
 from resnets.weights import Network, load
 
 

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from resnets.training import Epoch, Step
+from resnets.events import Epoch, Step
 
 Clock = Callable[[], float]
 """Gives seconds that only grow."""

@@ -8,8 +8,8 @@ import os
 import time
 from typing import TYPE_CHECKING, Protocol, Self
 
+from resnets.events import Epoch, Event, Grown
 from resnets.pace import Clock, Pace, Plan
-from resnets.training import Epoch, Event, Grown
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 from resnets.errors import RunError
-from resnets.training import Epoch, Grown, Progress, Step
+from resnets.events import Epoch, Grown, Progress, Step
 
 _TIMINGS = ("seconds", "images_per_second")
 """What differs between two repetitions of a run; it has a log of its own."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from resnets.errors import MissingDependency
-from resnets.training import Epoch, Event, Grown, Step
+from resnets.events import Epoch, Event, Grown, Step
 
 EVERY = 10
 """Steps between points; a point is the mean of the losses since the last."""

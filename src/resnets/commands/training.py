@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from resnets.errors import RunError
-from resnets.flags import NO_FLAGS, NOT_GIVEN, Flag, RecipeFlags, resolve
+from resnets.flags import NO_FLAGS, Flag, RecipeFlags, given, resolve
 from resnets.recipes import NAMED
 from resnets.terminal import print_drawn, print_json
 
@@ -58,7 +58,7 @@ def train(
     if not 0 <= save_every < float("inf"):
         raise RunError(f"--save-every {save_every}: not a number of seconds from 0")
     resolved = resolve(recipe, flags)
-    if resolved.start is not None and recipe is None and flags.size is NOT_GIVEN:
+    if resolved.start is not None and recipe is None and not given(flags, "size"):
         resolved = at_own_size(resolved)
     folder = run or _default_folder(resolved)
     with progress.view(quiet=quiet) as view:

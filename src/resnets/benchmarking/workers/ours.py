@@ -10,7 +10,8 @@ from resnets import backends, recipes
 from resnets.benchmarking.work import Work
 from resnets.benchmarking.worker import Prepared, Task
 from resnets.data.images import Images
-from resnets.training import Step, TrainingData, train
+from resnets.events import Step
+from resnets.training import TrainingData, train
 from resnets.weights import Preprocessing
 
 RATE = 0.01
