@@ -38,7 +38,7 @@ RECIPE = Recipe(
     precision="fp64",
 ).changed(
     grow=[
-        {"epoch": 2, "depths": [1, 1, 2], "warmup": 0.4},
+        {"epoch": 2, "depths": [1, 1, 2], "warmup": 0.4, "scale_rate": 3},
         {"epoch": 4, "to": "resnet14_slim", "warmup": 0.2, "start": "random"},
     ]
 )
@@ -52,7 +52,12 @@ def growing(recipe: Recipe = RECIPE, per_epoch: int = 5) -> Growing:
 
 def test_new_tensors_rise_to_the_whole_rate_each_from_its_own_growth() -> None:
     found = [growing().slowed(step) for step in range(50)]
-    assert not any(found[:10]) and not any(found[30:])
+    assert not any(found[:10])
+    # What is left then is the faster scale of the first growth.
+    assert all(shares == {"layer3.1.bn2.weight": 3} for shares in found[30:])
+    for step in range(10, 30):
+        risen = found[step].get("layer3.1.conv1.weight", 1.0)
+        assert found[step].get("layer3.1.bn2.weight", 1.0) == pytest.approx(3 * risen)
     first = [shares.get("layer3.1.conv1.weight", 1.0) for shares in found]
     second = [shares.get("layer1.1.bn2.weight", 1.0) for shares in found]
     assert first[10:31] == pytest.approx([(n + 1) / 21 for n in range(20)] + [1.0])

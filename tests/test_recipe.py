@@ -238,6 +238,14 @@ def test_what_a_growth_added_rises_to_the_whole_rate() -> None:
             {"grow": [{"epoch": 1, "to": "a", "momentum": "keep"}]},
             "grow[0].momentum: 'keep' is not one of carry, clear",
         ),
+        (
+            {"grow": [{"epoch": 1, "to": "a", "scale_rate": 0}]},
+            "grow[0].scale_rate: 0 is not above 0 and at most 1000",
+        ),
+        (
+            {"grow": [{"epoch": 1, "to": "a", "scale_rate": 4, "start": "random"}]},
+            "grow[0].scale_rate: is for scales that begin at zero",
+        ),
     ],
 )
 def test_what_growth_and_depth_cannot_be(settings: dict[str, Any], problem: str) -> None:

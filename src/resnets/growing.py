@@ -13,8 +13,10 @@ import numpy as np
 
 from resnets.errors import RunError
 from resnets.growth import Deepening, added
+from resnets.initial import last_scales
 from resnets.recipe import Recipe
 from resnets.schedule import share_at
+from resnets.tracing import trace
 from resnets.weights import Network, Weights
 
 
@@ -63,14 +65,17 @@ class Growing:
     def slowed(self, step: int) -> Mapping[str, float]:
         """Give the shares of the rate that tensors in their warm-up take in ``step``, from 0."""
         growths, steps = self.recipe.grow, self.recipe.epochs * self.per_epoch
-        if not any(growth.warmup for growth in growths):
+        if not any(growth.warmup or growth.scale_rate != 1 for growth in growths):
             return {}
         grown = sum(growth.epoch * self.per_epoch <= step for growth in growths)
-        shares = [share_at(growth, step, steps, self.per_epoch) for growth in growths[:grown]]
-        if all(share == 1 for share in shares):
-            return {}
-        new = _added(tuple(self.plans[:grown]))
-        return {name: shares[i] for name, i in new.items() if shares[i] < 1}
+        new, scales = _added(tuple(self.plans[:grown])) if grown else ({}, frozenset[str]())
+        shares: dict[str, float] = {}
+        for name, i in new.items():
+            share = share_at(growths[i], step, steps, self.per_epoch)
+            share *= growths[i].scale_rate if name in scales else 1
+            if share != 1:
+                shares[name] = share
+        return shares
 
     def _become(self, plan: Deepening, weights: Weights) -> None:
         grown = plan.weights(weights)
@@ -78,5 +83,6 @@ class Growing:
 
 
 @lru_cache(maxsize=2)
-def _added(plans: tuple[Deepening, ...]) -> dict[str, int]:
-    return added(plans)
+def _added(plans: tuple[Deepening, ...]) -> tuple[dict[str, int], frozenset[str]]:
+    """What growths have added, and which of the last network's tensors are last scales."""
+    return added(plans), last_scales(trace(plans[-1].target, 32))

@@ -12,6 +12,9 @@ from typing import Any, Literal
 from resnets.description import from_json, shortened
 from resnets.errors import InvalidDescription, Problem
 
+FASTEST_SCALES = 1000
+"""A growth's largest ``scale_rate``."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Growth:
@@ -27,6 +30,9 @@ class Growth:
             nothing yet, a ``stack``: all of that block, or ``random``.
         warmup: share of all steps over which the rate of the new tensors first rises linearly
             from zero to that of the old ones.
+        scale_rate: what the rate of the last scales of new blocks is multiplied by. They begin at
+            zero, but for starts that change the function, and until they have grown a block does
+            nothing and learns little.
         momentum: what becomes of the optimiser's memory of the old tensors: ``carry`` it on, or
             ``clear`` it, as that of the new ones is.
     """
@@ -37,6 +43,7 @@ class Growth:
     placement: Literal["end", "interleaved"] = "end"
     start: Literal["identity", "copy", "stack", "random"] = "identity"
     warmup: float = 0.0
+    scale_rate: float = 1.0
     momentum: Literal["carry", "clear"] = "carry"
 
     def __str__(self) -> str:
@@ -274,6 +281,14 @@ def _contradictions(r: Recipe) -> Iterator[Problem]:
         if not 0 <= growth.warmup < 1:
             message = f"{growth.warmup:g} is not from 0 below 1: it is a share of all steps"
             yield Problem(f"grow[{i}].warmup", message)
+        yield from _scale_rate_problems(growth, f"grow[{i}].scale_rate")
         last = growth.epoch
     if r.patience is not None and not r.validation:
         yield Problem("patience", "needs a validation split; set validation above 0")
+
+
+def _scale_rate_problems(growth: Growth, place: str) -> Iterator[Problem]:
+    if not 0 < growth.scale_rate <= FASTEST_SCALES:
+        yield Problem(place, f"{growth.scale_rate:g} is not above 0 and at most {FASTEST_SCALES}")
+    elif growth.scale_rate != 1 and growth.start not in ("identity", "copy"):
+        yield Problem(place, f"is for scales that begin at zero; those of {growth.start} do not")
