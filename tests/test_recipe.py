@@ -299,3 +299,22 @@ def test_steps_per_epoch(images: int, partial: bool, steps: int) -> None:
 def test_the_recipe_of_who_names_none(flags: dict[str, Any], name: str) -> None:
     assert resolve(None, RecipeFlags(**flags)).name == name
     assert resolve("chapter", RecipeFlags(data="photos")).name == "chapter"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("3:resnet14_slim", Growth(epoch=3, to="resnet14_slim")),
+        ("3:resnet14_slim:random", Growth(epoch=3, to="resnet14_slim", start="random")),
+        ("2:2-2-2:copy", Growth(epoch=2, depths=(2, 2, 2), start="copy")),
+        ("2:a:b.json", Growth(epoch=2, to="a:b.json")),
+        ("2:a:rnd", Growth(epoch=2, to="a:rnd")),
+    ],
+)
+def test_a_growth_as_a_flag(text: str, expected: Growth) -> None:
+    assert resolve(None, RecipeFlags(grow=(text,))).grow == (expected,)
+
+
+def test_a_growth_needs_a_target_before_its_start() -> None:
+    with pytest.raises(InvalidDescription, match="is not EPOCH:NETWORK"):
+        resolve(None, RecipeFlags(grow=("3::random",)))

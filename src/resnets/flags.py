@@ -14,7 +14,7 @@ from resnets import recipes
 from resnets.description import read_text, shortened, to_json
 from resnets.errors import GrowthError, InvalidDescription, Problem, RunError, UnknownName
 from resnets.files import explained
-from resnets.recipe import Recipe
+from resnets.recipe import Recipe, Start
 
 Flag = Annotated[bool, Parameter(negative=())]
 """A switch that is off unless it is given; no second flag to turn it off."""
@@ -149,12 +149,15 @@ def _started(recipe: str) -> Recipe:
 
 
 def _growth(text: str) -> dict[str, Any]:
-    """Read EPOCH:NETWORK or EPOCH:DEPTHS."""
+    """Read EPOCH:NETWORK or EPOCH:DEPTHS, and perhaps :START behind."""
     epoch, _, target = text.partition(":")
+    before, _, start = target.rpartition(":")
+    chosen = {"start": start} if start in typing.get_args(Start) else {}
+    target = before if chosen else target
     if not (_is_count(epoch) and target):
         message = f"{shortened(text)} is not EPOCH:NETWORK or EPOCH:DEPTHS, such as 4:2-2-2"
         raise InvalidDescription("recipe", [Problem("grow", message)])
-    return {"epoch": int(epoch), **growth_target(target)}
+    return {"epoch": int(epoch), **growth_target(target), **chosen}
 
 
 def growth_target(text: str) -> dict[str, Any]:

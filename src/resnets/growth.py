@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +20,9 @@ from resnets.architecture import Architecture
 from resnets.errors import GrowthError
 from resnets.initial import initial_weights, last_scales
 from resnets.naming import block_names
+from resnets.recipe import Momentum, Placement, Start
 from resnets.tracing import trace
 from resnets.weights import Weights, check
-
-Placement = Literal["end", "interleaved"]
-Start = Literal["identity", "copy", "stack", "random"]
-Momentum = Literal["carry", "clear"]
 
 CHANGING = {"stack": "as whole copies", "random": "at random"}
 """The starts that change the function, in words."""

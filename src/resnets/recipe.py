@@ -12,6 +12,15 @@ from typing import Any, Literal
 from resnets.description import from_json, shortened
 from resnets.errors import InvalidDescription, Problem
 
+Start = Literal["identity", "copy", "stack", "random"]
+"""What a growth's new blocks begin as."""
+
+Placement = Literal["end", "interleaved"]
+"""Where they stand in their stage."""
+
+Momentum = Literal["carry", "clear"]
+"""What becomes of the optimiser's memory of old tensors."""
+
 FASTEST_SCALES = 1000
 """A growth's largest ``scale_rate``."""
 
@@ -40,11 +49,11 @@ class Growth:
     epoch: int
     to: str = ""
     depths: tuple[int, ...] = ()
-    placement: Literal["end", "interleaved"] = "end"
-    start: Literal["identity", "copy", "stack", "random"] = "identity"
+    placement: Placement = "end"
+    start: Start = "identity"
     warmup: float = 0.0
     scale_rate: float = 1.0
-    momentum: Literal["carry", "clear"] = "carry"
+    momentum: Momentum = "carry"
 
     def __str__(self) -> str:
         """Write it as the flag does, with the settings that the flag leaves as they are."""
@@ -116,7 +125,8 @@ class Recipe:
         normalise: whether pixels are shifted and scaled to mean 0 and deviation 1 of the
             training images; otherwise they are only scaled to 0 to 1.
         grow: how the network becomes deeper while it trains, one Growth after the other; on the
-            command line EPOCH:NETWORK or EPOCH:DEPTHS, such as 4:resnet18d_light or 4:2-2-2.
+            command line EPOCH:NETWORK or EPOCH:DEPTHS, such as 4:resnet18d_light or 4:2-2-2, and
+            where new blocks are to begin otherwise :START behind, such as 4:2-2-2:random.
     """
 
     name: str = "custom"

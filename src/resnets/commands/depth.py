@@ -1,12 +1,13 @@
 """``grow`` and ``prune-depth``: networks made deeper or shallower."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from resnets.errors import RunError
 from resnets.flags import Count, Flag, Whole, growth_target
+from resnets.recipe import Placement, Start
 from resnets.terminal import note, print_drawn, print_json
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ def grow(
     to: str,
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
     network: str | None = None,
-    placement: Literal["end", "interleaved"] = "end",
-    start: Literal["identity", "copy", "stack", "random"] = "identity",
+    placement: Placement = "end",
+    start: Start = "identity",
     seed: Whole = 0,
     json: Flag = False,
 ) -> None:
