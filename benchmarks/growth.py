@@ -6,7 +6,7 @@ looked at. Compute is counted: three times the forward multiply-adds, times the 
 are those of the steps, validation aside.
 
 Each run is a line of ``--runs`` once it has ended, and is not trained again: after a kill, or with
-more seeds or arms, only what is missing is.
+more seeds or arms, only what is missing is; with ``--kept`` nothing is.
 
     python benchmarks/growth.py [--seeds 0 1 2] [--arms scratch identity …]
 
@@ -258,6 +258,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--framework", default="torch")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--runs", type=Path, default=RESULTS / "growth_runs.jsonl")
+    parser.add_argument(
+        "--kept", action="store_true", help="train nothing: of each arm what is kept"
+    )
     parser.add_argument("--figure", type=Path, default=IMAGES / "growth.svg")
     chosen = parser.parse_args(arguments)
     work = Work(resolve(chosen.recipe, NO_FLAGS), chosen.small, chosen.large)
@@ -269,6 +272,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for (arm, seed), recipe in recipes.items():
         same = (one for one in done if same_run(one, recipe))
         line = next((one for one in same if one["framework"] == chosen.framework), None)
+        if line is None and chosen.kept:
+            continue
         if line is None:
             line = run(arm, recipe, chosen.framework, chosen.device)
             chosen.runs.parent.mkdir(parents=True, exist_ok=True)
@@ -279,6 +284,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(
             f"seed {seed}  {arm:28} {spent}  {seconds(line):6.0f} s  {best(line):.2%}", flush=True
         )
+    found = {arm: lines for arm, lines in found.items() if lines}
     figures = summary(found)
     show(figures)
     draw(

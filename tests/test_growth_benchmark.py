@@ -19,26 +19,54 @@ def growth(monkeypatch: pytest.MonkeyPatch) -> Any:
     return importlib.import_module("growth")
 
 
+SHORT = ("resnet8_narrow", "resnet14_narrow")
+LONG = ("resnet8_thin", "resnet20_thin")
+
+
 def test_every_run_kept_is_found_by_its_arm_and_seed(growth: Any) -> None:
-    recipe = resolve(str(growth.RECIPE), NO_FLAGS)
-    work = growth.Work(recipe, "resnet8_narrow", "resnet14_narrow")
+    works = {
+        "narrow": growth.Work(resolve(str(BENCHMARKS / "growth_short.toml"), NO_FLAGS), *SHORT),
+        "thin": growth.Work(resolve(str(growth.RECIPE), NO_FLAGS), *LONG),
+    }
     lines = growth.past(KEPT)
-    assert len(lines) >= 32
+    assert len(lines) >= 80
     for line in lines:
+        work = works[line["recipe"]["network"].rpartition("_")[2]]
         wanted = work.recipe_of(growth.ARMS[line["arm"]], line["recipe"]["seed"])
         assert growth.same_run(line, wanted), (line["arm"], line["recipe"]["seed"])
         assert not growth.same_run(line, wanted.changed(seed=9))
         assert not growth.same_run(line, wanted.changed(skip=0.2))
 
 
-def test_nothing_is_trained_that_is_kept(
-    growth: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def told(
+    growth: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str
+) -> dict[str, Any]:
+    """Run the script, which may train nothing; give its figures."""
     figures: dict[str, Any] = {}
     monkeypatch.setattr(growth, "run", lambda *_: pytest.fail("trained again"))
     monkeypatch.setattr(growth, "write", lambda _, found: figures.update(found))
-    arms = {line["arm"] for line in growth.past(KEPT)} - {"first stage first"}  # of two seeds
-    growth.main(["--arms", *sorted(arms), "--figure", str(tmp_path / "growth.svg")])
-    stored = json.loads((BENCHMARKS / "results" / "2026-11-24_growth.json").read_text())
-    for arm in arms & stored["arms"].keys():
-        assert figures["arms"][arm]["accuracy"] == stored["arms"][arm]["accuracy"]
+    growth.main([*arguments, "--figure", str(tmp_path / "growth.svg")])
+    assert (tmp_path / "growth.svg").stat().st_size > 1000
+    return figures["arms"]
+
+
+def test_nothing_is_trained_that_is_kept(
+    growth: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = json.loads((BENCHMARKS / "results" / "2026-11-24_growth.json").read_text())["arms"]
+    setting = ("--recipe", str(BENCHMARKS / "growth_short.toml"), "--small", SHORT[0])
+    arms = stored.keys() - {"first stage first"}  # of two seeds
+    figures = told(
+        growth, tmp_path, monkeypatch, *setting, "--large", SHORT[1], "--arms", *sorted(arms)
+    )
+    assert figures.keys() == arms
+    for arm in arms:
+        assert figures[arm]["accuracy"] == stored[arm]["accuracy"]
+
+
+def test_of_each_arm_what_is_kept(
+    growth: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures = told(growth, tmp_path, monkeypatch, "--kept", "--seeds", "0", "1", "2", "3", "4")
+    assert len(figures["random"]["accuracies"]) == 5 > len(figures["copy"]["accuracies"]) > 0
+    assert "scratch, stochastic depth" not in figures
