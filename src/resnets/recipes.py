@@ -28,8 +28,8 @@ NAMED: dict[str, Recipe] = {
     "instant": _SHORT.changed(name="instant", network="resnet10d_narrow", epochs=6, skip=0.6),
     # Three minutes on two cores: a wider network, for longer.
     "steady": _SHORT.changed(name="steady", network="resnet10d_light", epochs=22, skip=0.6, crop=1),
-    # For a GPU: two seconds on an H200. Its network costs seven times that of "steady"; larger
-    # batches keep the device busy.
+    # For a GPU: two seconds on an H200, six minutes on two cores. Its network costs seven times
+    # that of "steady"; larger batches keep the device busy.
     "swift": _SHORT.changed(
         name="swift",
         network="resnet10d_slim_small",
