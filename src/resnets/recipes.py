@@ -43,10 +43,18 @@ NAMED: dict[str, Recipe] = {
     # steps of them. It takes all in each epoch, for labels that nobody has checked are among the
     # hardest, and in a small set too large a share of them.
     "folder": _SHORT.changed(
-        name="folder", network="resnet10d_light", size=64, epochs=30, batch=32, rate=0.1
+        name="folder",
+        network="resnet10d_light",
+        size=64,
+        validation=0.1,
+        epochs=30,
+        batch=32,
+        rate=0.1,
     ),
     # The default for weights that are trained already, at the size of their own images.
-    "finetune": _SHORT.changed(name="finetune", size=224, epochs=15, batch=32, rate=0.03),
+    "finetune": _SHORT.changed(
+        name="finetune", size=224, validation=0.1, epochs=15, batch=32, rate=0.03
+    ),
     # Days on a laptop, for a machine with a GPU: a wide network with random erasing, after Zhong
     # et al. 2017 (arXiv:1708.04896), section 4.1. Never run to its end by us.
     "accurate": Recipe(
