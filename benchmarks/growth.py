@@ -86,6 +86,7 @@ ARMS: dict[str, Arm] = {
     "scratch": Arm(),
     "scratch, as much compute": Arm(as_long_as="identity"),
     "scratch, as much as late": Arm(as_long_as="identity, late"),
+    "scratch, as much as last first": Arm(as_long_as="last stage first, random"),
     "never grown": Arm(small=True),
     "identity": once(0.5),
     "copy": once(0.5, start="copy"),
