@@ -63,7 +63,10 @@ class Growing:
         return plan.state(state)
 
     def slowed(self, step: int) -> Mapping[str, float]:
-        """Give the shares of the rate that tensors in their warm-up take in ``step``, from 0."""
+        """Give the shares of the rate that new tensors take in ``step``, from 0, where not 1.
+
+        Less in their warm-up; more where their growth's ``scale_rate`` says so.
+        """
         growths, steps = self.recipe.grow, self.recipe.epochs * self.per_epoch
         if not any(growth.warmup or growth.scale_rate != 1 for growth in growths):
             return {}

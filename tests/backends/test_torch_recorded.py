@@ -282,6 +282,23 @@ def test_biases_before_norms_stay_out_of_steps_and_in_the_statistics(
     assert run(recorded, fashion, range(1, 4)) == pytest.approx(expected_losses, rel=1e-5)
 
 
+@pytest.mark.parametrize("name", ["everything", "nesterov"])
+def test_steps_with_what_a_gpu_alone_has(
+    name: str, fashion: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The grey images' product and no idle biases, against steps that know of neither."""
+    monkeypatch.setattr(TorchSession, "_fast_convolutions", lambda _: nullcontext())
+    network = replace(NETWORK, bias=True)
+    ordinary, recorded = (start(RECIPES[name], speed, network) for speed in (None, RECORDED))
+    ordinary.idle.biases.clear()
+    monkeypatch.setattr(ordinary.idle, "left_out", nullcontext)
+    assert recorded.recorded is not None
+    thinned(recorded.recorded.narrow.network)
+    expected = run(ordinary, fashion, range(6))
+    assert run(recorded, fashion, range(6)) == pytest.approx(expected, rel=1e-4)
+    assert_close(recorded.weights(), ordinary.weights(), 1e-3)
+
+
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize(("kernel", "stride", "padding"), [(7, 2, 3), (3, 1, 1), (3, 2, 1)])
 def test_a_convolution_of_grey_images_as_a_product(

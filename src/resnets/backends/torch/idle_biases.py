@@ -2,9 +2,9 @@
 
 The norm takes each channel's mean away, and with it the bias. So its gradient is zero, which in
 floating point is noise that costs a pass over the whole output to compute, and adding it costs
-another: a seventh of a step of the chapter's network on a GPU. Here such a step leaves them out,
-gives them the gradient zero, and adds them to what the norms remember of the mean, where they
-count: in evaluation. The same function, without the noise.
+another: a seventh of a step of the chapter's network on an H200 (benchmarks/README.md). Here a step
+leaves them out, gives them the gradient zero, and adds them to what the norms remember of the mean,
+where they count: in evaluation. The same function, without the noise.
 """
 
 from collections.abc import Generator

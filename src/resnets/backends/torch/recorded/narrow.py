@@ -18,9 +18,7 @@ class Narrow:
     of batches, which nobody reads and which each norm would raise by a kernel of its own.
     """
 
-    def __init__(
-        self, model: nn.Module, *, narrow: bool, without: Iterable[nn.Parameter] = ()
-    ) -> None:
+    def __init__(self, model: nn.Module, *, narrow: bool, without: Iterable[nn.Parameter]) -> None:
         lacking = set(map(id, without))
         self.network = copy.deepcopy(model).train()
         self.wide: list[nn.Parameter] = []

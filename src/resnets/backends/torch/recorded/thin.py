@@ -2,7 +2,7 @@
 
 cuDNN is made for many channels: for one it copies the images into other layouts and takes about
 0.5 ms for the chapter's stem and its gradient on an H200, a seventh of the whole step, where laying
-the patches out (Chellapilla et al. 2006) and two products take 0.13.
+the patches out (Chellapilla et al. 2006) and two products take 0.13 (benchmarks/README.md).
 """
 
 from torch import Tensor, nn
