@@ -92,6 +92,9 @@ GROWING = (
 SKIPPING = ("--skip", "0.4", "--flip", "--partial-batch")
 """Which images an epoch takes follows from the losses of the epochs before it."""
 
+KILLS = 10
+"""Each begins a process anew, which is most of what such a test takes."""
+
 
 @pytest.fixture(scope="module")
 def grown(picture_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -138,6 +141,7 @@ def test_a_growth_that_cannot_be_is_refused_before_training(tmp_path: Path) -> N
         (f"{'9' * 5000}:2-2-2", "is not EPOCH:NETWORK"),
         ("3:2-2-2", "grow[0].epoch: 3 is not after 0 and before the end, 3"),
         ("x:2-2-2", "'x:2-2-2' is not EPOCH:NETWORK"),
+        ("2:2-2-2:rnd", "'rnd' is no start (identity, copy, stack, random)"),
     ):
         # Said before the data are looked for: there are none.
         done = train(tmp_path / "gone", tmp_path, "--epochs", 3, "--run", "no", "--grow", target)
@@ -162,7 +166,7 @@ def test_killed_at_random_instants_and_resumed_it_is_bitwise_the_run_never_kille
         *("--epochs", "10", "--run", "run", "--resume", "--save-every", "0", *more),
     ]
     run, chance, kills = tmp_path / "run", random.Random(1), 0
-    for attempt in range(30):
+    for attempt in range(KILLS + 1):
         process = subprocess.Popen(
             arguments, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
@@ -171,8 +175,8 @@ def test_killed_at_random_instants_and_resumed_it_is_bitwise_the_run_never_kille
         while process.poll() is None and not early and _saved(run) == before:
             time.sleep(0.002)
         # With a save after every step, most of these instants lie inside some write.
-        time.sleep(chance.uniform(0, 2.5 if early else 0.25))
-        if process.poll() is None and attempt < 29:
+        time.sleep(chance.uniform(0, 2.5 if early else 0.8))
+        if process.poll() is None and attempt < KILLS:
             process.send_signal(signal.SIGKILL)
             kills += 1
         _, complaint = process.communicate()

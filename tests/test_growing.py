@@ -38,7 +38,7 @@ RECIPE = Recipe(
     precision="fp64",
 ).changed(
     grow=[
-        {"epoch": 2, "depths": [1, 1, 2], "warmup": 0.4, "scale_rate": 3},
+        {"epoch": 2, "depths": [1, 1, 2], "warmup": 0.4, "scale_rate": 3, "fade_in": 0.3},
         {"epoch": 4, "to": "resnet14_slim", "warmup": 0.2, "start": "random"},
     ]
 )
@@ -67,6 +67,24 @@ def test_new_tensors_rise_to_the_whole_rate_each_from_its_own_growth() -> None:
     assert not any("running" in name for name in found[20])
     slow = growing(RECIPE.changed(grow=[{"epoch": 2, "to": "resnet14_slim"}]))
     assert not any(slow.slowed(step) for step in range(50))
+
+
+def test_new_last_scales_are_raised_by_one_each_from_its_own_growth() -> None:
+    """But for those that begin at random; and not before the first step after the event."""
+    faded = RECIPE.changed(
+        grow=[
+            {"epoch": 2, "depths": [1, 1, 2], "fade_in": 0.4},
+            {"epoch": 4, "depths": [2, 1, 2], "fade_in": 0.1, "start": "copy"},
+            {"epoch": 9, "to": "resnet14_slim", "fade_in": 0.5, "start": "random"},
+        ]
+    )
+    found = [growing(faded).lifted(step) for step in range(50)]
+    first = {"layer3.1.bn2.weight": 1 / 20}
+    assert found[10] == {} and found[11] == found[20] == found[26] == found[30] == first
+    assert found[21] == found[25] == first | {"layer1.1.bn2.weight": 1 / 5}
+    assert not any(found[:11]) and not any(found[31:])
+    for name in ("layer3.1.bn2.weight", "layer1.1.bn2.weight"):
+        assert sum(lifts.get(name, 0) for lifts in found) == pytest.approx(1)
 
 
 def test_a_network_advances_through_its_growths_and_not_beyond() -> None:

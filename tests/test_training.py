@@ -41,6 +41,7 @@ class Counting:
     architecture: Architecture = SLIM
     taken: list[tuple[int, float]] = field(default_factory=list)
     slowed: list[Mapping[str, float] | None] = field(default_factory=list)
+    lifted: list[tuple[int, Mapping[str, float]]] = field(default_factory=list)
     evaluated: int = 0
 
     def train_step(
@@ -51,6 +52,9 @@ class Counting:
         if len(self.taken) == self.bad_step:
             return Loss(math.nan)
         return Loss(float(batch.images.pixels.mean()) / 10)
+
+    def lift(self, amounts: Mapping[str, float]) -> None:
+        self.lifted.append((len(self.taken), amounts))
 
     def eval_step(self, pixels: Pixels) -> Any:
         share = self.right[min(self.evaluated, len(self.right) - 1)]
@@ -164,13 +168,25 @@ def test_losses_of_images_choose_the_epochs_after_them(lag: int) -> None:
         assert numbers == whole[taken:]
 
 
-def test_compute_and_slowed_tensors_reach_where_they_belong() -> None:
+class Treated:
+    """New tensors that are slowed in every step, and raised before every third."""
+
+    def slowed(self, step: int) -> Mapping[str, float]:
+        return {"fc.bias": step / 100}
+
+    def lifted(self, step: int) -> Mapping[str, float]:
+        return {} if step % 3 else {"fc.weight": float(step)}
+
+
+def test_compute_and_what_is_new_reach_where_they_belong() -> None:
     small, large = (catalog.get(f"resnet{n}_slim", channels=1) for n in (8, 14))
     recipe = RECIPE.changed(grow=[{"epoch": 1, "to": "a"}])
     sessions = [Counting([0.5], architecture=a) for a in (small, large)]
-    slowed = [{"fc.bias": step / 100} for step in range(15)]
-    events = list(train(sessions[0], DATA, recipe, None, lambda _: sessions[1], slowed.__getitem__))
+    slowed = [Treated().slowed(step) for step in range(15)]
+    events = list(train(sessions[0], DATA, recipe, None, lambda _: sessions[1], Treated()))
     assert sessions[0].slowed == slowed[:5] and sessions[1].slowed == slowed[5:]
+    assert sessions[0].lifted == [(n, {"fc.weight": n}) for n in (0, 3)]
+    assert sessions[1].lifted == [(n - 5, {"fc.weight": n}) for n in (6, 9, 12)]
     costs = [3 * 20 * trace(a, 2).multiply_adds for a in (small, large, large)]
     epochs = [e for e in events if isinstance(e, Epoch)]
     assert [e.multiply_adds for e in epochs] == [sum(costs[: n + 1]) for n in range(3)]

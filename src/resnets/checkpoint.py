@@ -17,8 +17,7 @@ is cut off when the run resumes, and the steps are taken again, bit for bit.
 
 import json
 import math
-import os
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -27,6 +26,7 @@ from typing import Any, cast
 import filelock
 import numpy as np
 
+from resnets import logs
 from resnets.architecture import Architecture
 from resnets.backends import default
 from resnets.description import from_json, shortened, to_json
@@ -55,8 +55,6 @@ STATE, MODEL, CONFIG, RECIPE = (
 METRICS, TIMINGS, RESULT = "metrics.jsonl", "timings.jsonl", "result.json"
 IMAGES = "images.sha256"
 LOCK = ".lock"
-EVENTS = ("step", "epoch", "growth", "start")
-"""What lines of the logs tell."""
 
 
 @dataclass(frozen=True)
@@ -119,28 +117,19 @@ class RunFolder:
                 self._network, self._grown = network, tuple(grown)
                 self._begin_or_match(network, recipe, images, resume=resume, moved=moved)
                 state = self._load_state()
-                self._cut_logs(state.progress if state else Progress())
+                for name in (METRICS, TIMINGS):
+                    logs.cut(self.path / name, state.progress if state else Progress())
             yield state
         finally:
             lock.release()
 
     def log(self, name: str, record: Mapping[str, Any], *, sync: bool = False) -> None:
         """Append a line to a log."""
-        line = json.dumps(record, allow_nan=False) + "\n"
-        path = self.path / name
-        with explained(f"cannot write {path}", RunError), path.open("ab") as file:
-            file.write(line.encode())
-            if sync:
-                file.flush()
-                os.fsync(file.fileno())
+        logs.append(self.path / name, record, sync=sync)
 
     def records(self, name: str = METRICS) -> list[dict[str, Any]]:
         """Read a log's lines."""
-        path = self.path / name
-        if not path.is_file():
-            return []
-        with explained(f"cannot read {path}", RunError):
-            return [record for _, record in _lines(path.read_bytes())]
+        return logs.read(self.path / name)
 
     def framework(self) -> str | None:
         """Give the framework that trained last; None where none has."""
@@ -252,53 +241,6 @@ class RunFolder:
         if min(progress.step, progress.images, progress.best_epoch) < 0:
             raise WeightsError(f"{path}: not the state of a run (a count is below 0)")
         return State(arrays, progress, threads)
-
-    def _cut_logs(self, progress: Progress) -> None:
-        """Remove the lines of what will be done again, and a line half written.
-
-        A state saved after an epoch's last step, but before its end, sees that end again.
-        """
-        for name in (METRICS, TIMINGS):
-            path = self.path / name
-            if not path.is_file():
-                continue
-            content = path.read_bytes()
-            kept = [
-                line
-                for line, record in _lines(content)
-                if record["step"] < progress.step
-                or (record["step"] == progress.step and _is_past(record, progress))
-            ]
-            if b"".join(kept) != content:
-                write_text(path, b"".join(kept).decode())
-
-
-def _is_past(record: Mapping[str, Any], progress: Progress) -> bool:
-    """Whether what a line of the state's own step says had happened when the state was saved."""
-    if record["event"] == "growth":
-        return record.get("number", 0) <= progress.grown
-    return not progress.images or record["event"] != "epoch"
-
-
-def _is_record(record: Any) -> bool:
-    """Whether a line of a log has what every line has."""
-    if not isinstance(record, dict):
-        return False
-    found = cast("dict[str, Any]", record)
-    numbers = (found.get("step"), found.get("epoch"))
-    return found.get("event") in EVENTS and all(isinstance(n, int) for n in numbers)
-
-
-def _lines(content: bytes) -> Iterator[tuple[bytes, dict[str, Any]]]:
-    """Yield a log's whole lines, each with its record; stop at the first that is not whole."""
-    for line in content.splitlines(keepends=True):
-        try:
-            record = json.loads(line)
-        except ValueError:
-            return
-        if not line.endswith(b"\n") or not _is_record(record):
-            return
-        yield line, record
 
 
 def framework_of(folder: Path | str | None) -> str:

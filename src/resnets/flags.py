@@ -152,7 +152,11 @@ def _growth(text: str) -> dict[str, Any]:
     """Read EPOCH:NETWORK or EPOCH:DEPTHS, and perhaps :START behind."""
     epoch, _, target = text.partition(":")
     before, _, start = target.rpartition(":")
-    chosen = {"start": start} if start in typing.get_args(Start) else {}
+    starts = typing.get_args(Start)
+    chosen = {"start": start} if start in starts else {}
+    if not chosen and len(before) > 1 and start.isalpha():  # C:nets is a path
+        message = f"{shortened(text)}: {start!r} is no start ({', '.join(starts)})"
+        raise InvalidDescription("recipe", [Problem("grow", message)])
     target = before if chosen else target
     if not (_is_count(epoch) and target):
         message = f"{shortened(text)} is not EPOCH:NETWORK or EPOCH:DEPTHS, such as 4:2-2-2"

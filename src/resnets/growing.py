@@ -12,10 +12,10 @@ from functools import lru_cache
 import numpy as np
 
 from resnets.errors import RunError
-from resnets.growth import Deepening, added
+from resnets.growth import CHANGING, Deepening, added
 from resnets.initial import last_scales
 from resnets.recipe import Recipe
-from resnets.schedule import share_at
+from resnets.schedule import lift_at, share_at
 from resnets.tracing import trace
 from resnets.weights import Network, Weights
 
@@ -67,11 +67,10 @@ class Growing:
 
         Less in their warm-up; more where their growth's ``scale_rate`` says so.
         """
-        growths, steps = self.recipe.grow, self.recipe.epochs * self.per_epoch
+        growths, steps = self.recipe.grow, self._steps
         if not any(growth.warmup or growth.scale_rate != 1 for growth in growths):
             return {}
-        grown = sum(growth.epoch * self.per_epoch <= step for growth in growths)
-        new, scales = _added(tuple(self.plans[:grown])) if grown else ({}, frozenset[str]())
+        new, scales = self._new(step)
         shares: dict[str, float] = {}
         for name, i in new.items():
             share = share_at(growths[i], step, steps, self.per_epoch)
@@ -79,6 +78,28 @@ class Growing:
             if share != 1:
                 shares[name] = share
         return shares
+
+    def lifted(self, step: int) -> Mapping[str, float]:
+        """Give what new last scales are raised by before ``step``, from 0, where not by nothing."""
+        lifts = [
+            lift_at(growth, step, self._steps, self.per_epoch)
+            if growth.start not in CHANGING
+            else 0
+            for growth in self.recipe.grow
+        ]
+        if not any(lifts):
+            return {}
+        new, scales = self._new(step)
+        return {name: lifts[i] for name, i in new.items() if name in scales and lifts[i]}
+
+    @property
+    def _steps(self) -> int:
+        return self.recipe.epochs * self.per_epoch
+
+    def _new(self, step: int) -> tuple[Mapping[str, int], frozenset[str]]:
+        """What growths before ``step`` have added, as ``_added``."""
+        grown = sum(growth.epoch * self.per_epoch <= step for growth in self.recipe.grow)
+        return _added(tuple(self.plans[:grown])) if grown else ({}, frozenset())
 
     def _become(self, plan: Deepening, weights: Weights) -> None:
         grown = plan.weights(weights)

@@ -182,7 +182,7 @@ class _Run:
             ) from error
 
     def _events(self, training: TrainingData, progress: Progress) -> Iterator[Event]:
-        given = (self.grow, self.growing.slowed, self.order)
+        given = (self.grow, self.growing, self.order)
         return train(self.session, training, self.recipe, progress, *given)
 
     def _save(self, event: Event) -> None:

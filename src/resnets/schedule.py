@@ -42,6 +42,15 @@ def share_at(growth: Growth, step: int, steps: int, per_epoch: int) -> float:
     return min(1.0, (since + 1) / (math.floor(growth.warmup * steps) + 1))
 
 
+def lift_at(growth: Growth, step: int, steps: int, per_epoch: int) -> float:
+    """Give what the last scales that a growth added are raised by before ``step``, as ``rate_at``.
+
+    Nothing before its first step: the loss of that one is of the function as it was.
+    """
+    since, lasts = step - growth.epoch * per_epoch, math.floor(growth.fade_in * steps)
+    return 1 / lasts if 1 <= since <= lasts else 0.0
+
+
 def _one_cycle(done: float, final: float, rise: float = 0.3, start: float = 1 / 25) -> float:
     """Share of the highest rate: from ``start`` up to 1 at ``rise``, then down to ``final``."""
     if done < rise:

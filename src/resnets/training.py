@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from resnets.backends import Batch, Measured, Session
 from resnets.data.augmentation import Index, draw
@@ -24,8 +25,17 @@ from resnets.tracing import trace
 Grow = Callable[[int], Session]
 """Makes the recipe's growth of that index; gives the session to go on with."""
 
-Slowed = Callable[[int], Mapping[str, float]]
-"""Says for a step (from 0) which tensors take what share of the rate; all others take it whole."""
+
+class Newcomers(Protocol):
+    """How a step (from 0) treats what was added not long ago."""
+
+    def slowed(self, step: int) -> Mapping[str, float]:
+        """Say which tensors take what share of the rate; all others take it whole."""
+        ...
+
+    def lifted(self, step: int) -> Mapping[str, float]:
+        """Say which tensors are raised by what before the step."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -42,12 +52,12 @@ def train(
     recipe: Recipe,
     start: Progress | None = None,
     grow: Grow | None = None,
-    slowed: Slowed | None = None,
+    newcomers: Newcomers | None = None,
     order: Order | None = None,
 ) -> Iterator[Event]:
     """Train from where ``start`` stands to the recipe's end; ``grow`` is called where it says.
 
-    ``slowed`` is for what was added not long ago; ``order`` says which images steps take, and
+    ``newcomers`` is for what grew not long ago; ``order`` says which images steps take, and
     stands where ``start`` does.
 
     Raises:
@@ -63,7 +73,7 @@ def train(
             yield _grown(session, progress, epoch - 1)
             continue
         began, seen = time.perf_counter(), progress.images
-        steps = _Steps(session, data.training, recipe, slowed or _none_slowed, order)
+        steps = _Steps(session, data.training, recipe, newcomers, order)
         for event in steps.taken(progress, epoch * per_epoch):
             progress = event.progress or progress
             yield event
@@ -89,10 +99,6 @@ def _impatient(recipe: Recipe, progress: Progress, epoch: int) -> bool:
         return False
     grown = recipe.grow[-1].epoch if recipe.grow else 0
     return epoch - max(progress.best_epoch, grown) >= recipe.patience
-
-
-def _none_slowed(_: int) -> Mapping[str, float]:
-    return {}
 
 
 def _grown(session: Session, progress: Progress, ended: int) -> Grown:
@@ -124,7 +130,7 @@ class _Steps:
     session: Session
     images: Images
     recipe: Recipe
-    slowed: Slowed
+    newcomers: Newcomers | None
     order: Order
 
     def taken(self, progress: Progress, until: int) -> Iterator[Step]:
@@ -165,7 +171,12 @@ class _Steps:
         following = self.order.following(step)
         draws = draw(recipe, step, len(index), self._size, blocks)
         batch = Batch(self.images, draws, index, following)
-        measured = self.session.train_step(batch, rate, self.slowed(step))
+        slowed: Mapping[str, float] = {}
+        if self.newcomers is not None:
+            slowed = self.newcomers.slowed(step)
+            if lifted := self.newcomers.lifted(step):
+                self.session.lift(lifted)
+        measured = self.session.train_step(batch, rate, slowed)
         taken = Step(
             step=step + 1,
             epoch=step // per_epoch + 1,

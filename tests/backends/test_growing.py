@@ -170,6 +170,36 @@ def test_slowed_tensors_take_their_share_of_the_rate(backend: Backend, kind: str
         np.testing.assert_allclose(moved, share * wholly, rtol=1e-6, atol=1e-12, err_msg=name)
 
 
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+def test_lifted_tensors_are_raised_and_go_on_from_there(backend: Backend, kind: str) -> None:
+    """In the weights and nowhere else; a step after it is the one from a state raised by hand."""
+    recipe = RECIPES[kind].changed(precision="fp64", average=0.9)
+    a = named("basic")
+    images, lifted = random_images(a, 4, 12), {"layer1.1.bn2.weight": 0.125, "fc.bias": -0.5}
+
+    def session() -> Session:
+        model = backend.build(a, weights=lively_weights(a))
+        preprocessing = Preprocessing(size=8, mean=(0.4,) * 3, std=(0.3,) * 3)
+        found = backend.session(model, recipe, preprocessing, "cpu")
+        found.train_step(Batch(images, Draws()), recipe.rate)
+        return found
+
+    one, other = session(), session()
+    before = one.state()
+    one.lift(lifted)
+    after = one.state()
+    assert before.keys() == after.keys()
+    for name, array in before.items():
+        amount = lifted.get(name.removeprefix("weights/"), 0.0)
+        np.testing.assert_array_equal(after[name], array + amount, err_msg=name)
+    other.restore(after)
+    for each in (one, other):
+        each.train_step(Batch(images, Draws()), recipe.rate)
+    found, expected = one.state(), other.state()
+    for name in found:
+        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+
+
 def test_the_step_is_not_compiled_again_for_other_rates_or_draws(fashion: Images) -> None:
     recipe = RECIPES["sgd"].changed(stochastic_depth=0.4)
     for name in ("jax", "tensorflow"):

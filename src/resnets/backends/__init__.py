@@ -107,6 +107,13 @@ class Session(Protocol):
         """
         ...
 
+    def lift(self, amounts: Mapping[str, float]) -> None:
+        """Add to every value of some parameters, by canonical name, between two steps.
+
+        Their average follows in the steps after it.
+        """
+        ...
+
     def eval_step(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """Compute logits [n, classes] in fp32, of the averaged weights where there are any."""
         ...

@@ -140,6 +140,13 @@ class JaxSession:
             self._state, losses = self._step(self._state, x, labels, partner, placed)
         return MeasuredLoss(*losses)
 
+    def lift(self, amounts: Mapping[str, float]) -> None:
+        """Add to every value of some parameters, between two steps."""
+        weights = self._state["weights"]
+        with self._wide():
+            raised = {name: weights[name] + amount for name, amount in amounts.items()}
+        self._state = {**self._state, "weights": {**weights, **raised}}
+
     def eval_step(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """Compute logits [n, classes] in fp32, of the averaged weights where there are any."""
         with self._wide():

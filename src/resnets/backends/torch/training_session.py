@@ -18,6 +18,7 @@ from resnets.backends.torch.augmentation import Preparation
 from resnets.backends.torch.convolution import PatchGradients
 from resnets.backends.torch.devices import device_called, in_words, precision
 from resnets.backends.torch.idle_biases import IdleBiases
+from resnets.backends.torch.optimiser import BUFFERS, buffers_of, groups, optimiser
 from resnets.backends.torch.recorded import RecordedSteps, Speed
 from resnets.backends.torch.regnet import RegNet
 from resnets.backends.torch.resnet import ResNet
@@ -30,9 +31,6 @@ from resnets.recipe import Recipe
 from resnets.weights import Preprocessing, Weights
 
 Model = ResNet | ResNetV2 | RegNet
-
-# The optimisers' buffers by torch's names and by ours, which are the same for every framework.
-BUFFERS = {"momentum_buffer": "momentum", "exp_avg": "mean", "exp_avg_sq": "square"}
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ class TorchSession:
         self.model.to(kind)
         self.prepare = Preparation.of(preprocessing.mean, preprocessing.std, self.where, kind)
         self.loss = nn.CrossEntropyLoss(reduction="none", label_smoothing=recipe.label_smoothing)
-        self.optimiser = _optimiser(self.model, recipe)
+        self.optimiser = optimiser(self.model, recipe)
         self.averaged = copy.deepcopy(self.model).eval() if recipe.average is not None else None
         self.idle = IdleBiases(self.model)
         self.steps = 0
@@ -154,6 +152,12 @@ class TorchSession:
             self._average(self.averaged)
         return MeasuredLoss(loss.detach(), losses.detach())
 
+    @torch.no_grad()
+    def lift(self, amounts: Mapping[str, float]) -> None:
+        """Add to every value of some parameters, between two steps."""
+        for name, amount in amounts.items():
+            self.model.get_parameter(name).add_(amount)
+
     def eval_step(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """Compute logits [n, classes] in fp32, of the averaged weights where there are any."""
         return _logits(self._evaluated(), self.prepare(pixels))
@@ -196,7 +200,7 @@ class TorchSession:
                     taken.add(f"{prefix}/{name}")
         for name, parameter in self.model.named_parameters():
             buffers = self.optimiser.state[parameter]
-            for torch_name, ours in self._buffers().items():
+            for torch_name, ours in buffers_of(self.recipe).items():
                 if self.steps:
                     value = _tensor(state, f"{ours}/{name}", parameter)
                     buffers[torch_name] = torch.empty_like(parameter).copy_(value)
@@ -210,19 +214,11 @@ class TorchSession:
         if unknown:
             raise WeightsError(f"the saved state has what this run has not: {', '.join(unknown)}")
 
-    def _buffers(self) -> dict[str, str]:
-        """The buffers that the recipe's optimiser has after a step, by torch's names and ours."""
-        if self.recipe.optimiser == "adamw":
-            used = ("exp_avg", "exp_avg_sq")
-        else:
-            used = ("momentum_buffer",) if self.recipe.momentum else ()
-        return {name: BUFFERS[name] for name in used}
-
     def _set_rates(self, rate: float, slowed: Mapping[str, float]) -> None:
         """Tensors that take a share of the rate have groups of their own meanwhile."""
         if slowed or self.slowed:
             self.optimiser.param_groups.clear()
-            for group in _groups(self.model, self.recipe, slowed):
+            for group in groups(self.model, self.recipe, slowed):
                 self.optimiser.add_param_group(group)
             self.slowed = bool(slowed)
         for group in self.optimiser.param_groups:
@@ -265,38 +261,6 @@ class TorchSession:
         """Move the average towards the weights."""
         old, new = (_floating(module.state_dict().values()) for module in (averaged, self.model))
         torch._foreach_lerp_(old, new, self.nearer)
-
-
-def _optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimiser."""
-    groups = _groups(model, recipe, {})
-    fused = next(model.parameters()).device.type in ("cpu", "cuda")
-    if recipe.optimiser == "adamw":
-        betas = (0.9, 0.999) if recipe.betas is None else (recipe.betas[0], recipe.betas[1])
-        return torch.optim.AdamW(groups, lr=recipe.rate, betas=betas, fused=fused)
-    return torch.optim.SGD(
-        groups,
-        lr=recipe.rate,
-        momentum=recipe.momentum or 0.0,
-        nesterov=recipe.nesterov,
-        fused=fused,
-    )
-
-
-def _groups(model: nn.Module, recipe: Recipe, slowed: Mapping[str, float]) -> list[dict[str, Any]]:
-    """Parameters that decay alike and take the same share of the rate, together.
-
-    Those of one dimension are norms' and biases.
-    """
-    found: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        decays = parameter.dim() > 1 or recipe.decay_all
-        alike = (recipe.weight_decay if decays else 0.0, slowed.get(name, 1.0))
-        found.setdefault(alike, []).append(parameter)
-    return [
-        {"params": parameters, "weight_decay": decay, "share": share}
-        for (decay, share), parameters in found.items()
-    ]
 
 
 def _floating(tensors: Iterable[Tensor]) -> list[Tensor]:
