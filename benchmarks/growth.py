@@ -37,6 +37,8 @@ from training_step import RESULTS, write
 
 IMAGES = Path(__file__).parent / "images"
 RECIPE = Path(__file__).parent / "growth.toml"
+DRAWN = 3
+"""Seeds that an arm needs to be in the picture; fewer where none has so many."""
 
 
 @dataclass(frozen=True)
@@ -88,32 +90,32 @@ ARMS: dict[str, Arm] = {
     "scratch, as much as late": Arm(as_long_as="identity, late"),
     "scratch, as much as last first": Arm(as_long_as="last stage first, random"),
     "never grown": Arm(small=True),
-    "identity": once(0.5),
-    "copy": once(0.5, start="copy"),
+    "identity": once(0.5, fade_in=0.0),
+    "identity, faded in": once(0.5, fade_in=0.125),
+    "copy": once(0.5, start="copy", fade_in=0.0),
     "stack": once(0.5, start="stack"),
     "random": once(0.5, start="random"),
-    "identity, warm-up": once(0.5, warmup=0.1),
+    "identity, warm-up": once(0.5, warmup=0.1, fade_in=0.0),
     "random, warm-up": once(0.5, start="random", warmup=0.1),
-    "identity, scales 4 times as fast": once(0.5, scale_rate=4.0),
-    "identity, scales 16 times as fast": once(0.5, scale_rate=16.0),
-    "last stage first, scales 16 times as fast": twice("last", scale_rate=16.0),
-    "identity, faded in": once(0.5, fade_in=0.125),
+    "identity, scales 4 times as fast": once(0.5, scale_rate=4.0, fade_in=0.0),
+    "identity, scales 16 times as fast": once(0.5, scale_rate=16.0, fade_in=0.0),
+    "last stage first, scales 16 times as fast": twice("last", scale_rate=16.0, fade_in=0.0),
     "identity, faded in slowly": once(0.5, fade_in=0.25),
     "identity, faded in fast": once(0.5, fade_in=0.03),
     "last stage first, faded in": twice("last", fade_in=0.125),
-    "identity, momentum cleared": once(0.5, momentum="clear"),
-    "identity, early": once(0.25),
-    "identity, late": once(0.75),
-    "identity, late, warm-up": once(0.75, warmup=0.1),
-    "copy, late": once(0.75, start="copy"),
+    "identity, momentum cleared": once(0.5, momentum="clear", fade_in=0.0),
+    "identity, early": once(0.25, fade_in=0.0),
+    "identity, late": once(0.75, fade_in=0.0),
+    "identity, late, warm-up": once(0.75, warmup=0.1, fade_in=0.0),
+    "copy, late": once(0.75, start="copy", fade_in=0.0),
     "stack, late": once(0.75, start="stack"),
     "random, late": once(0.75, start="random"),
     "random, late, warm-up": once(0.75, start="random", warmup=0.1),
     "random, early": once(0.25, start="random"),
-    "first stage first": twice("first"),
-    "last stage first": twice("last"),
+    "first stage first": twice("first", fade_in=0.0),
+    "last stage first": twice("last", fade_in=0.0),
     "last stage first, random": twice("last", start="random"),
-    "last stage first, warm-up": twice("last", warmup=0.1),
+    "last stage first, warm-up": twice("last", warmup=0.1, fade_in=0.0),
     "scratch, stochastic depth": Arm(settings={"stochastic_depth": 0.1}),
 }
 """Interleaved blocks are no arm: behind a stage's only block they stand where others do."""
@@ -292,9 +294,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found = {arm: lines for arm, lines in found.items() if lines}
     figures = summary(found)
     show(figures)
+    most = max(map(len, found.values()))
+    drawn = {arm: lines for arm, lines in found.items() if len(lines) >= min(DRAWN, most)}
     draw(
-        {arm: [line["epochs"] for line in lines] for arm, lines in found.items()},
-        {arm: [g["epoch"] for g in lines[0]["recipe"]["grow"]] for arm, lines in found.items()},
+        {arm: [line["epochs"] for line in lines] for arm, lines in drawn.items()},
+        {arm: [g["epoch"] for g in lines[0]["recipe"]["grow"]] for arm, lines in drawn.items()},
         chosen.figure,
     )
     write("growth", {"seeds": chosen.seeds, "recipe": to_json(work.recipe), "arms": figures})

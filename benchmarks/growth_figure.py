@@ -33,9 +33,9 @@ def draw(
 
     size, name = magnitude(max(runs[0][-1]["multiply_adds"] for runs in found.values() if runs))
     with rc_context(SETTINGS):
-        figure = Figure(figsize=(14.5, 4.6), facecolor="white")
+        figure = Figure(figsize=(15.5, 4.6), facecolor="white")
         for k, (key, title) in enumerate(PANELS):
-            axes = figure.add_axes((0.04 + 0.27 * k, 0.12, 0.235, 0.78))
+            axes = figure.add_axes((0.04 + 0.253 * k, 0.12, 0.22, 0.78))
             axes.set_title(title, loc="left", fontsize=10, fontweight="bold", color=INK)
             axes.set_xlabel(f"multiply-adds, {name}")
             axes.spines[["top", "right"]].set_visible(False)
@@ -50,7 +50,7 @@ def draw(
         figure.axes[-1].legend(
             loc="upper left", bbox_to_anchor=(1.02, 1.02), frameon=False, labelcolor=INK
         )
-        figure.text(0.845, 0.05, "rings: the network grows", color=FAINT)
+        figure.text(0.79, 0.05, "rings: the network grows", color=FAINT)
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as file:
             FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None, "Creator": None})

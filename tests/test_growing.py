@@ -13,6 +13,7 @@ from rich.console import Console
 
 from backends.networks import lively_weights
 from resnets import catalog
+from resnets.architecture import Norm
 from resnets.errors import RunError
 from resnets.events import Event, Step
 from resnets.growing import Growing
@@ -85,6 +86,14 @@ def test_new_last_scales_are_raised_by_one_each_from_its_own_growth() -> None:
     assert not any(found[:11]) and not any(found[31:])
     for name in ("layer3.1.bn2.weight", "layer1.1.bn2.weight"):
         assert sum(lifts.get(name, 0) for lifts in found) == pytest.approx(1)
+
+
+def test_a_network_without_norms_has_no_scales_to_raise() -> None:
+    bare = replace(SLIM, norm=Norm(kind="none"))
+    recipe = RECIPE.changed(grow=[{"epoch": 2, "depths": [2, 2, 2], "fade_in": 0.4}])
+    network = Network(bare, lively_weights(bare), PREPROCESSING, ("a", "b"))
+    found = Growing(network, growth_plan(recipe, bare), recipe, 5)
+    assert not any(found.lifted(step) for step in range(50))
 
 
 def test_a_network_advances_through_its_growths_and_not_beyond() -> None:

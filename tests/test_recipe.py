@@ -239,6 +239,10 @@ def test_what_a_growth_added_rises_to_the_whole_rate() -> None:
             "grow[0].momentum: 'keep' is not one of carry, clear",
         ),
         (
+            {"grow": [{"epoch": 1, "to": "a", "fade_in": 1}]},
+            "grow[0].fade_in: 1 is not from 0 below 1: it is a share of all steps",
+        ),
+        (
             {"grow": [{"epoch": 1, "to": "a", "scale_rate": 0}]},
             "grow[0].scale_rate: 0 is not above 0 and at most 1000",
         ),

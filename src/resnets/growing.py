@@ -11,12 +11,13 @@ from functools import lru_cache
 
 import numpy as np
 
+from resnets.architecture import Architecture
 from resnets.errors import RunError
 from resnets.growth import CHANGING, Deepening, added
 from resnets.initial import last_scales
 from resnets.recipe import Recipe
 from resnets.schedule import lift_at, share_at
-from resnets.tracing import trace
+from resnets.tracing import tensors, trace
 from resnets.weights import Network, Weights
 
 
@@ -90,7 +91,8 @@ class Growing:
         if not any(lifts):
             return {}
         new, scales = self._new(step)
-        return {name: lifts[i] for name, i in new.items() if name in scales and lifts[i]}
+        norms = _scales(self.plans[-1].target)
+        return {n: lifts[i] for n, i in new.items() if n in scales & norms and lifts[i]}
 
     @property
     def _steps(self) -> int:
@@ -104,6 +106,12 @@ class Growing:
     def _become(self, plan: Deepening, weights: Weights) -> None:
         grown = plan.weights(weights)
         self.network = replace(self.network, architecture=plan.target, weights=grown)
+
+
+@lru_cache(maxsize=2)
+def _scales(architecture: Architecture) -> frozenset[str]:
+    """Name the scales of norms; a network may have none."""
+    return frozenset(tensor.name for tensor in tensors(architecture) if tensor.role == "scale")
 
 
 @lru_cache(maxsize=2)

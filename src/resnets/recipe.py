@@ -36,9 +36,10 @@ class Growth:
             nothing yet, a ``stack``: all of that block, or ``random``.
         warmup: share of all steps over which the rate of the new tensors first rises linearly
             from zero to that of the old ones.
-        fade_in: share of all steps over which the last scales of new blocks, which begin at zero,
-            are raised by one, evenly, beside what they learn; where they do not begin at zero it
-            counts for nothing. Otherwise they stay near zero, and the blocks are hardly used.
+        fade_in: share of all steps over which the last norms' scales of new blocks, which begin at
+            zero, are raised by one, evenly, beside what they learn; left to themselves they stay
+            near zero, and the blocks are hardly used (``benchmarks/README.md``). Of starts that
+            change the function they begin at one, and it counts for nothing.
         scale_rate: what the rate of the last scales of new blocks is multiplied by. They begin at
             zero, but for starts that change the function, and until they have grown a block does
             nothing and learns little.
@@ -52,7 +53,7 @@ class Growth:
     placement: Placement = "end"
     start: Start = "identity"
     warmup: float = 0.0
-    fade_in: float = 0.0
+    fade_in: float = 0.125
     scale_rate: float = 1.0
     momentum: Momentum = "carry"
 
