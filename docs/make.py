@@ -1,4 +1,4 @@
-"""The pictures of README, from a finished run: the terminal's table and the curves.
+"""Pictures of README and guide, from a finished run: the terminal's table, curves, mistakes.
 
 make train && make docs
 """
@@ -11,6 +11,7 @@ from rich.console import Console
 
 from resnets import backends, curves, job, records
 from resnets.checkpoint import METRICS, TIMINGS, RunFolder, read_recipe
+from resnets.commands.explaining import explain
 from resnets.data import load
 from resnets.events import Progress
 from resnets.live import Frame
@@ -35,7 +36,7 @@ def plan_of(folder: Path) -> Plan:
 
 
 def main() -> None:
-    """Draw ``docs/images/train.svg`` and ``docs/images/curves.svg``."""
+    """Draw ``train.svg``, ``curves.svg`` and ``mistakes.png`` in ``docs/images``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path, nargs="?")
     given = parser.parse_args()
@@ -51,6 +52,7 @@ def main() -> None:
     records = RunFolder(folder).records(METRICS)
     curves.draw(records, IMAGES, f"{plan.network} on Fashion-MNIST, recipe quick")
     (IMAGES / "curves.png").unlink()
+    explain(str(folder), output=IMAGES / "mistakes.png", count=6)
 
 
 class _Ended:

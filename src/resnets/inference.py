@@ -14,7 +14,7 @@ from resnets.backends import Evaluator
 from resnets.checkpoint import RECIPE, read_recipe
 from resnets.data.augmentation import split
 from resnets.data.decoding import open_image, quiet
-from resnets.data.images import Dataset, Images, Pixels
+from resnets.data.images import Dataset, Images, Index, Pixels
 from resnets.data.listing import images_in
 from resnets.errors import DataError, RunError, WeightsError
 from resnets.evaluation import Evaluation, evaluate, log_softmax, mirrored
@@ -76,7 +76,7 @@ def evaluate_folder(
         WeightsError, DataError, RunError: where the network or the data cannot be had, or the
             data's classes are not the network's.
     """
-    network = _received(folder, announce)
+    network = received(folder, announce)
     name, own = _own_recipe(Path(folder), name)
     dataset = data.load(name, size=network.preprocessing.size, announce=announce)
     _refuse_others(dataset, network, name, folder)
@@ -132,11 +132,11 @@ def predict_images(
     """
     if top < 1:
         raise RunError(f"--top {top}: at least one class is named")
-    network = _received(folder, announce)
+    network = received(folder, announce)
     logits = _evaluator(network, folder, framework, device, engine, mirror)
-    for sources in _batches(_files(images, announce)):
+    for sources in _batches(files_in(images, announce)):
         with quiet():
-            read = [_pixels(source, network) for source in sources]
+            read = [read_image(source, network) for source in sources]
         good = [pixels for pixels in read if isinstance(pixels, np.ndarray)]
         shares = iter(np.exp(log_softmax(logits(np.stack(good)))) if good else ())
         for source, pixels in zip(sources, read, strict=True):
@@ -149,11 +149,12 @@ def predict_images(
             yield Prediction(source, named)
 
 
-def _received(source: Path | str, announce: Callable[[str], None]) -> Network:
-    received = receive(source)
-    for note in received.notes:
+def received(source: Path | str, announce: Callable[[str], None]) -> Network:
+    """Read a network, whatever ``source`` is; ``announce`` is told what had to be assumed."""
+    found = receive(source)
+    for note in found.notes:
         announce(f"note: {note}")
-    return received.network
+    return found.network
 
 
 def _refuse_others(dataset: Dataset, network: Network, name: str, folder: Path | str) -> None:
@@ -185,6 +186,14 @@ def parted(
     folder: Path, network: Network, name: str | None, announce: Callable[[str], None]
 ) -> tuple[Images, Images]:
     """Give the images that a run trained on, and those that it held out: as ``held_out``."""
+    dataset, trained, held = divided(folder, network, name, announce)
+    return dataset.training.only(trained), dataset.training.only(held)
+
+
+def divided(
+    folder: Path, network: Network, name: str | None, announce: Callable[[str], None]
+) -> tuple[Dataset, Index, Index]:
+    """Give a data set and the numbers of the training images that ``parted`` gives."""
     name, own = _own_recipe(folder, name)
     if own is None and not (folder / RECIPE).is_file():
         announce(
@@ -199,7 +208,7 @@ def parted(
     if own is not None:
         note_changes(folder, own, dataset, announce)
     trained, held = split(dataset.training.labels, recipe.validation, recipe.seed)
-    return dataset.training.only(trained), dataset.training.only(held)
+    return dataset, trained, held
 
 
 def _own_recipe(folder: Path, name: str | None) -> tuple[str, Recipe | None]:
@@ -257,7 +266,7 @@ def _finite(evaluator: Evaluator, folder: Path | str) -> Evaluator:
     return finite
 
 
-def _pixels(source: str, network: Network) -> "np.ndarray[Any, Any] | str":
+def read_image(source: str, network: Network) -> "np.ndarray[Any, Any] | str":
     """Read an image as the network wants it; where that fails, say why instead."""
     size, channels = network.preprocessing.size, network.architecture.channels
     try:
@@ -271,7 +280,7 @@ def _pixels(source: str, network: Network) -> "np.ndarray[Any, Any] | str":
         return str(error)
 
 
-def _files(images: Sequence[str], announce: Callable[[str], None]) -> Iterator[str]:
+def files_in(images: Sequence[str], announce: Callable[[str], None]) -> Iterator[str]:
     """Give the files named, whatever they are, and the images in the folders named."""
     for image in images:
         if not Path(image).is_dir():

@@ -76,20 +76,23 @@ def forward(
             output, statistics = batch_norm(inputs[0], own, architecture)
             names = [tensor.name for tensor in layer.tensors if not tensor.learned]
             result.statistics.update(zip(names, statistics, strict=True))
-        elif layer.operation == "norm":
-            output = norm(inputs[0], own, architecture.norm.epsilon)
-        elif layer.operation == "group_norm":
-            output = group_norm(inputs[0], own, layer.groups, architecture.norm.epsilon)
         elif layer.operation == "input":
             output = images
         else:
-            output = _apply(layer, inputs, own)
+            output = computed(architecture, layer, inputs, own)
         result.outputs[layer.name] = output
     return result
 
 
-def _apply(layer: Layer, inputs: Sequence[Array], own: Sequence[Array]) -> Array:
+def computed(
+    architecture: Architecture, layer: Layer, inputs: Sequence[Array], own: Sequence[Array]
+) -> Array:
+    """Compute one layer's output in evaluation; ``own`` are its tensors, in their order."""
     match layer.operation:
+        case "norm":
+            return norm(inputs[0], own, architecture.norm.epsilon)
+        case "group_norm":
+            return group_norm(inputs[0], own, layer.groups, architecture.norm.epsilon)
         case "convolution":
             bias = own[1] if len(own) > 1 else None
             return convolution(

@@ -5,7 +5,7 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -15,6 +15,9 @@ from resnets.inference import NamedEvaluation, Prediction
 from resnets.pruning import Cost
 from resnets.series import magnitude
 from resnets.weights import Network
+
+if TYPE_CHECKING:
+    from resnets.explanation import Mistakes
 
 BAR = 20
 
@@ -91,6 +94,18 @@ def evaluation_report(found: NamedEvaluation) -> RenderableType:
         shares = (_percent(evaluation.recall[i]), _percent(evaluation.precision[i]))
         table.add_row(name, *shares, f"{images:,}", taken)
     return Group(head, Text(total, style="bold"), "", table)
+
+
+def mistakes_report(found: "Mistakes") -> RenderableType:
+    """The images that a network is most wrong about, the worst first."""
+    head = f"{found.wrong:,} of {found.images:,} images are taken for another class"
+    table = Table(box=None, padding=(0, 2), header_style="bold")
+    for heading in ("image", "labelled", "taken for", ""):
+        table.add_column(heading, overflow="fold")
+    for one in found.worst:
+        (taken, share), _ = one.classes
+        table.add_row(one.image, one.label, taken, f"{share:.1%}")
+    return Group(Text(head, style="bold"), *(["", table] if found.worst else []))
 
 
 def cost_report(network: Network, costs: Sequence[Cost], images: int) -> RenderableType:

@@ -1,5 +1,6 @@
 """``evaluate`` and ``predict``: a trained network at work."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -8,7 +9,7 @@ from resnets.flags import Flag, Whole
 from resnets.terminal import json_line, note, print_drawn, print_json
 
 
-def _no_options(_type: object, images: list[str]) -> None:
+def no_options(_type: object, images: Sequence[str]) -> None:
     """Let ``-`` through, but not a misspelt option that would pass for an image."""
     for image in images:
         if image.startswith("-") and image != "-":
@@ -62,7 +63,7 @@ def evaluate(
 
 def predict(
     network: str,
-    images: Annotated[list[str], Parameter(allow_leading_hyphen=True, validator=_no_options)],
+    images: Annotated[list[str], Parameter(allow_leading_hyphen=True, validator=no_options)],
     /,
     *,
     top: Whole = 3,

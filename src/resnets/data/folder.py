@@ -87,6 +87,7 @@ def load(
         class_names=names,
         training=Images(packed.store, labels[training], training),
         test=lambda: held,
+        name_of=lambda number: str(paths[int(training[number])]),
     )
 
 

@@ -152,18 +152,25 @@ class Images:
         return self._store.remembered(f"{question} of {rows}", answer)
 
 
+def numbered(number: int) -> str:
+    """Name a training image that has no file of its own."""
+    return f"training image {number}"
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A named data set: images to train on, images to test on, and what the classes are called.
 
     ``test`` is a function because the test set is read once, at the end of a run; a source
-    checks the test files when it is opened, so that the call cannot fail hours later.
+    checks the test files when it is opened, so that the call cannot fail hours later. ``name_of``
+    names the training image of a number: its path, where it has one.
     """
 
     name: str
     class_names: tuple[str, ...]
     training: Images
     test: Callable[[], Images]
+    name_of: Callable[[int], str] = numbered
 
     @property
     def channels(self) -> int:

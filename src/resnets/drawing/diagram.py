@@ -154,7 +154,35 @@ class Sign:
         ]
 
 
-Mark = Box | Text | Line | Sign
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """An image of pixels.
+
+    Attributes:
+        png: its file; the same pixels the same bytes.
+        text: what it shows, for those who do not see it.
+        smooth: whether pixels larger than the diagram's are smoothed, or are squares.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+    png: bytes = field(repr=False)
+    text: str
+    smooth: bool = True
+
+    @property
+    def bounds(self) -> Bounds:
+        """What it covers."""
+        return self.x, self.y, self.x + self.width, self.y + self.height
+
+    def moved(self, dx: float, dy: float) -> "Picture":
+        """Give the same elsewhere."""
+        return replace(self, x=self.x + dx, y=self.y + dy)
+
+
+Mark = Box | Text | Line | Sign | Picture
 
 
 @dataclass(frozen=True, kw_only=True)

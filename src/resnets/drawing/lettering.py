@@ -63,6 +63,15 @@ def shortened(text: str, size: float, bold: bool, room: float) -> str:
     return text.rstrip() + "…"
 
 
+def ending(text: str, size: float, room: float) -> str:
+    """Cut the beginning of a text, such as a path's, to the pixels that there are."""
+    if width_of(text, size) <= room:
+        return text
+    while text and width_of("…" + text, size) > room:
+        text = text[1:]
+    return "…" + text.lstrip()
+
+
 def wrapped(phrases: list[str], size: float, room: float) -> list[str]:
     """Set phrases, commas between them, in lines of at most ``room`` pixels where they allow."""
     lines: list[str] = []

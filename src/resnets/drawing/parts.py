@@ -66,14 +66,10 @@ def write(diagram: Diagram, path: Path, theme: Theme = "auto") -> None:
     """Write a diagram to ``path``, whole or not at all, as its suffix says.
 
     Raises:
-        DrawingError: if the suffix is neither .svg nor .png, or the file cannot be written.
+        DrawingError: as ``require_place``, or if the file cannot be written.
     """
-    if not path.parent.is_dir():
-        raise DrawingError(f"{path}: there is no folder {path.parent}")
-    suffix = path.suffix.lower()
-    if suffix not in (".svg", ".png"):
-        raise DrawingError(f"{path}: pictures are .svg or .png")
-    if suffix == ".svg":
+    require_place(path)
+    if path.suffix.lower() == ".svg":
         content = to_svg(diagram, theme).encode()
     else:
         from resnets.drawing.png import to_png
@@ -81,6 +77,18 @@ def write(diagram: Diagram, path: Path, theme: Theme = "auto") -> None:
         content = to_png(diagram, theme)
     with explained(f"cannot write {path}", DrawingError):
         write_bytes(path, content)
+
+
+def require_place(path: Path) -> None:
+    """Refuse what can be no picture's path, before there is a picture.
+
+    Raises:
+        DrawingError: if the suffix is neither .svg nor .png, or there is no such folder.
+    """
+    if not path.parent.is_dir():
+        raise DrawingError(f"{path}: there is no folder {path.parent}")
+    if path.suffix.lower() not in (".svg", ".png"):
+        raise DrawingError(f"{path}: pictures are .svg or .png")
 
 
 def _changing(found: list[Anatomy]) -> Anatomy:

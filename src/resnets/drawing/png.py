@@ -8,7 +8,7 @@ from itertools import groupby, pairwise
 
 from PIL import Image, ImageDraw, ImageFont
 
-from resnets.drawing.diagram import Box, Diagram, Line, Mark, Point, Sign, Text
+from resnets.drawing.diagram import Box, Diagram, Line, Mark, Picture, Point, Sign, Text
 from resnets.drawing.lettering import own_font
 from resnets.drawing.palette import DARK, LIGHT, Palette, Theme
 
@@ -35,8 +35,10 @@ def to_png(diagram: Diagram, theme: Theme = "light") -> bytes:
         brush.mark(mark)
     image = brush.image.reduce(fineness) if fineness > 1 else brush.image
     file = io.BytesIO()
-    # A few dozen colours and their mixtures: a palette of 256 is a third of the bytes.
-    image.quantize(256, dither=Image.Dither.NONE).save(file, "PNG")
+    if not any(isinstance(mark, Picture) for mark in diagram.marks):
+        # A few dozen colours and their mixtures: a palette of 256 is a third of the bytes.
+        image = image.quantize(256, dither=Image.Dither.NONE)
+    image.save(file, "PNG")
     return file.getvalue()
 
 
@@ -61,6 +63,8 @@ class _Brush:
                     self.pen.polygon(self.points(mark.head), fill=self.palette.line)
             case Sign():
                 self.sign(mark)
+            case Picture():
+                self.picture(mark)
 
     def box(self, box: Box) -> None:
         p = self.palette
@@ -103,6 +107,14 @@ class _Brush:
         self.pen.ellipse(place, fill=fill, outline=edge, width=width)
         for stroke in sign.strokes:
             self.stroke(stroke, 1.4)
+
+    def picture(self, picture: Picture) -> None:
+        left, top, right, bottom = picture.bounds
+        (x0, y0), (x1, y1) = self.points(((left, top), (right, bottom)))
+        size = (max(round(x1 - x0), 1), max(round(y1 - y0), 1))
+        how = Image.Resampling.LANCZOS if picture.smooth else Image.Resampling.NEAREST
+        with Image.open(io.BytesIO(picture.png)) as image:
+            self.image.paste(image.convert("RGB").resize(size, how), (round(x0), round(y0)))
 
     def stroke(self, points: list[Point] | tuple[Point, ...], width: float) -> None:
         scaled = self.points(points)

@@ -3,10 +3,11 @@
 The style sheet has plain values only, which Inkscape, librsvg and slide programs understand too.
 """
 
+from base64 import b64encode
 from collections.abc import Iterator
 from html import escape
 
-from resnets.drawing.diagram import Box, Diagram, Line, Mark, Point, Sign, Text
+from resnets.drawing.diagram import Box, Diagram, Line, Mark, Picture, Point, Sign, Text
 from resnets.drawing.palette import DARK, LIGHT, Palette, Theme
 
 FONTS = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
@@ -80,6 +81,8 @@ def _element(mark: Mark) -> str:
             return _line(mark)
         case Sign():
             return _sign(mark)
+        case Picture():
+            return _picture(mark)
 
 
 def _box(box: Box) -> str:
@@ -120,6 +123,17 @@ def _sign(sign: Sign) -> str:
         return f'<circle class="dot" {place}/>'
     cross = "".join(f"M{_at(a)}L{_at(b)}" for a, b in sign.strokes)
     return f'<circle class="sign {sign.hue}" {place}/><path class="line cross" d="{cross}"/>'
+
+
+def _picture(picture: Picture) -> str:
+    place = f'x="{number(picture.x)}" y="{number(picture.y)}"'
+    size = f'width="{number(picture.width)}" height="{number(picture.height)}"'
+    squares = "" if picture.smooth else ' style="image-rendering:pixelated"'
+    data = f"data:image/png;base64,{b64encode(picture.png).decode()}"
+    shown = f"<title>{escape(picture.text)}</title>"
+    return (
+        f'<image {place} {size} preserveAspectRatio="none"{squares} href="{data}">{shown}</image>'
+    )
 
 
 def _at(point: Point) -> str:
