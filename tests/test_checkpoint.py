@@ -88,7 +88,7 @@ def test_another_recipe_is_refused_setting_by_setting(tmp_path: Path) -> None:
         pass
     late = [{"epoch": 2, "to": "resnet34_small"}]
     early = [{"epoch": 1, "depths": [2, 2, 2, 3], "start": "copy"}]
-    for grow, written in ((late, "2:resnet34_small"), (early, "1:2-2-2-3, start copy")):
+    for grow, written in ((late, "2:resnet34_small"), (early, "1:2-2-2-3:copy")):
         asked = f"grow: none there, {written} asked for"
         with pytest.raises(RunError, match=asked), _open(tmp_path, RECIPE.changed(grow=grow)):
             pass

@@ -5,22 +5,24 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import pytest
 from rich.console import Console
 
 from backends.networks import lively_weights
-from resnets import catalog
+from resnets import catalog, recipes
 from resnets.architecture import Norm
-from resnets.errors import RunError
+from resnets.description import to_json
+from resnets.errors import InvalidDescription, RunError
 from resnets.events import Event, Step
 from resnets.growing import Growing
+from resnets.initial import initial_weights, last_scales
 from resnets.job import Job, run
 from resnets.preparation import growth_plan
 from resnets.progress import Plan, view
-from resnets.recipe import Recipe
+from resnets.recipe import Growth, Recipe
 from resnets.report import run_report
 from resnets.tracing import trace
 from resnets.weights import Network, Preprocessing, load, load_weights
@@ -80,20 +82,79 @@ def test_new_last_scales_are_raised_by_one_each_from_its_own_growth() -> None:
         ]
     )
     found = [growing(faded).lifted(step) for step in range(50)]
-    first = {"layer3.1.bn2.weight": 1 / 20}
-    assert found[10] == {} and found[11] == found[20] == found[26] == found[30] == first
-    assert found[21] == found[25] == first | {"layer1.1.bn2.weight": 1 / 5}
-    assert not any(found[:11]) and not any(found[31:])
-    for name in ("layer3.1.bn2.weight", "layer1.1.bn2.weight"):
-        assert sum(lifts.get(name, 0) for lifts in found) == pytest.approx(1)
+    first, second = "layer3.1.bn2.weight", "layer1.1.bn2.weight"
+    for step, lifts in enumerate(found):
+        names = {first: range(11, 31), second: range(21, 26)}
+        assert lifts.keys() == {name for name, steps in names.items() if step in steps}
+        for name, amount in lifts.items():
+            np.testing.assert_allclose(amount, 1 / len(names[name]), err_msg=name)
 
 
-def test_a_network_without_norms_has_no_scales_to_raise() -> None:
-    bare = replace(SLIM, norm=Norm(kind="none"))
-    recipe = RECIPE.changed(grow=[{"epoch": 2, "depths": [2, 2, 2], "fade_in": 0.4}])
-    network = Network(bare, lively_weights(bare), PREPROCESSING, ("a", "b"))
-    found = Growing(network, growth_plan(recipe, bare), recipe, 5)
-    assert not any(found.lifted(step) for step in range(50))
+@pytest.mark.parametrize("scheme", ["he", "xavier"])
+@pytest.mark.parametrize("kind", ["no norms", "pre-activation", "before another growth"])
+def test_kernels_that_end_branches_become_what_they_would_be_drawn_as(
+    kind: str, scheme: Literal["he", "xavier"]
+) -> None:
+    """Also where a growth between old blocks gives them other names meanwhile."""
+    base = replace(SLIM, norm=Norm(kind="none"))
+    if kind == "pre-activation":
+        base = catalog.get("cifar_resnetv2_110", channels=3)
+        base = replace(base, stages=tuple(replace(stage, depth=2) for stage in base.stages))
+    depths = [stage.depth + 1 for stage in base.stages]
+    growths: list[dict[str, Any]] = [{"epoch": 2, "depths": depths, "fade_in": 0.4}]
+    if kind == "before another growth":
+        more = {"placement": "interleaved", "start": "random"}
+        growths.append({"epoch": 3, "depths": [n + 2 for n in depths], **more})
+    recipe = RECIPE.changed(grow=growths, initialisation=scheme, seed=4)
+    network = Network(base, lively_weights(base), PREPROCESSING, ("a", "b"))
+    found = Growing(network, growth_plan(recipe, base), recipe, 5)
+    total: dict[str, Any] = {}
+    for step in range(50):
+        for name, amount in found.lifted(step).items():
+            total[name] = total.get(name, 0) + amount
+    first, last = found.plans[0], found.plans[-1]
+    drawn = initial_weights(first.target, seed=4, scheme=scheme)
+    new = {name for name, old in first.origins.items() if old is None}
+    ends = new & last_scales(trace(first.target, 32))
+    assert len(ends) == len(depths) and all(drawn[name].ndim == 4 for name in ends)
+    if last is first:
+        assert total.keys() == ends
+        for name, amount in total.items():
+            np.testing.assert_allclose(amount, drawn[name], rtol=1e-6, atol=1e-9)
+        return
+    assert found.lifted(14).keys() == ends
+    later = found.lifted(15)  # after the second growth
+    assert later.keys() == {n for n, old in last.origins.items() if old in ends} != ends
+    for name, amount in later.items():
+        np.testing.assert_allclose(amount, drawn[str(last.origins[name])] / 20, rtol=1e-6)
+
+
+def test_fading_in_ends_with_the_training_and_lasts_a_step_at_least() -> None:
+    late = growing(RECIPE.changed(grow=[{"epoch": 9, "to": "resnet14_slim"}]))
+    short = growing(RECIPE.changed(grow=[{"epoch": 1, "to": "resnet14_slim"}]), per_epoch=1)
+    brief = replace(short.recipe, epochs=3)
+    for found, steps in ((late, 50), (short, 10), (replace(short, recipe=brief), 3)):
+        lifts = [
+            found.lifted(step).get("layer2.1.bn2.weight", np.zeros(1)) for step in range(steps)
+        ]
+        np.testing.assert_allclose(sum(lifts), 1)
+
+
+def test_trained_weights_may_grow_at_once() -> None:
+    grow = [{"epoch": 0, "to": "resnet14_slim"}]
+    with pytest.raises(InvalidDescription, match=r"grow\[0\].epoch: 0 is not after 0 and before"):
+        RECIPE.changed(grow=grow)
+    recipe = RECIPE.changed(grow=grow, start="runs/x")
+    assert not growing(recipe).lifted(0) and growing(recipe).lifted(1)
+
+
+def test_a_recipe_saved_before_growths_were_faded_in_means_what_it_meant() -> None:
+    saved = to_json(RECIPE)
+    for growth in saved["grow"]:
+        assert growth.pop("fade_in")
+    assert [growth.fade_in for growth in recipes.read(saved).grow] == [0, 0]
+    by_hand = {"grow": [{"epoch": 2, "to": "resnet14_slim", "warmup": 0.1}]}
+    assert recipes.read(by_hand).grow[0].fade_in == Growth.fade_in > 0
 
 
 def test_a_network_advances_through_its_growths_and_not_beyond() -> None:
@@ -178,6 +239,25 @@ def test_a_run_goes_through_all_frameworks_in_its_warm_ups(
     for line, other in zip(found, expected, strict=True):
         for key in {"loss", "training_loss", "validation_loss"} & line.keys():
             assert line[key] == pytest.approx(other[key], rel=1e-4), line
+
+
+def test_a_finished_run_grows_at_once_and_is_trained_on(
+    recipe: Recipe, whole: Path, tmp_path: Path
+) -> None:
+    more = [{"epoch": 0, "depths": [3, 2, 2], "fade_in": 0.5}]
+    further = recipe.changed(start=str(whole), epochs=2, grow=more)
+    folder = trained(further, tmp_path / "run", [("torch", 1), ("torch", 3)])
+    once = trained(further, tmp_path / "once")
+    for name in ("metrics.jsonl", "model.safetensors", "result.json"):
+        assert (folder / name).read_bytes() == (once / name).read_bytes(), name
+    first = logged(folder)[0]
+    assert (first["event"], first["epoch"], first["step"]) == ("growth", 0, 0)
+    scale = load_weights(folder / "state.safetensors")[0]["weights/layer1.2.bn2.weight"]
+    assert np.abs(scale - 1).max() < 0.2
+    assert "3-2-2 after epoch 0" in reported(
+        json.loads((folder / "result.json").read_text()), folder
+    )
+    assert (folder / "curves.svg").is_file()
 
 
 def test_compute_is_counted_and_cheaper_before_it_grew(recipe: Recipe, whole: Path) -> None:

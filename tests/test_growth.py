@@ -159,7 +159,7 @@ def test_what_growths_in_a_row_add_is_named_as_the_last_network_has_it() -> None
     first = Deepening(a, deeper(a, (2, 0)), "interleaved")
     second = Deepening(first.target, deeper(first.target, (4, 1)), "interleaved")
     found = added([first, second])
-    blocks = {".".join(name.split(".")[:2]): i for name, i in found.items()}
+    blocks = {".".join(name.split(".")[:2]): i for name, (i, _) in found.items()}
     # Stage 1: old, second, new, second, old, second, new, second.
     assert blocks == {
         **{f"layer1.{j}": 1 for j in (1, 3, 5, 7)},
@@ -167,6 +167,7 @@ def test_what_growths_in_a_row_add_is_named_as_the_last_network_has_it() -> None
         "layer2.1": 1,
     }
     assert "layer1.1.bn1.weight" in found and "layer1.1.bn1.running_mean" not in found
+    assert found["layer1.6.bn1.weight"] == (0, "layer1.3.bn1.weight")
 
 
 def test_deepen_takes_names_and_keeps_classes_and_channels() -> None:
@@ -194,9 +195,13 @@ def test_copies_are_of_the_block_before() -> None:
     assert not grown["layer1.1.bn2.weight"].any()
     whole = Deepening(a, deeper(a, (2, 2)), "interleaved", "stack").weights(weights)
     for name, old in (("layer1.1", "layer1.0"), ("layer1.3", "layer1.1"), ("layer2.1", "layer2.0")):
-        for tensor in ("bn2.weight", "bn2.bias", "bn1.running_var", "conv2.weight"):
+        for tensor in ("bn2.weight", "bn2.bias", "bn2.running_var", "conv2.weight"):
             np.testing.assert_array_equal(whole[f"{name}.{tensor}"], weights[f"{old}.{tensor}"])
+    # What a kernel had to be drawn for is normalised as a new kernel's output is.
     assert whole["layer2.1.conv1.weight"].std() > 0
+    assert np.all(whole["layer2.1.bn1.running_var"] == 1)
+    same = whole["layer1.1.bn1.running_var"] == weights["layer1.0.bn1.running_var"]
+    assert same.all()
 
 
 def test_removing_what_was_added_gives_the_network_back(small: Architecture) -> None:

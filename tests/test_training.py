@@ -19,6 +19,7 @@ from resnets.events import Epoch, Event, Grown, Progress, Step
 from resnets.recipe import Recipe
 from resnets.tracing import trace
 from resnets.training import TrainingData, train
+from resnets.weights import Weights
 
 SLIM = catalog.get("resnet8_slim", channels=1)
 
@@ -41,7 +42,7 @@ class Counting:
     architecture: Architecture = SLIM
     taken: list[tuple[int, float]] = field(default_factory=list)
     slowed: list[Mapping[str, float] | None] = field(default_factory=list)
-    lifted: list[tuple[int, Mapping[str, float]]] = field(default_factory=list)
+    lifted: list[tuple[int, dict[str, float]]] = field(default_factory=list)
     evaluated: int = 0
 
     def train_step(
@@ -53,8 +54,8 @@ class Counting:
             return Loss(math.nan)
         return Loss(float(batch.images.pixels.mean()) / 10)
 
-    def lift(self, amounts: Mapping[str, float]) -> None:
-        self.lifted.append((len(self.taken), amounts))
+    def lift(self, amounts: Weights) -> None:
+        self.lifted.append((len(self.taken), {n: amount.item() for n, amount in amounts.items()}))
 
     def eval_step(self, pixels: Pixels) -> Any:
         share = self.right[min(self.evaluated, len(self.right) - 1)]
@@ -174,8 +175,8 @@ class Treated:
     def slowed(self, step: int) -> Mapping[str, float]:
         return {"fc.bias": step / 100}
 
-    def lifted(self, step: int) -> Mapping[str, float]:
-        return {} if step % 3 else {"fc.weight": float(step)}
+    def lifted(self, step: int) -> Weights:
+        return {} if step % 3 else {"fc.weight": np.array(step)}
 
 
 def test_compute_and_what_is_new_reach_where_they_belong() -> None:
@@ -235,8 +236,9 @@ def test_patience_waits_for_growths_and_begins_anew_after_each() -> None:
     events = list(train(session, DATA, recipe, grow=lambda _: session))
     assert [e.epoch for e in events if isinstance(e, Grown)] == [4, 5]
     epochs = [e for e in events if isinstance(e, Epoch)]
-    assert [e.epoch for e in epochs] == list(range(1, 8))
-    assert [e.progress.stopped for e in epochs] == [False] * 6 + [True]
+    # The second is faded in by the end of epoch 7; then it has two epochs to pay.
+    assert [e.epoch for e in epochs] == list(range(1, 10))
+    assert [e.progress.stopped for e in epochs] == [False] * 8 + [True]
 
 
 def test_without_validation_the_last_epoch_is_the_best() -> None:

@@ -33,7 +33,7 @@ from resnets.description import from_json, shortened, to_json
 from resnets.errors import Diverged, RunError, WeightsError
 from resnets.events import Progress
 from resnets.files import explained, remove_leftovers, write_text
-from resnets.recipe import Recipe
+from resnets.recipe import Recipe, of_its_time
 from resnets.weights import (
     ARCHITECTURE,
     Config,
@@ -262,7 +262,7 @@ def read_recipe(folder: Path) -> Recipe:
         RunError: if it is missing or not JSON.
         InvalidDescription: if it is no recipe.
     """
-    return from_json(Recipe, read_json(folder / RECIPE), str(folder / RECIPE))
+    return from_json(Recipe, of_its_time(read_json(folder / RECIPE)), str(folder / RECIPE))
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -294,7 +294,7 @@ def _differences(saved: Recipe, asked: Recipe) -> list[str]:
 def _written(value: Any) -> str:
     """Write a setting as its flag does."""
     if isinstance(value, tuple):
-        return " ".join(map(str, cast("tuple[Any, ...]", value))) or "none"
+        return "; ".join(map(str, cast("tuple[Any, ...]", value))) or "none"
     return "none" if value is None else str(value)
 
 

@@ -11,13 +11,12 @@ from functools import lru_cache
 
 import numpy as np
 
-from resnets.architecture import Architecture
 from resnets.errors import RunError
-from resnets.growth import CHANGING, Deepening, added
+from resnets.growth import Deepening, added
 from resnets.initial import last_scales
 from resnets.recipe import Recipe
 from resnets.schedule import lift_at, share_at
-from resnets.tracing import tensors, trace
+from resnets.tracing import trace
 from resnets.weights import Network, Weights
 
 
@@ -71,34 +70,36 @@ class Growing:
         growths, steps = self.recipe.grow, self._steps
         if not any(growth.warmup or growth.scale_rate != 1 for growth in growths):
             return {}
-        new, scales = self._new(step)
+        new, ends = self._new(step)
         shares: dict[str, float] = {}
-        for name, i in new.items():
+        for name, (i, _) in new.items():
             share = share_at(growths[i], step, steps, self.per_epoch)
-            share *= growths[i].scale_rate if name in scales else 1
+            share *= growths[i].scale_rate if name in ends else 1
             if share != 1:
                 shares[name] = share
         return shares
 
-    def lifted(self, step: int) -> Mapping[str, float]:
-        """Give what new last scales are raised by before ``step``, from 0, where not by nothing."""
-        lifts = [
-            lift_at(growth, step, self._steps, self.per_epoch)
-            if growth.start not in CHANGING
-            else 0
-            for growth in self.recipe.grow
-        ]
-        if not any(lifts):
+    def lifted(self, step: int) -> Weights:
+        """Give what is added before ``step``, from 0, to new tensors that began at zero.
+
+        In float64; together it makes of them what they would have been drawn as.
+        """
+        growths = self.recipe.grow
+        shares = [lift_at(growth, step, self._steps, self.per_epoch) for growth in growths]
+        if not any(shares):
             return {}
-        new, scales = self._new(step)
-        norms = _scales(self.plans[-1].target)
-        return {n: lifts[i] for n, i in new.items() if n in scales & norms and lifts[i]}
+        new, ends = self._new(step)
+        return {
+            name: shares[i] * self.plans[i].rising[then]
+            for name, (i, then) in new.items()
+            if name in ends and shares[i] and then in self.plans[i].rising
+        }
 
     @property
     def _steps(self) -> int:
         return self.recipe.epochs * self.per_epoch
 
-    def _new(self, step: int) -> tuple[Mapping[str, int], frozenset[str]]:
+    def _new(self, step: int) -> tuple[Mapping[str, tuple[int, str]], frozenset[str]]:
         """What growths before ``step`` have added, as ``_added``."""
         grown = sum(growth.epoch * self.per_epoch <= step for growth in self.recipe.grow)
         return _added(tuple(self.plans[:grown])) if grown else ({}, frozenset())
@@ -109,12 +110,8 @@ class Growing:
 
 
 @lru_cache(maxsize=2)
-def _scales(architecture: Architecture) -> frozenset[str]:
-    """Name the scales of norms; a network may have none."""
-    return frozenset(tensor.name for tensor in tensors(architecture) if tensor.role == "scale")
-
-
-@lru_cache(maxsize=2)
-def _added(plans: tuple[Deepening, ...]) -> tuple[dict[str, int], frozenset[str]]:
-    """What growths have added, and which of the last network's tensors are last scales."""
+def _added(
+    plans: tuple[Deepening, ...],
+) -> tuple[dict[str, tuple[int, str]], frozenset[str]]:
+    """What growths have added, and which of the last network's tensors end a branch."""
     return added(plans), last_scales(trace(plans[-1].target, 32))

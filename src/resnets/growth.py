@@ -18,7 +18,7 @@ import numpy.typing as npt
 from resnets import catalog, reference
 from resnets.architecture import Architecture
 from resnets.errors import GrowthError
-from resnets.initial import initial_weights, last_scales
+from resnets.initial import Scheme, initial_weights, last_scales
 from resnets.naming import block_names
 from resnets.recipe import Momentum, Placement, Start
 from resnets.tracing import trace
@@ -47,6 +47,7 @@ class Deepening:
         seed: of what is drawn.
         momentum: what becomes of the moments of old tensors: ``carry``, they are kept; ``clear``,
             they begin with none, like new ones.
+        scheme: of what is drawn, as in ``initial_weights``.
 
     Raises:
         GrowthError: where the target does not contain the source, with the first difference; or
@@ -59,6 +60,7 @@ class Deepening:
     start: Start = "identity"
     seed: int = 0
     momentum: Momentum = "carry"
+    scheme: Scheme = "he"
 
     def __post_init__(self) -> None:
         difference = first_difference(self.source, self.target)
@@ -92,7 +94,7 @@ class Deepening:
             like = weights.get(copied.get(name, ""))
             if old:
                 found[name] = weights[old]
-            elif like is not None and like.shape == self._drawn[name].shape:
+            elif like is not None and name not in self._new_kernels:
                 zeroed = self.start == "copy" and name in self._zeroed
                 found[name] = np.zeros_like(like) if zeroed else like.copy()
             else:
@@ -141,9 +143,41 @@ class Deepening:
         return {t.name: t.learned for layer in trace(self.target, 32).layers for t in layer.tensors}
 
     @cached_property
+    def rising(self) -> Weights:
+        """What tensors that begin at zero would be drawn as: new blocks' last scales or kernels.
+
+        None where new blocks change the function at once.
+        """
+        if self.start in CHANGING:
+            return {}
+        ends = last_scales(trace(self.target, 32))
+        drawn = initial_weights(self.target, seed=self.seed, scheme=self.scheme)
+        return {n: drawn[n].astype(np.float64) for n in ends if self.origins[n] is None}
+
+    @cached_property
     def _drawn(self) -> Weights:
         zero = self.start not in CHANGING
-        return initial_weights(self.target, seed=self.seed, zero_last_scale=zero)
+        return initial_weights(
+            self.target, seed=self.seed, scheme=self.scheme, zero_last_scale=zero
+        )
+
+    @cached_property
+    def _new_kernels(self) -> frozenset[str]:
+        """Tensors that no copy fits, and those of the norms behind such a convolution.
+
+        A stage's first block changes the shape: what follows it copies what it can.
+        """
+        shapes = {t.name: t.shape for layer in trace(self.source, 32).layers for t in layer.tensors}
+        unfit: set[str] = set()
+        drawn: set[str] = set()
+        for layer in trace(self.target, 32).layers:
+            names = [tensor.name for tensor in layer.tensors]
+            own = [t for t in layer.tensors if shapes.get(self._copied.get(t.name, "")) == t.shape]
+            behind = layer.operation in ("norm", "group_norm") and layer.inputs[0] in unfit
+            if len(own) < len(names) or behind:
+                unfit.add(layer.name)
+                drawn.update(names)
+        return frozenset(drawn)
 
     @cached_property
     def _zeroed(self) -> frozenset[str]:
@@ -205,15 +239,15 @@ def deepen(
     return growth.target, growth.weights(weights)
 
 
-def added(plans: Sequence[Deepening]) -> dict[str, int]:
-    """Name the learned tensors that growths in a row add, each with its growth's index.
+def added(plans: Sequence[Deepening]) -> dict[str, tuple[int, str]]:
+    """Name the learned tensors that growths in a row add: its growth's index and its name then.
 
-    The names are those of the last network.
+    The names by which they are found are those of the last network.
     """
-    found: dict[str, int] = {}
+    found: dict[str, tuple[int, str]] = {}
     for i, plan in enumerate(plans):
         found = {
-            name: i if old is None else found[old]
+            name: (i, name) if old is None else found[old]
             for name, old in plan.origins.items()
             if plan.learned[name] and (old is None or old in found)
         }

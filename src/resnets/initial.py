@@ -32,8 +32,9 @@ def initial_weights(
     sqrt(6 / (fan-in + fan-out)) (Glorot and Bengio 2010; the chapter's ``init_cnn``), biases
     uniform within 1 / sqrt(fan-in), as torch leaves them.
 
-    With ``zero_last_scale`` the last norm of every residual branch starts at zero, so that each
-    block starts as its shortcut (Goyal et al. 2017, arXiv:1706.02677, section 5.1).
+    With ``zero_last_scale`` what ends every residual branch starts at zero, the last norm's scale
+    or, where a convolution ends it, its kernel, so that each block starts as its shortcut (Goyal
+    et al. 2017, arXiv:1706.02677, section 5.1).
     """
     steps = trace(architecture, 32)
     zeroed = last_scales(steps) if zero_last_scale else frozenset[str]()
@@ -49,7 +50,10 @@ def initial_weights(
 
 
 def last_scales(steps: Trace) -> frozenset[str]:
-    """Names of the scales that end the residual branches: of the norms that sums read first."""
+    """Names of what ends the residual branches: scales of the norms that sums read first.
+
+    Where a convolution ends them, as in pre-activation blocks, its kernel.
+    """
     ends = [layer.inputs[0] for layer in steps.layers if layer.operation in ("add", "gated_add")]
     # An excited branch ends in a scaling; what can be zeroed is what is scaled.
     scaled = {layer.name: layer.inputs[0] for layer in steps.layers if layer.operation == "scale"}

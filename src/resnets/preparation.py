@@ -17,7 +17,7 @@ from resnets.description import shortened
 from resnets.errors import DataError, GrowthError, InvalidDescription, RunError, WeightsError
 from resnets.files import explained
 from resnets.growth import Deepening
-from resnets.initial import initial_weights
+from resnets.initial import Scheme, initial_weights
 from resnets.recipe import Growth, Recipe
 from resnets.schedule import images_per_epoch
 from resnets.tracing import trace
@@ -122,13 +122,15 @@ def growth_plan(recipe: Recipe, network: Architecture) -> tuple[Deepening, ...]:
     """
     plan: list[Deepening] = []
     for growth in recipe.grow:
-        plan.append(deepening(growth, network, recipe.seed))
+        plan.append(deepening(growth, network, recipe.seed, recipe.initialisation))
         network = plan[-1].target
     return tuple(plan)
 
 
-def deepening(growth: Growth, network: Architecture, seed: int) -> Deepening:
-    """Say how ``network`` becomes deeper by one growth; ``seed`` is of what is drawn.
+def deepening(growth: Growth, network: Architecture, seed: int, scheme: Scheme = "he") -> Deepening:
+    """Say how ``network`` becomes deeper by one growth.
+
+    What is drawn is drawn by ``seed`` and ``scheme``.
 
     Raises:
         As ``growth_plan``.
@@ -138,15 +140,16 @@ def deepening(growth: Growth, network: Architecture, seed: int) -> Deepening:
     else:
         named = architecture_called(growth.to)
         target = replace(named, channels=network.channels, classes=network.classes)
-    return Deepening(network, target, growth.placement, growth.start, seed, growth.momentum)
+    how = (growth.placement, growth.start, seed, growth.momentum, scheme)
+    return Deepening(network, target, *how)
 
 
 def _deepened(network: Architecture, depths: tuple[int, ...]) -> Architecture:
     written, own = ("-".join(map(str, d)) for d in (depths, [s.depth for s in network.stages]))
     if len(depths) != len(network.stages):
         raise GrowthError(
-            f"{shortened(written)} is for {len(depths)} stages; {network.name or 'the network'} "
-            f"has {len(network.stages)} stages, of {own} blocks"
+            f"{shortened(written)} is for {_stages(len(depths))}; "
+            f"{network.name or 'the network'} has {_stages(len(network.stages))}, of {own} blocks"
         )
     if any(depth < stage.depth for stage, depth in zip(network.stages, depths, strict=True)):
         raise GrowthError(
@@ -162,6 +165,10 @@ def _deepened(network: Architecture, depths: tuple[int, ...]) -> Architecture:
     except InvalidDescription as error:
         told = "; ".join(map(str, error.problems))
         raise GrowthError(f"{shortened(written)}: {told}") from error
+
+
+def _stages(number: int) -> str:
+    return f"{number} stage{'' if number == 1 else 's'}"
 
 
 def architecture_called(network: str) -> Architecture:

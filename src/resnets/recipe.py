@@ -7,7 +7,7 @@ configuration file. The resolved recipe is saved with the run and runs it again.
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from resnets.description import from_json
 from resnets.errors import InvalidDescription
@@ -27,7 +27,7 @@ class Growth:
     """The network becomes deeper after an epoch; ``growth.Deepening`` says how.
 
     Attributes:
-        epoch: after which.
+        epoch: after which; 0, before the first, where a run starts from trained weights.
         to: a name of the catalog, or the path of an architecture's JSON file.
         depths: in place of ``to``, blocks in each stage; (1, 1, 2) and later (2, 2, 2) lets the
             last of three stages grow first.
@@ -36,10 +36,11 @@ class Growth:
             nothing yet, a ``stack``: all of that block, or ``random``.
         warmup: share of all steps over which the rate of the new tensors first rises linearly
             from zero to that of the old ones.
-        fade_in: share of all steps over which the last norms' scales of new blocks, which begin at
-            zero, are raised by one, evenly, beside what they learn; left to themselves they stay
-            near zero, and the blocks are hardly used (``benchmarks/README.md``). Of starts that
-            change the function they begin at one, and it counts for nothing.
+        fade_in: share of all steps over which what ends new blocks' branches, the scales of a norm
+            or else a kernel, is raised evenly from zero to what it would be drawn as, beside what
+            it learns; left to themselves these stay near zero, and the blocks are hardly used
+            (``benchmarks/README.md``). It is shorter where fewer steps are left. For starts that
+            change the function it counts for nothing.
         scale_rate: what the rate of the last scales of new blocks is multiplied by. They begin at
             zero, but for starts that change the function, and until they have grown a block does
             nothing and learns little.
@@ -59,11 +60,15 @@ class Growth:
 
     def __str__(self) -> str:
         """Write it as the flag does, with the settings that the flag leaves as they are."""
-        others = (f for f in dataclasses.fields(self) if f.name not in ("epoch", "to", "depths"))
+        flag = f"{self.epoch}:{self.to or '-'.join(map(str, self.depths))}"
+        if self.start != Growth.start:
+            flag += f":{self.start}"
+        written = ("epoch", "to", "depths", "start")
+        others = (f for f in dataclasses.fields(self) if f.name not in written)
         chosen = [
             f", {f.name} {value}" for f in others if (value := getattr(self, f.name)) != f.default
         ]
-        return f"{self.epoch}:{self.to or '-'.join(map(str, self.depths))}{''.join(chosen)}"
+        return flag + "".join(chosen)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,6 +202,25 @@ class Recipe:
                 for name in belongings:
                     kept[name] = _DEFAULTS[name]
         return from_json(Recipe, {**kept, **changes}, subject)
+
+
+def of_its_time(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Give a saved recipe as it was meant when growths were not yet faded in.
+
+    One that was saved states every setting of a growth that there was.
+    """
+    growths = value.get("grow")
+    if not isinstance(growths, list):
+        return value
+    before = {"placement", "start", "warmup", "momentum"}
+
+    def meant(growth: Any) -> Any:
+        if not isinstance(growth, dict):
+            return growth
+        found = cast("dict[str, Any]", growth)
+        return {"fade_in": 0.0, **found} if before <= found.keys() else found
+
+    return {**value, "grow": [meant(growth) for growth in cast("list[Any]", growths)]}
 
 
 _DEFAULTS = {f.name: f.default for f in dataclasses.fields(Recipe)}

@@ -96,12 +96,11 @@ def _contradictions(r: Recipe) -> Iterator[Problem]:
 
 
 def _growth_problems(r: Recipe) -> Iterator[Problem]:
-    last = 0
+    last = 0 if r.start is None else -1  # trained weights may grow at once
     for i, growth in enumerate(r.grow):
         if not last < growth.epoch < r.epochs:
-            message = (
-                f"{shortened(growth.epoch)} is not after {last} and before the end, {r.epochs}"
-            )
+            after = f"after {last}" if last >= 0 else "from 0 on"
+            message = f"{shortened(growth.epoch)} is not {after} and before the end, {r.epochs}"
             yield Problem(f"grow[{i}].epoch", message)
         if bool(growth.to) == bool(growth.depths):
             yield Problem(f"grow[{i}]", "state either to or depths")

@@ -6,7 +6,7 @@ from typing import Any
 
 from resnets.description import from_json, shortened
 from resnets.errors import InvalidDescription, Problem, UnknownName
-from resnets.recipe import Recipe
+from resnets.recipe import Recipe, of_its_time
 
 # What the short trainings share: so few steps want a high rate.
 _SHORT = Recipe(
@@ -121,7 +121,7 @@ def read(value: Mapping[str, Any], subject: str = "recipe") -> Recipe:
         InvalidDescription: for unknown, mistyped or contradictory settings, all at once.
         UnknownName: if ``recipe`` names none.
     """
-    changes = dict(value)
+    changes = dict(of_its_time(value))
     start = changes.pop("recipe", None)
     if start is None:
         return from_json(Recipe, changes, subject)

@@ -43,12 +43,21 @@ def share_at(growth: Growth, step: int, steps: int, per_epoch: int) -> float:
 
 
 def lift_at(growth: Growth, step: int, steps: int, per_epoch: int) -> float:
-    """Give what the last scales that a growth added are raised by before ``step``, as ``rate_at``.
+    """Give the share of its fading in that a growth takes before ``step``, as ``rate_at``.
 
-    Nothing before its first step: the loss of that one is of the function as it was.
+    Nothing before its first step: the loss of that one is of the function as it was. It is
+    shorter where fewer steps are left, and takes one step at least.
     """
-    since, lasts = step - growth.epoch * per_epoch, math.floor(growth.fade_in * steps)
+    if not growth.fade_in:
+        return 0.0
+    since, left = step - growth.epoch * per_epoch, steps - growth.epoch * per_epoch - 1
+    lasts = min(max(math.floor(growth.fade_in * steps), 1), left)
     return 1 / lasts if 1 <= since <= lasts else 0.0
+
+
+def faded_in(growth: Growth, epochs: int) -> int:
+    """Give the epoch in which a growth's fading in ends."""
+    return growth.epoch + math.ceil(growth.fade_in * epochs)
 
 
 def _one_cycle(done: float, final: float, rise: float = 0.3, start: float = 1 / 25) -> float:

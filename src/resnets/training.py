@@ -19,8 +19,9 @@ from resnets.errors import Diverged
 from resnets.evaluation import evaluate
 from resnets.events import Epoch, Event, Grown, Progress, Step
 from resnets.recipe import Recipe
-from resnets.schedule import rate_at, steps_per_epoch
+from resnets.schedule import faded_in, rate_at, steps_per_epoch
 from resnets.tracing import trace
+from resnets.weights import Weights
 
 Grow = Callable[[int], Session]
 """Makes the recipe's growth of that index; gives the session to go on with."""
@@ -33,8 +34,8 @@ class Newcomers(Protocol):
         """Say which tensors take what share of the rate; all others take it whole."""
         ...
 
-    def lifted(self, step: int) -> Mapping[str, float]:
-        """Say which tensors are raised by what before the step."""
+    def lifted(self, step: int) -> Weights:
+        """Say what is added to which tensors before the step."""
         ...
 
 
@@ -93,11 +94,12 @@ def _grows(recipe: Recipe, progress: Progress, *, ended: int) -> bool:
 def _impatient(recipe: Recipe, progress: Progress, epoch: int) -> bool:
     """Whether patience ends training after ``epoch``.
 
-    A plateau is what a growth is for: none is given up, and each gets as many epochs to pay.
+    A plateau is what a growth is for: none is given up, and each gets as many epochs to pay, once
+    it is faded in.
     """
     if recipe.patience is None or progress.grown < len(recipe.grow):
         return False
-    grown = recipe.grow[-1].epoch if recipe.grow else 0
+    grown = max((faded_in(growth, recipe.epochs) for growth in recipe.grow), default=0)
     return epoch - max(progress.best_epoch, grown) >= recipe.patience
 
 

@@ -175,7 +175,11 @@ def test_lifted_tensors_are_raised_and_go_on_from_there(backend: Backend, kind: 
     """In the weights and nowhere else; a step after it is the one from a state raised by hand."""
     recipe = RECIPES[kind].changed(precision="fp64", average=0.9)
     a = named("basic")
-    images, lifted = random_images(a, 4, 12), {"layer1.1.bn2.weight": 0.125, "fc.bias": -0.5}
+    images = random_images(a, 4, 12)
+    shapes = {tensor.name: tensor.shape for tensor in tensors(a)}
+    drawn = np.random.default_rng(3)
+    names = ("layer1.1.bn2.weight", "layer1.1.conv2.weight", "fc.weight", "fc.bias")
+    lifted = {name: drawn.normal(size=shapes[name]) for name in names}
 
     def session() -> Session:
         model = backend.build(a, weights=lively_weights(a))

@@ -176,12 +176,13 @@ def test_the_loop_gives_the_same_events(fashion: Images) -> None:
 def test_what_has_grown_is_slowed_and_raised(fashion: Images) -> None:
     recipe = RECIPES["nesterov"]
     ordinary, recorded = start(recipe, None), start(recipe, RECORDED)
+    width = len(ordinary.weights()["layer2.0.bn1.weight"])
     for step, share in enumerate((None, 0.25, 0.5, 0.75, 0.9, None, None)):
         slowed = {} if share is None else {"fc.weight": share, "layer2.0.bn1.weight": share}
         batch = batch_at(recipe, fashion, step)
         if share:
             for session in (ordinary, recorded):
-                session.lift({"layer2.0.bn1.weight": share / 10})
+                session.lift({"layer2.0.bn1.weight": np.full(width, share / 10)})
         losses = [s.train_step(batch, 0.01, slowed).loss for s in (ordinary, recorded)]
         assert losses[1] == pytest.approx(losses[0], rel=1e-5)
     assert_close(recorded.weights(), ordinary.weights(), 1e-4)

@@ -107,8 +107,8 @@ class Session(Protocol):
         """
         ...
 
-    def lift(self, amounts: Mapping[str, float]) -> None:
-        """Add to every value of some parameters, by canonical name, between two steps.
+    def lift(self, amounts: Weights) -> None:
+        """Add to some parameters, by canonical name and in canonical layout, between two steps.
 
         Their average follows in the steps after it.
         """

@@ -30,7 +30,8 @@ def grow(
 ) -> None:
     """Make a trained network deeper without changing what it computes.
 
-    To train it on: resnets train --start OUT. To grow while training: resnets train --grow.
+    To train it on while new blocks are faded in: resnets train --start SOURCE --grow 0:NETWORK.
+    Those of OUT, trained on by --start OUT, stay near the identity.
 
     Parameters
     ----------

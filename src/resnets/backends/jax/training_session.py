@@ -140,11 +140,11 @@ class JaxSession:
             self._state, losses = self._step(self._state, x, labels, partner, placed)
         return MeasuredLoss(*losses)
 
-    def lift(self, amounts: Mapping[str, float]) -> None:
-        """Add to every value of some parameters, between two steps."""
-        weights = self._state["weights"]
+    def lift(self, amounts: Weights) -> None:
+        """Add to some parameters, between two steps."""
+        weights, more = self._state["weights"], self._placed(amounts)
         with self._wide():
-            raised = {name: weights[name] + amount for name, amount in amounts.items()}
+            raised = {name: weights[name] + amount for name, amount in more.items()}
         self._state = {**self._state, "weights": {**weights, **raised}}
 
     def eval_step(self, pixels: Pixels) -> npt.NDArray[np.float32]:

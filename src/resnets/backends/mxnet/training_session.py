@@ -123,11 +123,11 @@ class MXNetSession:
             self._average()
         return MeasuredLoss(loss, losses)
 
-    def lift(self, amounts: Mapping[str, float]) -> None:
-        """Add to every value of some parameters, between two steps."""
+    def lift(self, amounts: Weights) -> None:
+        """Add to some parameters, between two steps."""
         for name, amount in amounts.items():
             value = self.parameters[name].data()
-            value += amount
+            value += to_device(amount, self.where, value.dtype)
 
     def eval_step(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """Compute logits [n, classes] in fp32, of the averaged weights where there are any."""

@@ -226,11 +226,11 @@ class TensorFlowSession:
         own = tf.gather(logs, labels, axis=1, batch_dims=1)
         return -((1 - smoothing) * own + smoothing * tf.reduce_mean(logs, axis=1))
 
-    def lift(self, amounts: Mapping[str, float]) -> None:
-        """Add to every value of some parameters, between two steps."""
+    def lift(self, amounts: Weights) -> None:
+        """Add to some parameters, between two steps."""
         for tensor, variable in self.learned.items():
             if tensor.name in amounts:
-                amount = np.full(variable.shape, amounts[tensor.name])
+                amount = native(tensor, amounts[tensor.name])
                 variable.assign_add(amount.astype(variable.dtype.as_numpy_dtype))
 
     def eval_step(self, pixels: Pixels) -> npt.NDArray[np.float32]:

@@ -153,10 +153,11 @@ class TorchSession:
         return MeasuredLoss(loss.detach(), losses.detach())
 
     @torch.no_grad()
-    def lift(self, amounts: Mapping[str, float]) -> None:
-        """Add to every value of some parameters, between two steps."""
+    def lift(self, amounts: Weights) -> None:
+        """Add to some parameters, between two steps."""
         for name, amount in amounts.items():
-            self.model.get_parameter(name).add_(amount)
+            parameter = self.model.get_parameter(name)
+            parameter += torch.from_numpy(amount).to(parameter)
 
     def eval_step(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """Compute logits [n, classes] in fp32, of the averaged weights where there are any."""
