@@ -290,6 +290,22 @@ class TestDamage:
         with pytest.raises(DataError, match="no readable image of dog"):
             folder.load(root, size=8)
 
+    @pytest.mark.parametrize("part", ["", "train", "test"])
+    def test_a_class_without_a_file_is_refused_before_decoding(
+        self, tmp_path: Path, packs: Path, part: str
+    ) -> None:
+        for name in ("train", "test") if part else ("",):
+            fill(tmp_path / name)
+        (tmp_path / part / "dog" / "notes.txt").write_text("no image")
+        for image in (tmp_path / part / "dog").glob("*.png"):
+            image.unlink()
+        lines: list[str] = []
+        expected = f"{tmp_path / part}: found no images in the folder dog; add some, or remove"
+        with pytest.raises(DataError, match=re.escape(expected)):
+            folder.load(tmp_path, size=8, announce=lines.append)
+        assert lines[-1] == f"{tmp_path}: ignored 1 files that are hidden or not images"
+        assert not packs.exists()
+
     def test_a_test_class_without_a_readable_image(self, tmp_path: Path) -> None:
         fill(tmp_path / "train")
         fill(tmp_path / "test", count=1)

@@ -66,6 +66,8 @@ def load(
     parts = [_list(part, names) for part in (training_root, test_root) if part is not None]
     if ignored := sum(part.ignored for part in parts):
         announce(f"{root}: ignored {ignored} files that are hidden or not images")
+    for part in parts:
+        _check_listed(part, names)
     paths = [path for part in parts for path in part.paths]
     labels = np.array([label for part in parts for label in part.labels], dtype=np.int64)
     packed = packing.packed(packing.Sources(root, paths, size, channels), announce, progress)
@@ -163,9 +165,18 @@ def _list(root: Path, names: Sequence[str]) -> _Listed:
         ignored += others
         listed.paths.extend(images)
         listed.labels.extend([label] * len(images))
-    if not listed.paths:
-        raise DataError(f"{root}: found no images in the folders {', '.join(names)}")
     return _Listed(root, listed.paths, listed.labels, ignored)
+
+
+def _check_listed(part: _Listed, names: Sequence[str]) -> None:
+    """DataError where a class has no file, before the others are decoded, which may take hours."""
+    found = {*part.labels}
+    if empty := [name for label, name in enumerate(names) if label not in found]:
+        folders = "folder" if len(empty) == 1 else "folders"
+        raise DataError(
+            f"{part.root}: found no images in the {folders} {', '.join(empty)}; "
+            "add some, or remove the empty class"
+        )
 
 
 def _announce_unreadable(
