@@ -353,6 +353,25 @@ class TestProcesses:
         np.testing.assert_array_equal(pixels(found), decoded(root))
         assert the_pack(packs).suffix == ""
 
+    def test_killed_and_changed_it_is_listed_with_its_folder(
+        self, tmp_path: Path, packs: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        root, other = many(tmp_path / "x", 20), many(tmp_path / "y", 4)
+        packed(other)
+        process = packing_process(root, packs, 0.4)
+        wait_for(lambda: list(packs.glob("*.part/done.jsonl")))
+        process.kill()
+        process.communicate()
+        touch(root)
+        packed(root)
+        left = next(pack for pack in pack_cache.kept() if pack.state == "unfinished")
+        assert (left.root, left.images, left.size) == (str(root), None, 8)
+        Console(width=400).print(pack_table(pack_cache.kept()))
+        assert f"{root} (unfinished)" in capsys.readouterr().out
+        removed, busy = pack_cache.clear(root)
+        assert ({pack.state for pack in removed}, busy) == ({"whole", "unfinished"}, [])
+        assert [pack.root for pack in pack_cache.kept()] == [str(other)]
+
     def test_two_at_once(self, tmp_path: Path, packs: Path, decoding_counted: list[str]) -> None:
         root = many(tmp_path / "x", 20)
         process = packing_process(root, packs, 0.1)
@@ -622,6 +641,22 @@ class TestCache:
         assert capsys.readouterr().out.endswith("packs: removed 1 pack, 0.0 MB\n")
         packs_command.data()
         assert capsys.readouterr().out.endswith("packs: 0 packs, 0.0 MB\n")
+
+    def test_command_of_one_folder(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        one, two = many(tmp_path / "x", 4), many(tmp_path / "y", 4)
+        packed(one)
+        packed(two)
+        monkeypatch.chdir(tmp_path)
+        shutil.rmtree(one)
+        packs_command.data(Path("x"))
+        assert f"packs: 1 pack of {one}, " in capsys.readouterr().out
+        packs_command.data(Path("x"), clear=True)
+        assert f"packs: removed 1 pack of {one}, " in capsys.readouterr().out
+        packs_command.data(Path("x"), clear=True)
+        assert f"packs: removed 0 packs of {one}, 0.0 MB\n" in capsys.readouterr().out
+        assert [pack.root for pack in pack_cache.kept()] == [str(two)]
 
     def test_command_names_what_could_not_be_read(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -40,7 +40,7 @@ class Kept:
         path: its folder.
         root: the folder of images that it was made from; None where that is not known.
         images: how many it holds; None where it is unfinished or damaged.
-        size: pixels of a side; None likewise.
+        size: pixels of a side; None where that is not known.
         bytes: on the disk.
         used: when it was last opened, in local time.
         unreadable: the images that could not be read, each with the reason.
@@ -65,8 +65,8 @@ class Kept:
         }
 
 
-def kept() -> list[Kept]:
-    """List the packs in the cache, the last used first.
+def kept(root: Path | None = None) -> list[Kept]:
+    """List the packs in the cache, the last used first; only those of the folder ``root``, if any.
 
     Raises:
         DataError: if the cache may not be read.
@@ -76,11 +76,14 @@ def kept() -> list[Kept]:
         found = [_described(path) for path in _folders(folder)]
     except OSError as problem:
         raise DataError(f"{folder}: cannot be read: {problem.strerror}") from problem
+    if root is not None:
+        wanted = str(root.resolve())
+        found = [pack for pack in found if pack.root == wanted]
     return sorted(found, key=lambda pack: pack.used, reverse=True)
 
 
-def clear() -> tuple[list[Kept], list[Kept]]:
-    """Remove all packs; give those removed, and those that a process is making just now.
+def clear(root: Path | None = None) -> tuple[list[Kept], list[Kept]]:
+    """Remove what ``kept`` lists; give what is removed, and what a process is making just now.
 
     A run that reads a pack goes on with it: on Unix its space is free when the run ends.
 
@@ -90,7 +93,7 @@ def clear() -> tuple[list[Kept], list[Kept]]:
     removed: list[Kept] = []
     busy: list[Kept] = []
     folder = packs_folder()
-    for pack in kept():
+    for pack in kept(root):
         key = pack.path.name.partition(".")[0]
         try:
             with filelock.FileLock(lock_of(folder, key), timeout=0):
@@ -120,17 +123,17 @@ def _folders(folder: Path) -> Iterator[Path]:
 
 def _described(path: Path) -> Kept:
     sizes = [file.stat() for file in path.iterdir() if file.is_file()]
-    state, contents = "unfinished", None
-    if path.suffix not in (_PART, _GONE):
-        state = "damaged"
-        with contextlib.suppress(Damaged):
-            contents = read_index(path)
-            state = "whole"
+    contents = None
+    with contextlib.suppress(Damaged):
+        contents = read_index(path)
+    state = "whole" if contents and contents.checksums else "damaged"
+    if path.suffix in (_PART, _GONE):
+        state = "unfinished"
     used = (path / INDEX) if (path / INDEX).is_file() else path
     return Kept(
         path=path,
         root=contents and contents.root,
-        images=contents and contents.images,
+        images=contents.images if contents and state == "whole" else None,
         size=contents and contents.shape[1],
         bytes=sum(status.st_size for status in sizes),
         used=datetime.fromtimestamp(used.stat().st_mtime),

@@ -43,7 +43,7 @@ class Contents:
         root: the folder of images.
         shape: number, height, width, channels.
         block: rows in a block; the last block may be shorter.
-        checksums: CRC-32 of each block's bytes.
+        checksums: CRC-32 of each block's bytes; none while the pack is being made.
         unreadable: the images that could not be read.
         modified: modification time of ``images.npy``, in nanoseconds since 1970.
     """

@@ -28,5 +28,11 @@ def _cells(pack: Kept) -> tuple[str, ...]:
         "" if pack.size is None else f"{pack.size}×{pack.size}",
         f"{pack.bytes / 1e6:,.1f}",
         pack.used.strftime("%Y-%m-%d %H:%M"),
-        pack.root or pack.state,
+        _origin(pack),
     )
+
+
+def _origin(pack: Kept) -> str:
+    if pack.root is None:
+        return pack.state
+    return pack.root if pack.state == "whole" else f"{pack.root} ({pack.state})"

@@ -1,7 +1,8 @@
 """A pack that is being made, and can be gone on with after a kill.
 
-It is a folder ``KEY.part`` beside its place: ``images.npy`` in full size, and ``done.jsonl``, a
-line for each block that is decoded. After a kill, blocks are believed whose checksum fits what the
+It is a folder ``KEY.part`` beside its place: ``images.npy`` in full size, ``index.json`` without
+checksums, which says whose images they are, and ``done.jsonl``, a line for each block that is
+decoded. After a kill, blocks are believed whose checksum fits what the
 file holds, so nothing but the last step needs the disk to be in step. That is to rename the folder.
 """
 
@@ -20,7 +21,6 @@ from resnets.data.blocks import Done
 from resnets.data.pack import compared
 from resnets.data.pack_index import (
     IMAGES,
-    INDEX,
     Block,
     Contents,
     Unreadable,
@@ -134,7 +134,6 @@ def _blocks_of(damaged: Contents, contents: Contents) -> Iterator[Done]:
 def _make_room(folder: Path, contents: Contents) -> None:
     """Give ``images.npy`` its size and its space on the disk: what is full is full now."""
     path, size = folder / IMAGES, file_size(contents.shape)
-    (folder / INDEX).unlink(missing_ok=True)
     path.open("ab").close()
     with path.open("r+b") as file:
         held = getattr(os.fstat(file.fileno()), "st_blocks", 0) * 512
@@ -142,6 +141,7 @@ def _make_room(folder: Path, contents: Contents) -> None:
         if shutil.disk_usage(folder).free < missing + min(missing, _LEFT_FREE):
             shutil.rmtree(folder, ignore_errors=True)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write_index(folder, contents)  # in time for whoever asks whose it is, after a kill
         file.truncate(size)
         if hasattr(os, "posix_fallocate"):
             try:
