@@ -24,7 +24,7 @@ from rich.console import Console
 from data.pictures import many, messy
 from resnets import data, preparation
 from resnets.commands import packs as packs_command
-from resnets.data import decoders, decoding, folder, pack_cache, pack_index, packing
+from resnets.data import decoders, decoding, folder, pack_cache, pack_index, pack_key, packing
 from resnets.data.images import Dataset, Images
 from resnets.data.pack import Pack, open_pack
 from resnets.data.pack_table import pack_table
@@ -161,8 +161,47 @@ def rename(root: Path) -> None:
     (root / "a" / "0000.png").rename(root / "a" / "other.png")
 
 
+def replace_alike(root: Path) -> None:
+    """Other pixels of the same size and time, as ``cp -p`` may bring them."""
+    path = root / "a" / "0000.png"
+    before = path.stat()
+    Image.new("RGB", (12, 12), "red").save(path)
+    path.write_bytes(path.read_bytes().ljust(before.st_size, b"\0"))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def exchange_alike(root: Path) -> None:
+    """Two files of the same size and time take each other's names."""
+    one, two = root / "a" / "0000.png", root / "a" / "0002.png"
+    for path in (one, two):
+        path.write_bytes(path.read_bytes().ljust(600, b"\0"))
+        os.utime(path, (1, 1))
+    packed(root)
+    one.rename(root / "kept")
+    two.rename(one)
+    (root / "kept").rename(two)
+
+
+def bitmaps(root: Path, seed: int, count: int = 20) -> Path:
+    """Files that names, sizes and times do not tell from those of another seed."""
+    rng = np.random.default_rng(seed)
+    for name in ("cat", "dog"):
+        (root / name).mkdir(parents=True)
+        for number in range(count):
+            path = root / name / f"{number}.bmp"
+            Image.fromarray(rng.integers(0, 256, (32, 32, 3), np.uint8)).save(path)
+            os.utime(path, (315532800, 315532800))
+    return root
+
+
+TICK = 0.05
+"""Seconds after which every system's times of change differ."""
+
+
 class TestKey:
-    @pytest.mark.parametrize("change", [change_content, touch, add, remove, rename])
+    @pytest.mark.parametrize(
+        "change", [change_content, touch, add, remove, rename, replace_alike, exchange_alike]
+    )
     def test_follows_the_files(self, tmp_path: Path, change: object) -> None:
         root = many(tmp_path / "x", 4)
         packed(root)
@@ -184,6 +223,69 @@ class TestKey:
         root = many(tmp_path / "x", 4)
         before = sources(root).key()
         assert sources(root.rename(tmp_path / "y")).key() == before
+
+    def test_the_pack_of_a_folder_that_is_moved_is_found(self, tmp_path: Path) -> None:
+        root = many(tmp_path / "x", 4)
+        packed(root)
+        (tmp_path / "below").mkdir()
+        moved = root.rename(tmp_path / "below" / "y")
+        lines: list[str] = []
+        packed(moved, announce=lines)
+        assert lines == []
+        assert len(pack_cache.kept()) == 1
+
+    def test_a_copy_is_another_folder(self, tmp_path: Path) -> None:
+        root = many(tmp_path / "x", 4)
+        time.sleep(TICK)
+        copy = Path(shutil.copytree(root, tmp_path / "y"))
+        assert sources(copy).key() != sources(root).key()
+        np.testing.assert_array_equal(pixels(packed(copy)), pixels(packed(root)))
+
+    def test_folders_that_look_alike(self, tmp_path: Path) -> None:
+        for seed, name in enumerate("AB"):
+            found = folder.load(bitmaps(tmp_path / name, seed), size=32)
+            both = np.concatenate([found.training.pixels, found.test().pixels])
+            expected = decoded(tmp_path / name, 32)
+            assert {image.tobytes() for image in both} == {image.tobytes() for image in expected}
+        assert len(pack_cache.kept()) == 2
+
+    @pytest.mark.parametrize("silent_part", ["_state", "_ends"])
+    def test_times_tell_and_so_do_contents(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, silent_part: str
+    ) -> None:
+        nothing = {"_state": lambda _: [], "_ends": lambda _: b""}[silent_part]
+        monkeypatch.setattr(pack_key, silent_part, nothing)
+        one = bitmaps(tmp_path / "A", 0)
+        time.sleep(TICK)
+        two = bitmaps(tmp_path / "B", 1)
+        assert sources(one).key() != sources(two).key()
+
+    def test_few_files_are_read_and_of_those_the_ends(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        root = bitmaps(tmp_path / "A", 0)
+        read: list[Path] = []
+        ends = pack_key._ends
+        monkeypatch.setattr(pack_key, "_SAMPLED", 3)
+        monkeypatch.setattr(pack_key, "_ends", lambda path: (read.append(path), ends(path))[1])
+        sources(root).key()
+        paths = sources(root).paths
+        assert read == [paths[0], paths[19], paths[39]]
+        large = tmp_path / "large"
+        large.write_bytes(b"a" * 4096 + b"b" * 10_000 + b"c" * 4096)
+        assert ends(large) == b"a" * 4096 + b"c" * 4096
+        large.write_bytes(b"a" * 4096 + b"b")
+        assert ends(large) == b"a" * 4096 + b"b"
+        assert ends(tmp_path) == ends(tmp_path / "none") == b""
+
+    @pytest.mark.parametrize("created", [True, False])
+    def test_numbers_of_files_count_where_the_system_keeps_times_of_creation(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, created: bool
+    ) -> None:
+        path = tmp_path / "x"
+        path.touch()
+        monkeypatch.setattr(pack_key, "_CREATED", created)
+        assert (path.stat().st_ino in pack_key._state(path)) == created
 
 
 class TestDamage:

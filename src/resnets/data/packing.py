@@ -5,8 +5,6 @@ decoded into memory.
 """
 
 import contextlib
-import hashlib
-import json
 import os
 import shutil
 from collections.abc import Callable, Generator, Sequence
@@ -18,7 +16,7 @@ import numpy as np
 import PIL
 from PIL import Image
 
-from resnets.data import decoders, decoding, pack_cache
+from resnets.data import decoders, decoding, pack_cache, pack_key
 from resnets.data.blocks import ArrayTarget, FileTarget, Request
 from resnets.data.fashion_mnist import VARIABLE
 from resnets.data.images import ArrayStore, Pixels, Store
@@ -74,22 +72,14 @@ class Sources:
         return [str(path).removeprefix(start) for path in self.paths]
 
     def key(self) -> str:
-        """Give the name of all that the pixels depend on.
+        """Give the name of all that the pixels depend on; ``pack_key`` says of the files what.
 
-        A file stands for its content by its name, size, time of modification and whether it may
-        be read: another Pillow may decode to other pixels.
+        It is the same after the folder was moved on its disk, and another for a copy of it.
+        Another Pillow may decode to other pixels.
         """
         limit = Image.MAX_IMAGE_PIXELS
         made_by = [FORMAT, DECODING, PIL.__version__, limit, self.size, self.channels]
-        digest = hashlib.sha256(json.dumps(made_by).encode())
-        for path, name in zip(self.paths, self.names(), strict=True):
-            try:
-                found = os.stat(path)  # noqa: PTH116  a million of them
-                state = [found.st_size, found.st_mtime_ns, os.access(path, os.R_OK)]
-            except OSError:
-                state = [None]
-            digest.update(json.dumps([name, *state]).encode())
-        return digest.hexdigest()[:24]
+        return pack_key.key_of(made_by, self.paths, self.names())
 
 
 @dataclass(frozen=True)
