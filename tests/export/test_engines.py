@@ -14,6 +14,7 @@ import pytest
 from backends.networks import relative
 from export.networks import expected, network, pixels
 from resnets import backends, catalog
+from resnets.backends import Evaluator
 from resnets.data.images import Images
 from resnets.errors import DataError, MissingDependency, RunError, UnknownName, WeightsError
 from resnets.export import (
@@ -160,6 +161,17 @@ def test_an_engine_that_fails_is_a_line_of_the_table(slim: Network) -> None:
     assert "calibrated" in (table.rows[1].error or "")
     with pytest.raises(RunError, match="no engine can be used: openvino-int8: int8 needs"):
         table.fastest(["openvino-int8"])
+
+
+def test_an_engine_that_fails_later_is_a_line_too(slim: Network) -> None:
+    def one_batch(prepared: Prepared, precision: str) -> Evaluator:
+        calls = iter([np.zeros((4, 10), np.float32)])
+        return lambda pixels: next(calls)
+
+    failing = Engine(name="brief", package="onnxruntime", precision="fp32", open=one_batch)
+    images = Images(pixels(slim.architecture, 28, 28, n=9), np.zeros(9, np.int64))
+    table = measure(Prepared(slim), [engine("onnxruntime"), failing], images, batch=4, rounds=1)
+    assert table.rows[1].error == "onnxruntime cannot compute the model: StopIteration()"
 
 
 def test_a_network_that_is_broken_is_no_engines_fault(slim: Network) -> None:

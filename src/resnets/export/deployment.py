@@ -5,13 +5,15 @@
 | ``config.json``, ``model.safetensors`` | the network: every command and timm read it |
 | ``model.onnx`` | in fp32, pixels in, norms folded |
 | ``model-int8.onnx`` | in int8, where there was one to measure |
-| ``engine.json`` | the engine chosen, and what was measured on which machine |
+| ``engine.json`` | the engine chosen, what was measured on which machine, the files' SHA-256 |
 """
 
+import hashlib
 import json
 import os
 import platform
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,12 +21,13 @@ from resnets.backends import Evaluator
 from resnets.description import read_text
 from resnets.errors import MissingDependency, ResnetsError, RunError, WeightsError
 from resnets.export.choice import Choice
-from resnets.export.engines import Prepared, engine
+from resnets.export.engines import Engine, Prepared, engine
 from resnets.files import explained, write_bytes, write_text
 from resnets.weights import Network, save
 
 FORMAT = 1
 ENGINE, ONNX, INT8 = "engine.json", "model.onnx", "model-int8.onnx"
+WEIGHTS = "model.safetensors"
 LARGEST = 2**31
 LARGEST_ENGINE = 2**20
 
@@ -56,7 +59,7 @@ def deploy(choice: Choice, folder: Path | str) -> None:
             made = Path(place) / "new"
             save(choice.prepared.network, made)
             _write_models(choice, made)
-            write_text(made / ENGINE, _engine_text(choice))
+            write_text(made / ENGINE, _engine_text(choice, made))
             if folder.exists():
                 folder.rmdir()  # empty, as was seen; Windows renames onto nothing
             made.rename(folder)
@@ -73,10 +76,12 @@ def _write_models(choice: Choice, folder: Path) -> None:
         write_bytes(folder / INT8, prepared.int8)
 
 
-def _engine_text(choice: Choice) -> str:
+def _engine_text(choice: Choice, folder: Path) -> str:
+    models = [folder / name for name in (WEIGHTS, ONNX, INT8)]
     value = {
         "format": FORMAT,
         "engine": choice.chosen.engine,
+        "sha256": {path.name: _sum(path) for path in models if path.is_file()},
         "machine": machine(),
         "measured": choice.table.to_json(),
     }
@@ -88,13 +93,25 @@ def machine() -> str:
     return f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs"
 
 
+@dataclass(frozen=True)
+class _Written:
+    """What is read of engine.json; ``sums`` is None where an older version wrote it."""
+
+    engine: str
+    sums: dict[str, str] | None
+
+
 def chosen_engine(folder: Path | str) -> str:
     """Read which engine was chosen for a folder.
 
     Raises:
         RunError: if it is no folder that export wrote, or the file is damaged.
     """
-    path = Path(folder) / ENGINE
+    return _written(Path(folder)).engine
+
+
+def _written(folder: Path) -> _Written:
+    path = folder / ENGINE
     if not path.is_file():
         raise RunError(
             f"{folder} has no {ENGINE}; resnets export RUN --to FOLDER chooses an engine"
@@ -108,10 +125,11 @@ def chosen_engine(folder: Path | str) -> str:
     except ResnetsError as error:
         raise RunError(str(error)) from error
     content = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-    name = content.get("engine")
-    if content.get("format") != FORMAT or not isinstance(name, str):
+    name, sums = content.get("engine"), content.get("sha256")
+    known = sums is None or isinstance(sums, dict)
+    if content.get("format") != FORMAT or not isinstance(name, str) or not known:
         raise RunError(f"{path}: not the choice of an engine that resnets wrote")
-    return name
+    return _Written(name, cast("dict[str, str] | None", sums))
 
 
 def opened(name: str, network: Network, folder: Path | str, device: str = "auto") -> Evaluator:
@@ -121,16 +139,48 @@ def opened(name: str, network: Network, folder: Path | str, device: str = "auto"
         UnknownName: if there is no such engine; MissingDependency: without its package.
         RunError: if none was chosen, the machine or the folder has not the precision, or a
             device is named: engines compute on the CPU.
+        WeightsError: if the file that the engine reads is not the one that ``deploy`` wrote.
     """
+    folder = Path(folder)
     if device not in ("auto", "cpu"):
         raise RunError(f"--device {device}: engines compute on the CPU")
-    found = engine(chosen_engine(folder) if name == "auto" else name)
-    prepared = Prepared(network)
-    if (Path(folder) / ENGINE).is_file():
-        prepared = Prepared(
-            network, fp32=_content(Path(folder) / ONNX), int8=_content(Path(folder) / INT8)
-        )
-    return found.opened(prepared)
+    if name != "auto" and not (folder / ENGINE).is_file():
+        return engine(name).opened(Prepared(network))
+    written = _written(folder)
+    found = engine(written.engine if name == "auto" else name)
+    return found.opened(_prepared(network, folder, found, written.sums))
+
+
+def _prepared(
+    network: Network, folder: Path, found: Engine, sums: dict[str, str] | None
+) -> Prepared:
+    """Give what an engine reads of a folder; refuse a file that is not the one written."""
+    if found.package != "torch":
+        path = folder / (INT8 if found.precision == "int8" else ONNX)
+        content = _content(path)
+        _require_same(path, None if content is None else hashlib.sha256(content).hexdigest(), sums)
+        if found.precision == "int8":
+            return Prepared(network, int8=content, source=str(path))
+        if content is not None:
+            return Prepared(network, fp32=content, source=str(path))
+    path = folder / WEIGHTS  # torch reads it, and without model.onnx one is made of it
+    _require_same(path, _sum(path) if path.is_file() else None, sums)
+    return Prepared(network, source=str(path))
+
+
+def _require_same(path: Path, found: str | None, sums: dict[str, str] | None) -> None:
+    """Refuse a model file whose SHA-256 is not the one in engine.json; None: no such file."""
+    if sums is None or found == sums.get(path.name):
+        return
+    what = "no such file, though it was exported" if found is None else "not the file exported"
+    raise WeightsError(
+        f"{path}: {what} (its SHA-256 is in {ENGINE}); export the network again, into a new folder"
+    )
+
+
+def _sum(path: Path) -> str:
+    with explained(f"cannot read {path}", WeightsError), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _content(path: Path) -> bytes | None:

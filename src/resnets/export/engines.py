@@ -4,17 +4,21 @@ All take images as they are stored (``Pixels``) and give logits in fp32; all run
 as many threads as OMP_NUM_THREADS says or the engine thinks right.
 """
 
+import contextlib
 import importlib
 import importlib.util
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from resnets import backends
 from resnets.backends import Evaluator
+from resnets.data.images import Pixels
 from resnets.errors import MissingDependency, ResnetsError, RunError, UnknownName
 from resnets.export.model import INPUT, onnx_bytes
 from resnets.recipe import Recipe
@@ -29,14 +33,21 @@ class Prepared:
     Attributes:
         network: with its weights.
         int8: the ONNX model in int8 (``quantisation.int8_bytes``); None where there is none.
+        source: what errors call the model: its file, where it came from one.
     """
 
     def __init__(
-        self, network: Network, *, fp32: bytes | None = None, int8: bytes | None = None
+        self,
+        network: Network,
+        *,
+        fp32: bytes | None = None,
+        int8: bytes | None = None,
+        source: str = "the model",
     ) -> None:
         """Take a network; ``fp32`` is its ONNX model where there is one already."""
         self.network = network
         self.int8 = int8
+        self.source = source
         self._fp32 = fp32
 
     def model(self, precision: Precision) -> bytes:
@@ -52,8 +63,8 @@ class Prepared:
             return self._fp32
         if self.int8 is None:
             raise RunError(
-                "int8 needs a model calibrated on training images, which the folder has that "
-                "resnets export RUN --to FOLDER writes"
+                "int8 needs a model calibrated on training images: resnets export RUN --to FOLDER "
+                "writes one; for other weights than a run's, --data names images"
             )
         return self.int8
 
@@ -81,24 +92,38 @@ class Engine:
 
         Raises:
             MissingDependency: if the package is missing; RunError: if this machine, or what was
-                prepared, has not the precision, or the model is damaged.
+                prepared, has not the precision, or the model is damaged; the function that is
+                given raises it where the model cannot be computed, or is not the network's.
+        """
+        self.require()
+        source, classes = prepared.source, prepared.network.architecture.classes
+        with _explained(self.package, f"open {source}"):
+            evaluator = self.open(prepared, self.precision)
+
+        def logits(pixels: Pixels) -> npt.NDArray[np.float32]:
+            with _explained(self.package, f"compute {source}"):
+                found = evaluator(pixels)
+            shape = np.shape(found)
+            if shape != (len(pixels), classes):
+                raise RunError(
+                    f"{source} gives logits of shape {shape} for {len(pixels)} images of a "
+                    f"network of {classes} classes; it is another network's"
+                )
+            return found
+
+        return logits
+
+    def require(self) -> None:
+        """Refuse to go on without the package.
+
+        Raises:
+            MissingDependency: saying what to install.
         """
         if not self.installed:
             raise MissingDependency(
                 f"{self.name} needs {self.package}, which is not installed: "
                 f'pip install "resnets[{EXTRAS[self.package]}]"'
             )
-        try:
-            return self.open(prepared, self.precision)
-        except ResnetsError:
-            raise
-        except ImportError as error:
-            raise MissingDependency(
-                f"{self.package} is installed but cannot be imported: {error}"
-            ) from error
-        except Exception as error:  # each package has classes of its own for a damaged model
-            first = (str(error).strip() or repr(error)).splitlines()[0]
-            raise RunError(f"{self.package} cannot open the model: {first}") from error
 
     @property
     def installed(self) -> bool:
@@ -120,6 +145,31 @@ def engine(name: str) -> Engine:
             return found
     known = ", ".join(found.name for found in ENGINES)
     raise UnknownName(f"no engine is called {name!r} (there are {known})")
+
+
+@contextlib.contextmanager
+def _explained(package: str, doing: str) -> Generator[None]:
+    """Turn what a package raises inside the block into our errors, saying what it cannot do."""
+    try:
+        yield
+    except (ResnetsError, MemoryError):
+        raise
+    except ImportError as error:
+        raise MissingDependency(
+            f"{package} is installed but cannot be imported: {error}"
+        ) from error
+    except Exception as error:  # each package has classes of its own for a damaged model
+        raise RunError(f"{package} cannot {doing}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """Give the first line that says what is wrong; OpenVINO's first lines say where in its code."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if not _PLACE.match(line)]
+    return (telling or lines[-1:] or [repr(error)])[0]
+
+
+_PLACE = re.compile(r"Exception from \S+:\d+:?$|Check '.*' failed at \S+:\d+:?$")
 
 
 def _threads() -> int | None:

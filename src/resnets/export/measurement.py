@@ -136,6 +136,7 @@ def measure(
     *,
     batch: int = BATCH,
     rounds: int = ROUNDS,
+    labelled: bool = True,
     announce: Say = lambda _: None,
 ) -> Table:
     """Open each engine, compare its logits with the first one's, and time them all.
@@ -143,9 +144,10 @@ def measure(
     Args:
         prepared: the network; without an int8 model int8 engines give an error.
         engines: the first that opens is the yardstick.
-        images: held out of training, with labels; None: noise.
+        images: held out of training; None: noise.
         batch: images at a time.
         rounds: turns of each engine.
+        labelled: whether the images' labels are the network's classes.
         announce: is told what is going on.
     """
     seen = _noise(prepared, batch) if images is None else images.pixels
@@ -158,18 +160,18 @@ def measure(
         try:
             evaluator = found.opened(prepared)
             logits = evaluator(seen[:batch])
+            opening = time.perf_counter() - start
+            rest = [evaluator(seen[at : at + batch]) for at in range(batch, len(seen), batch)]
         except (MissingDependency, RunError) as error:
             rows[found.name] = _failed(found, str(error))
             continue
-        opening = time.perf_counter() - start
-        rest = [evaluator(seen[at : at + batch]) for at in range(batch, len(seen), batch)]
         logits = np.concatenate([logits, *rest])
         yardstick = logits if yardstick is None else yardstick
         if not np.isfinite(logits).all():
             rows[found.name] = _failed(found, "gives logits that are not finite")
             continue
         opened[found.name] = evaluator
-        labels = None if images is None else images.labels
+        labels = images.labels if images is not None and labelled else None
         rows[found.name] = Measured(
             engine=found.name,
             precision=found.precision,
