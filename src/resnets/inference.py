@@ -157,9 +157,11 @@ def received(source: Path | str, announce: Callable[[str], None]) -> Network:
     return found.network
 
 
-def _refuse_others(dataset: Dataset, network: Network, name: str, folder: Path | str) -> None:
-    """Refuse data of other classes or channels than the network's."""
-    if dataset.class_names != network.class_names:
+def _refuse_others(
+    dataset: Dataset, network: Network, name: str, folder: Path | str, labelled: bool = True
+) -> None:
+    """Refuse data of other channels than the network's, and where labels count other classes."""
+    if labelled and dataset.class_names != network.class_names:
         raise DataError(
             f"{name} has the classes {few(dataset.class_names)}; "
             f"the network in {folder} knows {few(network.class_names)}"
@@ -191,9 +193,16 @@ def parted(
 
 
 def divided(
-    folder: Path, network: Network, name: str | None, announce: Callable[[str], None]
+    folder: Path,
+    network: Network,
+    name: str | None,
+    announce: Callable[[str], None],
+    labelled: bool = True,
 ) -> tuple[Dataset, Index, Index]:
-    """Give a data set and the numbers of the training images that ``parted`` gives."""
+    """Give a data set and the numbers of the training images that ``parted`` gives.
+
+    Without ``labelled`` the data's classes need not be the network's.
+    """
     name, own = _own_recipe(folder, name)
     if own is None and not (folder / RECIPE).is_file():
         announce(
@@ -204,7 +213,7 @@ def divided(
     if not recipe.validation:
         raise RunError(f"the run in {folder} held no images out; name other data by --data")
     dataset = data.load(recipe.data, size=network.preprocessing.size, announce=announce)
-    _refuse_others(dataset, network, recipe.data, folder)
+    _refuse_others(dataset, network, recipe.data, folder, labelled)
     if own is not None:
         note_changes(folder, own, dataset, announce)
     trained, held = split(dataset.training.labels, recipe.validation, recipe.seed)

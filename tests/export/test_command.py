@@ -1,6 +1,8 @@
 """``resnets export``, and ``--engine`` of what uses a network, as a person types them."""
 
+import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -158,3 +160,134 @@ def test_what_stands_there_stays(resnets: Run, trained: Path, tmp_path: Path) ->
     code, _, err = resnets("export", trained, "--to", tmp_path / "other.onnx")
     assert code == 1
     assert "does not tell that resnets wrote it" in err
+
+
+def test_a_swapped_model_names_no_classes(
+    resnets: Run, trained: Path, picture_folder: Path, tmp_path: Path
+) -> None:
+    folder, image = tmp_path / "made", picture_folder / "bag" / "00.png"
+    assert resnets("export", trained, "--to", folder, "--engine", "onnxruntime")[0] == 0
+    assert resnets("predict", folder, image, "--engine", "auto")[0] == 0
+    other = tmp_path / "other.onnx"
+    assert resnets("export", "resnet8_slim", "--to", other, "--size", 14)[0] == 0
+    shutil.copy(other, folder / "model.onnx")
+    code, out, err = resnets("predict", folder, image, "--engine", "auto")
+    assert (code, out) == (1, "")
+    assert f"error: {folder / 'model.onnx'}: not the file exported" in err
+
+
+@pytest.fixture(params=["gone", "no longer whole"])
+def orphan(
+    request: pytest.FixtureRequest, trained: Path, picture_folder: Path, tmp_path: Path
+) -> Path:
+    """A run whose images are gone, or have lost a class."""
+    run, pictures = Path(shutil.copytree(trained, tmp_path / "run")), tmp_path / "pictures"
+    if request.param != "gone":
+        shutil.copytree(picture_folder, pictures)
+        shutil.rmtree(pictures / "bag")
+    recipe = json.loads((run / "recipe.json").read_text())
+    (run / "recipe.json").write_text(json.dumps({**recipe, "data": str(pictures)}))
+    return run
+
+
+def test_without_its_images_a_run_is_measured_on_noise(
+    resnets: Run, orphan: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "made"
+    engines = ("onnxruntime", "onnxruntime-int8")
+    code, out, err = resnets("export", orphan, "--to", folder, "--engine", *engines)
+    assert code == 0
+    assert "note: no images of the run: " in err
+    assert str(tmp_path / "pictures") in err
+    assert "--data names images" in err
+    assert "images of noise" in out
+    written = json.loads((folder / "engine.json").read_text())
+    assert (written["engine"], written["measured"]["real"]) == ("onnxruntime", False)
+    assert not (folder / "model-int8.onnx").exists()
+
+
+def test_int8_without_images_says_how_to_name_some(
+    resnets: Run, orphan: Path, picture_folder: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "int8.onnx"
+    code, out, err = resnets("export", orphan, "--to", path, "--int8")
+    assert (code, out, path.exists()) == (1, "", False)
+    assert "note: no images of the run: " in err
+    assert err.splitlines()[-1].endswith("--data names images for int8")
+    missing = tmp_path / "missing"
+    code, _, err = resnets("export", orphan, "--to", path, "--int8", "--data", missing)
+    assert code == 1
+    assert f"error: no data set is called {str(missing)!r}" in err
+    code, _, err = resnets("export", orphan, "--to", path, "--int8", "--data", picture_folder)
+    assert code == 0
+
+
+def test_calibration_needs_no_labels(
+    resnets: Run, trained: Path, picture_folder: Path, tmp_path: Path
+) -> None:
+    weights, folder = trained / "model.safetensors", tmp_path / "made"
+    named = ("--network", "resnet8_slim", "--size", 14, "--data", picture_folder)
+    code, _, err = resnets("export", weights, *named, "--int8", "--to", tmp_path / "int8.onnx")
+    assert code == 0
+    assert "has the classes bag, dress, sneaker; the network in" in err
+    assert "knows 0, 1, 2: its images are used without labels" in err
+    assert "states what it is" not in err
+    engines = ("onnxruntime", "onnxruntime-int8")
+    code, out, _ = resnets("export", weights, *named, "--engine", *engines, "--to", folder)
+    assert code == 0
+    assert "held-out images" in out
+    assert "accuracy" not in out
+    measured = json.loads((folder / "engine.json").read_text())["measured"]
+    assert measured["real"]
+    assert all(row["agreement"] > 0.5 and row["accuracy"] is None for row in measured["engines"])
+
+
+def test_calibration_needs_the_networks_channels(
+    resnets: Run, picture_folder: Path, tmp_path: Path
+) -> None:
+    code, _, err = resnets(
+        *("export", "resnet8_slim", "--int8", "--data", picture_folder, "--to"),
+        tmp_path / "int8.onnx",
+    )
+    assert code == 1
+    assert f"error: {picture_folder} has 3 channels; the network in resnet8_slim takes 1" in err
+
+
+def test_the_network_can_be_stated(resnets: Run, trained: Path, tmp_path: Path) -> None:
+    weights, path = trained / "model.safetensors", tmp_path / "a.onnx"
+    code, _, err = resnets("export", weights, "--to", path, "--network", "resnet18")
+    assert (code, path.exists()) == (1, False)
+    assert "weights do not fit resnet18" in err
+    code, out, _ = resnets("export", weights, "--to", path, "--network", "resnet8_slim")
+    assert code == 0
+    assert "network  resnet8_slim\n" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--engine", "tensorrt"), "no engine is called 'tensorrt'"),
+        (("--images", "0"), "images: 0"),
+        (("--engine", "openvino"), 'pip install "resnets[openvino]"'),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_read(
+    resnets: Run,
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    message: str,
+) -> None:
+    def read(*_: object, **__: object) -> None:
+        raise AssertionError("something is read")
+
+    there = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "openvino" else there(name)
+    )
+    monkeypatch.setattr("resnets.data.load", read)
+    monkeypatch.setattr("resnets.export.sources.receive", read)
+    code, _, err = resnets("export", trained, "--to", tmp_path / "made", *arguments)
+    assert code == 1
+    assert message in err

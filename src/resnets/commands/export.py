@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
 
 def export(
-    network: str,
+    source: str,
     /,
     *,
     to: Annotated[Path, Parameter(name=("--to", "-o"))],
+    network: str | None = None,
     takes: Annotated[Literal["pixels", "normalised"], Parameter(name="--input")] = "pixels",
     no_fold: Flag = False,
     any_size: Flag = False,
@@ -35,11 +36,13 @@ def export(
 
     Parameters
     ----------
-    network
+    source
         A run folder, or any weights that convert reads. A catalog's name has random weights.
     to
         A file that ends in .onnx; any other name is a folder: engines are measured on this
         machine, and evaluate and predict use the chosen one by --engine auto.
+    network
+        A name or an architecture's JSON file, in place of what the source tells.
     takes
         Of a .onnx file: pixels, uint8 [n, height, width, channels] as images are stored; or
         normalised, float32 [n, channels, height, width].
@@ -56,7 +59,8 @@ def export(
     single
         Of a folder: choose by the latency of one image, not by images a second at batch 128.
     data
-        Images to calibrate and to judge on. Default: what the run trained on and held out.
+        Images to calibrate and to judge on; if their classes are not the network's, without
+        accuracies. Default: what the run trained on and held out.
     images
         The most held-out images to judge on. Default: 1000.
     size
@@ -69,15 +73,22 @@ def export(
     if to.suffix.lower() == ".onnx":
         if engine != ("auto",) or single or images is not None:
             raise RunError("--engine, --single and --images are for a folder: --to FOLDER")
-        found = exported(network, size, note)
-        _write_file(found, network, to, takes, not no_fold, any_size, int8, data, json)
+        found = exported(source, size, note, network=network)
+        _write_file(found, source, to, takes, not no_fold, any_size, int8, data, json)
         return
     if takes != "pixels" or no_fold or any_size or int8:
         raise RunError(
             "--input, --no-fold, --any-size and --int8 are for a file: --to model.onnx; "
             "of a folder's engines, --engine openvino-int8 computes in int8"
         )
-    _write_folder(exported(network, size, note), network, to, engine, single, data, images, json)
+    from resnets.export import choice, deployment
+
+    engines = () if engine == ("auto",) else engine
+    most = choice.HELD_OUT if images is None else images
+    choice.require(engines, images=most)  # what cannot be is said before anything is read
+    deployment.refuse_folder(to)
+    found = exported(source, size, note, network=network)
+    _write_folder(found, source, to, engines, single, data, most, json)
 
 
 def _write_file(
@@ -102,8 +113,8 @@ def _write_file(
             raise RunError("--int8 goes without --input, --no-fold and --any-size")
         parts = pictures(source, found, data, note)
         if parts is None:
-            raise RunError(f"{source} is no run that held images out; --data names images for int8")
-        calibration = calibration_of(parts[0])
+            raise RunError(f"{source} leads to no images; --data names images for int8")
+        calibration = calibration_of(parts.training)
         model.write_file(to, quantisation.int8_bytes(found, calibration))
         notes = (f"convolutions in int8, calibrated on {len(calibration)} training images",)
     else:
@@ -124,22 +135,23 @@ def _write_folder(
     engines: tuple[str, ...],
     single: bool,
     data: str | None,
-    images: int | None,
+    images: int,
     json: bool,
 ) -> None:
     from resnets.export import choice, deployment, view
     from resnets.export.sources import pictures
 
-    deployment.refuse_folder(to)
     parts = pictures(source, found, data, note)
-    training, held_out = parts if parts is not None else (None, None)
+    if parts is None:
+        note("note: engines are compared on noise, and there is no int8; --data names images")
     chosen = choice.fastest(
         found,
-        training=training,
-        held_out=held_out,
-        engines=() if engines == ("auto",) else engines,
-        images=choice.HELD_OUT if images is None else images,
+        training=None if parts is None else parts.training,
+        held_out=None if parts is None else parts.held_out,
+        engines=engines,
+        images=images,
         single=single,
+        labelled=parts is None or parts.labelled,
         announce=note,
     )
     deployment.deploy(chosen, to)

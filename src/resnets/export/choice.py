@@ -44,6 +44,7 @@ def fastest(
     batch: int = BATCH,
     rounds: int = ROUNDS,
     single: bool = False,
+    labelled: bool = True,
     announce: Callable[[str], None] = lambda _: None,
 ) -> Choice:
     """Measure engines on this machine and choose the fastest.
@@ -60,28 +61,47 @@ def fastest(
         images: the most held-out images to use, spread over all.
         batch, rounds: images at a time and turns of each engine.
         single: choose by the latency of one image, not by images a second.
+        labelled: whether the images' classes are the network's; otherwise there is no accuracy.
         announce: is told what is going on.
 
     Raises:
         UnknownName: if an engine is none; MissingDependency, RunError: if none can be used.
     """
+    among = require(engines, images=images, batch=batch, rounds=rounds)
+    prepared = Prepared(network, int8=_int8(network, training, among, announce))
+    measured = (*_yardstick(among), *among)
+    shown = None if held_out is None else held_out[_spread(len(held_out), images)]
+    table = measure(
+        prepared,
+        measured,
+        shown,
+        batch=batch,
+        rounds=rounds,
+        labelled=labelled,
+        announce=announce,
+    )
+    return Choice(table.fastest(engines or table.faithful, single=single), table, prepared)
+
+
+def require(
+    engines: Sequence[str], *, images: int = HELD_OUT, batch: int = BATCH, rounds: int = ROUNDS
+) -> tuple[Engine, ...]:
+    """Give the engines that ``fastest`` measures; refuse what it would, before anything is read.
+
+    Raises:
+        As ``fastest``.
+    """
     if images < 1 or batch < 1 or rounds < 1:
         raise RunError(f"images: {images}, batch: {batch}, rounds: {rounds}; each is at least 1")
     asked = tuple(engine(name) for name in engines)
     for found in asked:
-        if not found.installed:
-            found.opened(Prepared(network))  # says what to install
+        found.require()
     among = asked or candidates()
     if not among:
         raise MissingDependency(
             'no engine is installed: pip install "resnets[openvino]" or "resnets[onnx]"'
         )
-    prepared = Prepared(network, int8=_int8(network, training, among, announce))
-    measured = (*_yardstick(among), *among)
-    shown = None if held_out is None else held_out[_spread(len(held_out), images)]
-    table = measure(prepared, measured, shown, batch=batch, rounds=rounds, announce=announce)
-    names = table.faithful if not asked else [found.name for found in asked]
-    return Choice(table.fastest(names, single=single), table, prepared)
+    return among
 
 
 def calibration_of(training: Images) -> Pixels:

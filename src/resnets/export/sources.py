@@ -1,65 +1,87 @@
 """What is exported, and the images that int8 is calibrated and engines are judged on."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from resnets import catalog
 from resnets.checkpoint import RECIPE
 from resnets.data.images import Images
-from resnets.errors import InvalidDescription, Problem, RunError
+from resnets.errors import DataError, InvalidDescription, Problem, RunError
 from resnets.exchange import receive
 from resnets.exchange.fitting import numbered
 from resnets.exchange.sources import assumed_preprocessing
-from resnets.inference import parted
+from resnets.inference import divided
 from resnets.initial import initial_weights
+from resnets.preparation import few
 from resnets.summary import natural_size
 from resnets.weights import Network
 
 Say = Callable[[str], None]
 
 
-def exported(source: str, size: int | None, announce: Say) -> Network:
+def exported(
+    source: str, size: int | None, announce: Say, *, network: str | None = None
+) -> Network:
     """Read the network of a run or whatever convert reads; a catalog's name has random weights.
 
-    ``size`` takes the place of the images' height and width in pixels.
+    ``size`` takes the place of the images' height and width in pixels, ``network``, a name or a
+    JSON file, that of the architecture that the source tells.
 
     Raises:
         As ``receive``; InvalidDescription if the size is none.
     """
-    if source in catalog.names() and not Path(source).exists():
+    if network is None and source in catalog.names() and not Path(source).exists():
         a = catalog.get(source)
         preprocessing, note = assumed_preprocessing(a, natural_size(a))
         announce(f"note: {source} is the catalog's, with random weights: to try speed, not to use")
         announce(f"note: {note}")
-        network = Network(a, initial_weights(a), preprocessing, numbered(a.classes))
+        found = Network(a, initial_weights(a), preprocessing, numbered(a.classes))
     else:
-        received = receive(source)
+        received = receive(source, network=network)
         for note in received.notes:
             announce(f"note: {note}")
-        network = received.network
+        found = received.network
     if size is None:
-        return network
+        return found
     if not 1 <= size <= 2**15:
         problem = Problem("size", f"{size} is not a number of pixels from 1 to {2**15}")
         raise InvalidDescription("export", [problem])
-    return replace(network, preprocessing=replace(network.preprocessing, size=size))
+    return replace(found, preprocessing=replace(found.preprocessing, size=size))
 
 
-def pictures(
-    source: str, network: Network, data: str | None, announce: Say
-) -> tuple[Images, Images] | None:
-    """Give training and held-out images: the run's, or a data set's; None where none are named.
+@dataclass(frozen=True)
+class Pictures:
+    """Images to calibrate and to judge on; ``labelled`` if their classes are the network's."""
+
+    training: Images
+    held_out: Images
+    labelled: bool = True
+
+
+def pictures(source: str, network: Network, data: str | None, announce: Say) -> Pictures | None:
+    """Give the run's images, or a data set's, whose classes may be others than the network's.
+
+    None where no data is named and there is no run, or its images cannot be had; says why.
 
     Raises:
-        DataError, RunError: where the data cannot be had, or is not the network's.
+        DataError, RunError: where the data named cannot be had, or has other channels.
     """
     if data is None and not (Path(source) / RECIPE).is_file():
         return None
     try:
-        return parted(Path(source), network, data, announce)
-    except RunError:
+        dataset, trained, held = divided(
+            Path(source), network, data, announce, labelled=data is None
+        )
+    except (DataError, RunError) as error:
         if data is not None:
             raise
-        announce(f"note: the run in {source} held no images out")
+        announce(f"note: no images of the run: {error}")
         return None
+    labelled = dataset.class_names == network.class_names
+    if not labelled:
+        announce(
+            f"note: {data} has the classes {few(dataset.class_names)}; the network in {source} "
+            f"knows {few(network.class_names)}: its images are used without labels, for no accuracy"
+        )
+    return Pictures(dataset.training.only(trained), dataset.training.only(held), labelled)

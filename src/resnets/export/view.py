@@ -43,6 +43,7 @@ def file_lines(
 def engines_table(table: Table, chosen: Measured) -> RenderableType:
     """Draw the engines' figures, one a line, the chosen one marked."""
     first = next((row.engine for row in table.rows if row.error is None), "")
+    judged = any(row.accuracy is not None for row in table.rows)
     kind = "held-out images" if table.real else "images of noise"
     columns = (
         Column(""),
@@ -55,9 +56,9 @@ def engines_table(table: Table, chosen: Measured) -> RenderableType:
         Column("largest error", right=True),
         Column("mean error", right=True, spare=3),
         Column("same class", right=True),
-        *([Column("accuracy", right=True)] if table.real else []),
+        *([Column("accuracy", right=True)] if judged else []),
     )
-    rows = [_row(row, row.engine == chosen.engine, table.real) for row in table.rows]
+    rows = [_row(row, row.engine == chosen.engine, judged) for row in table.rows]
     failed = [Text(f"{row.engine}: {row.error}", "dim") for row in table.rows if row.error]
     about = (
         f"× {first}, median of {table.rounds} interleaved rounds; errors of the logits relative to "
@@ -81,7 +82,7 @@ def _cost(table: Table, chosen: Measured, first: str) -> list[Text]:
     return [Text(f"int8 changes the accuracy by {points:+.2f} points{named}")]
 
 
-def _row(row: Measured, chosen: bool, real: bool) -> Row | None:
+def _row(row: Measured, chosen: bool, judged: bool) -> Row | None:
     if row.error is not None or row.rate is None or row.latency is None:
         return None
     cells = (
@@ -95,6 +96,6 @@ def _row(row: Measured, chosen: bool, real: bool) -> Row | None:
         f"{row.largest:.1e}",
         f"{row.mean:.1e}",
         "" if row.agreement is None else f"{row.agreement:.2%}",
-        *([f"{row.accuracy:.2%}" if row.accuracy is not None else ""] if real else []),
+        *([f"{row.accuracy:.2%}" if row.accuracy is not None else ""] if judged else []),
     )
     return Row(cells, "bold" if chosen else "")
