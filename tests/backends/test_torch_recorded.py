@@ -105,6 +105,23 @@ def test_resuming_and_recording_change_no_bit(recipe: Recipe, fashion: Images) -
     assert_close(resumed.state(), whole.state(), 0.0)
 
 
+def test_the_groups_have_their_own_rates_again_where_a_step_fails(
+    fashion: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = start(RECIPES["nesterov"], RECORDED)
+    seen: list[object] = []
+
+    def broken() -> None:
+        seen.extend(group["lr"] for group in session.optimiser.param_groups)
+        raise RuntimeError("not while a stream is capturing")
+
+    monkeypatch.setattr(session.optimiser, "step", broken)
+    with pytest.raises(RuntimeError, match="capturing"):
+        run(session, fashion, range(1))
+    assert seen and all(isinstance(rate, torch.Tensor) for rate in seen)
+    assert {type(group["lr"]) for group in session.optimiser.param_groups} == {float}
+
+
 def test_images_that_do_not_fit_are_brought_batch_by_batch(
     fashion: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -190,12 +190,8 @@ class RecordedSteps:
         session.idle.settle()
         if session.recipe.clip is not None:
             nn.utils.clip_grad_norm_(session.model.parameters(), session.recipe.clip)
-        kept = [group["lr"] for group in optimiser.param_groups]
-        for group, rate in zip(optimiser.param_groups, rates.unbind(), strict=True):
-            group["lr"] = rate
-        optimiser.step()
-        for group, rate in zip(optimiser.param_groups, kept, strict=True):
-            group["lr"] = rate
+        with _at_rates(optimiser, rates):
+            optimiser.step()
         if session.averaged is not None:
             _average(session.averaged, session.model, numbers["nearer"])
         self.losses.write(numbers["slot"], losses, loss)
@@ -260,6 +256,23 @@ def _average(averaged: nn.Module, model: nn.Module, nearer: Tensor) -> None:
     way = torch._foreach_sub(new, old)
     torch._foreach_mul_(way, nearer.to(torch.float32))
     torch._foreach_add_(old, way)
+
+
+@contextmanager
+def _at_rates(optimiser: torch.optim.Optimizer, rates: Tensor) -> Generator[None]:
+    """Let each group have its rate on the device, meanwhile.
+
+    Also where a recording fails: its arrays go with it, and the groups are not to hold them.
+    """
+    groups = optimiser.param_groups
+    kept = [group["lr"] for group in groups]
+    try:
+        for group, rate in zip(groups, rates.unbind(), strict=True):
+            group["lr"] = rate
+        yield
+    finally:
+        for group, rate in zip(groups, kept, strict=True):
+            group["lr"] = rate
 
 
 @contextmanager
