@@ -6,7 +6,8 @@ looked at. Compute is counted: three times the forward multiply-adds, times the 
 are those of the steps, validation aside.
 
 Each run is a line of ``--runs`` once it has ended, and is not trained again: after a kill, or with
-more seeds or arms, only what is missing is; with ``--kept`` nothing is.
+more seeds or arms, only what is missing is; with ``--kept`` nothing is, and figures that are not of
+today and of this machine are written only where ``--write`` asks for them.
 
     python benchmarks/growth.py [--seeds 0 1 2] [--arms scratch identity …]
 
@@ -252,6 +253,16 @@ def show(figures: Mapping[str, Mapping[str, Any]]) -> None:
         print(f"{arm:28} {shares}  {accuracy:27} {ahead:>16} {len(row['accuracies']):4}")
 
 
+def results_name(chosen: argparse.Namespace, default: argparse.Namespace) -> str:
+    """Name the figures: growth, and what of recipe and networks is not the usual."""
+    given, usual = (
+        [Path(one.recipe).stem.removeprefix("growth_"), Path(one.small).stem, Path(one.large).stem]
+        for one in (chosen, default)
+    )
+    own = [name for name, other in zip(given, usual, strict=True) if name != other]
+    return "_".join(["growth", *own])
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train every arm with every seed, seeds outermost; print, draw and write the figures."""
     parser = argparse.ArgumentParser(
@@ -268,6 +279,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--kept", action="store_true", help="train nothing: of each arm what is kept"
     )
+    parser.add_argument("--write", action="store_true", help="with --kept: write the figures, too")
     parser.add_argument("--figure", type=Path, default=IMAGES / "growth.svg")
     chosen = parser.parse_args(arguments)
     work = Work(resolve(chosen.recipe, NO_FLAGS), chosen.small, chosen.large)
@@ -301,7 +313,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         {arm: [g["epoch"] for g in lines[0]["recipe"]["grow"]] for arm, lines in drawn.items()},
         chosen.figure,
     )
-    write("growth", {"seeds": chosen.seeds, "recipe": to_json(work.recipe), "arms": figures})
+    if chosen.write or not chosen.kept:
+        name = results_name(chosen, parser.parse_args([]))
+        write(name, {"seeds": chosen.seeds, "recipe": to_json(work.recipe), "arms": figures})
 
 
 if __name__ == "__main__":

@@ -41,13 +41,13 @@ def test_every_run_kept_is_found_by_its_arm_and_seed(growth: Any) -> None:
 def told(
     growth: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str
 ) -> dict[str, Any]:
-    """Run the script, which may train nothing; give its figures."""
+    """Run the script, which may train nothing; give what it writes."""
     figures: dict[str, Any] = {}
     monkeypatch.setattr(growth, "run", lambda *_: pytest.fail("trained again"))
-    monkeypatch.setattr(growth, "write", lambda _, found: figures.update(found))
+    monkeypatch.setattr(growth, "write", lambda name, found: figures.update(found, name=name))
     growth.main([*arguments, "--figure", str(tmp_path / "growth.svg")])
     assert (tmp_path / "growth.svg").stat().st_size > 1000
-    return figures["arms"]
+    return figures
 
 
 def test_nothing_is_trained_that_is_kept(
@@ -56,9 +56,11 @@ def test_nothing_is_trained_that_is_kept(
     stored = json.loads((BENCHMARKS / "results" / "2026-11-24_growth.json").read_text())["arms"]
     setting = ("--recipe", str(BENCHMARKS / "growth_short.toml"), "--small", SHORT[0])
     arms = stored.keys() - {"first stage first"}  # of two seeds
-    figures = told(
+    written = told(
         growth, tmp_path, monkeypatch, *setting, "--large", SHORT[1], "--arms", *sorted(arms)
     )
+    assert written["name"] == f"growth_short_{SHORT[0]}_{SHORT[1]}"  # not over the usual one's
+    figures = written["arms"]
     assert figures.keys() == arms
     for arm in arms:
         assert figures[arm]["accuracy"] == stored[arm]["accuracy"]
@@ -67,6 +69,10 @@ def test_nothing_is_trained_that_is_kept(
 def test_of_each_arm_what_is_kept(
     growth: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    figures = told(growth, tmp_path, monkeypatch, "--kept", "--seeds", "0", "1", "2", "3", "4")
+    kept = ("--kept", "--seeds", "0", "1", "2", "3", "4")
+    assert told(growth, tmp_path, monkeypatch, *kept) == {}  # they are not of today
+    written = told(growth, tmp_path, monkeypatch, *kept, "--write")
+    figures = written["arms"]
+    assert written["name"] == "growth"
     assert len(figures["random"]["accuracies"]) == 5 > len(figures["copy"]["accuracies"]) > 0
     assert "scratch, stochastic depth" not in figures
