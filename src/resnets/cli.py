@@ -24,7 +24,7 @@ from resnets.commands import (
     using,
 )
 from resnets.errors import ResnetsError
-from resnets.terminal import note
+from resnets.terminal import flowing, note
 
 app = App(
     name="resnets",
@@ -49,6 +49,7 @@ for command in (
     depth.grow,
     depth.prune_depth,
 ):
+    command.__doc__ = flowing(command.__doc__ or "")
     app.command(command)
 
 

@@ -1,5 +1,6 @@
 """How commands speak: results to standard output, everything else to standard error."""
 
+import inspect
 import json
 import sys
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,28 @@ if TYPE_CHECKING:
 def print_drawn(renderable: Any) -> None:
     """Print a table, or whatever rich can draw."""
     console().print(renderable)
+
+
+def flowing(text: str) -> str:
+    """Join the lines of each paragraph of a command's docstring, whose lines are as wide as code.
+
+    A terminal has another width: help would break at its own and again where code does.
+    """
+    joined: list[str] = []
+    described = False  # from the heading of the parameters on, their names stand in a line each
+    for line in inspect.cleandoc(text).splitlines():
+        described = described or line == "Parameters"
+        before = joined[-1] if joined else ""
+        same = bool(line) and bool(before) and _indent(line) == _indent(before)
+        if same and (_indent(line) or not described):
+            joined[-1] = f"{before} {line.lstrip()}"
+        else:
+            joined.append(line)
+    return "\n".join(joined)
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def console() -> "Console":
