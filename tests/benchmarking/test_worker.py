@@ -5,6 +5,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -16,6 +17,7 @@ from resnets.benchmarking.contenders import CONTENDERS, Contender, chosen, limit
 from resnets.benchmarking.processes import Worker, WorkerError, ending
 from resnets.benchmarking.work import Work
 from resnets.benchmarking.worker import Absent, Prepared, Task
+from resnets.errors import Diverged, RunError
 
 WORK = Work(architecture=catalog.get("cifar_resnet20"), size=8, batch=2, purpose="training")
 
@@ -43,6 +45,22 @@ def fails(_work: Work) -> Prepared:
     raise ValueError("first line\nsecond line")
 
 
+def diverges(_work: Work) -> Prepared:
+    raise Diverged("the loss became nan at step 2, epoch 1")
+
+
+def stops(work: Work) -> Prepared:
+    def take(steps: int) -> None:
+        raise RunError("the bed broke")
+
+    def profiled() -> dict[str, float]:
+        take(1)
+        return {}
+
+    lies = sleeps(work, seconds=0.001)
+    return replace(lies, shares=profiled)
+
+
 def too_large(_work: Work) -> Prepared:
     raise MemoryError
 
@@ -50,7 +68,7 @@ def too_large(_work: Work) -> Prepared:
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     module = ModuleType("rows_for_tests")
-    for function in (sleeps, absent, fails, too_large):
+    for function in (sleeps, absent, fails, diverges, stops, too_large):
         setattr(module, function.__name__, function)
     monkeypatch.setitem(sys.modules, module.__name__, module)
     yield module.__name__
@@ -88,6 +106,24 @@ def test_what_cannot_be_had_says_why(made: str, capsys: pytest.CaptureFixture[st
     assert served(prepare(f"{made}:fails"), turn) == [{"failed": "ValueError: first line"}]
     assert "second line" in capsys.readouterr().err
     assert served(prepare(f"{made}:too_large")) == [{"failed": "not enough memory"}]
+
+
+def test_what_could_be_had_and_did_not_go_on_has_failed(made: str) -> None:
+    (told,) = served(prepare(f"{made}:diverges"))
+    assert told == {"failed": "the loss became nan at step 2, epoch 1"}
+    _, told = served(prepare(f"{made}:stops"), {"do": "shares"}, {"do": "memory"})
+    assert told == {"failed": "the bed broke"}
+
+
+def test_training_on_noise_goes_on() -> None:
+    """At the chapter's own rate this network's loss is no number after the fourth step."""
+    (row,) = (row for row in chosen(("torch",), "training") if row.ours)
+    work = Work(architecture=catalog.get("chapter_resnet18"), size=32, batch=2, purpose="training")
+    order = {**prepare(row.maker, **row.options), "work": work.to_json()}
+    turn = {"do": "turn", "task": "batch 2", "steps": 8}
+    ready, told = served(order, turn)
+    assert ready["steps"]["batch 2"] >= 1
+    assert told["rate"] > 0
 
 
 def test_the_work_travels_whole() -> None:

@@ -22,7 +22,7 @@ class Running:
         worker: its process; None where its framework has not the device.
         ready: what it told when it was ready; None where it never was.
         missing: why it has no figures.
-        died: whether its process ended by itself.
+        died: whether it failed: its process ended by itself, or said so.
         memory, shares: what it told at the end.
     """
 

@@ -18,7 +18,7 @@ from typing import IO, Any, Protocol
 from resnets import backends
 from resnets.benchmarking import machine
 from resnets.benchmarking.work import Work
-from resnets.errors import ResnetsError
+from resnets.errors import Diverged, ResnetsError
 from resnets.recipe import Recipe
 
 WARM_STEPS, WARM_SECONDS = 4, 2.0
@@ -119,7 +119,9 @@ def serve(orders: IO[str], answers: IO[str]) -> None:
             elif prepared is not None:
                 answer(_obeyed(prepared, order))
         except ResnetsError as error:  # Absent, or what the backend says of the device
-            answer({"absent": str(error)})
+            # What could be had and did not go on has failed.
+            failed = prepared is not None or isinstance(error, Diverged)
+            answer({"failed" if failed else "absent": str(error)})
             return
         except Exception as error:
             traceback.print_exc()

@@ -14,8 +14,12 @@ from resnets.events import Step
 from resnets.training import TrainingData, train
 from resnets.weights import Preprocessing
 
-RATE = 0.01
-"""Learning rate of the peers, and of recipe chapter."""
+RATE = 1e-12
+"""Learning rate of every row, so small that weights stay where they are.
+
+A step's work is the same at any rate; but at a usual one the loss on noise may become infinite
+after a few steps, which ends a training.
+"""
 
 MANY = 100_000
 """Epochs: more than anybody waits for."""
@@ -26,7 +30,7 @@ def training(work: Work, *, framework: str) -> Prepared:
     backend = backends.load(framework)
     # The chapter's settings: SGD without momentum, which every peer has too.
     recipe = recipes.named("chapter").changed(
-        batch=work.batch, precision=work.precision, size=work.size, epochs=MANY
+        batch=work.batch, precision=work.precision, size=work.size, epochs=MANY, rate=RATE
     )
     model = backend.build(work.architecture)
     session = backend.session(model, recipe, _shape(work), work.device)
