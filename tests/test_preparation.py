@@ -50,7 +50,7 @@ def test_a_norm_with_a_single_value_is_refused_before_training() -> None:
     with pytest.raises(RunError, match="batch of 2 or larger images"):
         prepare(catalog.get("resnet18"), recipe, _dataset(8, size=8))
     prepare(catalog.get("resnet18_small"), Recipe(batch=1, size=28), _dataset(8))
-    with pytest.raises(RunError, match="or skip fewer"):
+    with pytest.raises(RunError, match="use a batch of 2 or larger images, or skip fewer"):
         prepare(
             catalog.get("resnet18"), Recipe(size=8, skip=0.9, validation=0.0), _dataset(8, size=8)
         )

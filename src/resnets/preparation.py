@@ -47,7 +47,8 @@ def prepare(
     training = dataset.training.only(kept) if len(held) else dataset.training
     validation = dataset.training.only(held) if len(held) else None
     taken = min(recipe.batch, images_per_epoch(recipe, len(kept)))
-    refuse_lone_values(architecture, recipe.size, taken)
+    mend = "use a batch of 2 or larger images, or skip fewer"
+    refuse_lone_values(architecture, recipe.size, taken, mend)
     if recipe.start is not None:
         return _started(recipe, dataset), TrainingData(training, validation)
     channels = dataset.channels
@@ -226,8 +227,10 @@ def note_changes(
         )
 
 
-def refuse_lone_values(architecture: Architecture, size: int, batch: int) -> None:
+def refuse_lone_values(architecture: Architecture, size: int, batch: int, mend: str) -> None:
     """A batch norm in training needs two values a channel: two images, or more than one pixel.
+
+    ``mend`` says what would be right.
 
     Raises:
         RunError: where ``batch`` images of ``size`` × ``size`` pixels leave one a single value.
@@ -237,5 +240,5 @@ def refuse_lone_values(architecture: Architecture, size: int, batch: int) -> Non
     if batch * min(pixels, default=2) < 2:
         raise RunError(
             f"one image a step at size {size} leaves the norms of {architecture.name} a single "
-            "value to normalise; use a batch of 2 or larger images, or skip fewer"
+            f"value to normalise; {mend}"
         )

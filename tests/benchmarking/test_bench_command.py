@@ -95,6 +95,10 @@ def test_inference_of_mxnet_as_a_table(tmp_path: Path) -> None:
             "one image a step at size 16 leaves the norms of resnet18 a single value to normalise",
         ),
         (
+            ["resnet8_slim", "--size", "1", "--batch", "1", "--training", "--framework", "torch"],
+            "a single value to normalise; use --batch 2 or a larger --size\n",
+        ),
+        (
             ["resnet152", "--batch", "65536", "--device", "cpu", "--framework", "torch"],
             "not enough memory for training resnet152 at 224x224, batch 65536",
         ),

@@ -1,5 +1,9 @@
 """Who is started, and what is said of who is not: with processes that are made up."""
 
+import json
+import os
+import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,8 +12,13 @@ from resnets import catalog
 from resnets.benchmarking import measuring
 from resnets.benchmarking.contenders import Contender
 from resnets.benchmarking.measuring import Bench, measure
+from resnets.benchmarking.processes import WorkerError
 from resnets.benchmarking.worker import Absent
+from resnets.commands.bench import bench
+from resnets.commands.describing import show
 from resnets.errors import RunError
+from resnets.initial import initial_weights
+from resnets.weights import Network, Preprocessing, save
 
 WHY = "no device is called 'cuda' here; torch finds cpu"
 
@@ -46,8 +55,8 @@ class Process:
         if self.contender.name == "limit":
             raise Absent("not measured here")
         return {
-            "steps": {"batch 2": 1},
-            "seconds": {"batch 2": 0.1},
+            "steps": {f"batch {n}": 1 for n in work.batches()},
+            "seconds": {f"batch {n}": 0.1 for n in work.batches()},
             "device": "a bed",
             "precision": "fp32",
             "versions": {},
@@ -97,3 +106,91 @@ def test_rows_of_a_framework_without_the_device_say_so(started: list[tuple[str, 
     assert rows["torch", "resnets train"].missing == WHY
     assert rows["mxnet", "resnets train"].measured
     assert measure(_bench("torch", device="cpu"), said.append).parts[0].rows[0].measured
+
+
+TINY: dict[str, Any] = {"framework": ("torch",), "size": 8, "batch": 2, "rounds": 3}
+
+
+@pytest.mark.parametrize(("failing", "status"), [("resnets train", 1), ("", None)])
+def test_a_row_of_ours_that_fails_shows_in_the_exit_status(
+    failing: str,
+    status: int | None,
+    started: list[tuple[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def ask(self: Process, **order: Any) -> dict[str, Any]:
+        if order["do"] == "turn" and self.contender.name == failing:
+            raise WorkerError("the loss became nan at step 5, epoch 1")
+        return Process.ask(self, **order)
+
+    monkeypatch.setattr(measuring, "Worker", type("Failing", (Process,), {"ask": ask}))
+    code = None
+    try:
+        bench("cifar_resnet20", training=True, **TINY)
+    except SystemExit as ended:
+        code = ended.code
+    table = capsys.readouterr().out
+    assert code == status
+    assert "plain loop" in table
+    # The limit's process is not measured here, and that is no failure.
+    assert ("resnets train: the loss became nan at step 5" in table) == bool(failing)
+    assert started
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_prints_the_parts_that_are_complete(
+    number: int,
+    started: list[tuple[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def ask(self: Process, **order: Any) -> dict[str, Any]:
+        if self.contender.purpose == "inference" and order["do"] == "turn":
+            os.kill(os.getpid(), number)
+        return Process.ask(self, **order)
+
+    monkeypatch.setattr(measuring, "Worker", type("Interrupting", (Process,), {"ask": ask}))
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        bench("cifar_resnet20", json=True, **TINY)
+    assert signal.getsignal(signal.SIGTERM) == before
+    found = json.loads(capsys.readouterr().out)
+    assert found["interrupted"] is True
+    (part,) = found["parts"]
+    assert part["purpose"] == "training" and part["rows"][0]["measured"]
+    assert started
+    with pytest.raises(KeyboardInterrupt):
+        bench("cifar_resnet20", **TINY)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("asked", ["run", "run/config.json"])
+def test_a_network_is_also_a_folder_and_its_config(
+    asked: str,
+    started: list[tuple[str, str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    a = catalog.get("cifar_resnet20", channels=1, classes=7)
+    shape = Preprocessing(size=12, mean=(0.0,), std=(1.0,))
+    names = tuple("abcdefg")
+    save(Network(a, initial_weights(a, seed=0), shape, names), tmp_path / "run")
+    monkeypatch.chdir(tmp_path)
+    bench(asked, json=True, **{**TINY, "size": None})
+    found = json.loads(capsys.readouterr().out)
+    told = ("network", "channels", "classes", "size", "interrupted")
+    assert [found[key] for key in told] == ["cifar_resnet20", 1, 7, 12, False]
+    assert started
+    show(asked)
+    assert "cifar_resnet20 for 1 × 12 × 12, 7 classes" in capsys.readouterr().out
+
+
+def test_a_description_called_config_is_a_description(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(catalog.get("resnet8_slim", classes=3).to_json()))
+    show(str(path))
+    assert "resnet8_slim" in capsys.readouterr().out

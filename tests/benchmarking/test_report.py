@@ -104,7 +104,7 @@ def test_json_has_what_the_schema_says(part: Part) -> None:
     found = json.loads(json.dumps(the_report(part).to_json(), allow_nan=False))
     assert set(found) == {
         *("date", "resnets", "machine", "network", "size", "channels", "classes", "batch"),
-        *("parameters", "multiply_adds", "seconds", "parts"),
+        *("parameters", "multiply_adds", "seconds", "parts", "interrupted"),
     }
     (one,) = found["parts"]
     assert set(one) == {"purpose", "rounds", "discarded", "disturbed", "limits", "rows"}

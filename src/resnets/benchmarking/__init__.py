@@ -5,7 +5,7 @@ of a few steps, one at a time, in rounds (``rounds``). Nothing here imports a fr
 runs in the processes is in ``workers``.
 """
 
-from resnets.benchmarking.measuring import Bench, measure
+from resnets.benchmarking.measuring import Bench, Interrupted, measure
 from resnets.benchmarking.results import Report
 
-__all__ = ["Bench", "Report", "measure"]
+__all__ = ["Bench", "Interrupted", "Report", "measure"]

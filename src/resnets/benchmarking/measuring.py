@@ -20,6 +20,7 @@ from resnets.benchmarking.worker import Absent
 from resnets.data.progress import Announce
 from resnets.errors import RunError
 from resnets.progress import duration
+from resnets.tracing import trace
 
 FEWEST_ROUNDS = 3
 LARGEST_BATCH = 2**16
@@ -66,12 +67,21 @@ class Bench:
             )
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C while it was measured; ``report`` has the parts that are complete."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__()
+        self.report = report
+
+
 def measure(bench: Bench, announce: Announce) -> Report:
     """Measure; ``announce`` is told what happens.
 
     Raises:
         RunError: where memory does not suffice, or nothing could be measured.
         InvalidDescription: where the size is no number of pixels.
+        Interrupted: after Ctrl-C.
     """
     began = time.monotonic()
     groups = [group for purpose in bench.purposes for group in _groups(bench, purpose)]
@@ -82,9 +92,25 @@ def measure(bench: Bench, announce: Announce) -> Report:
         f"{sum(map(len, begun))} processes, about {duration(_expected(begun, bench.rounds))} "
         "for a small network"
     )
-    parts = tuple(_Group(group, bench, absent, announce).measured() for group in groups)
-    a, trace = bench.architecture, groups[0][0][1].trace()
-    report = Report(
+    parts: list[Part] = []
+    try:
+        for group in groups:
+            rows = _Group(group, bench, absent, announce)
+            parts.append(rows.measured())
+    except KeyboardInterrupt:
+        raise Interrupted(_report(bench, began, parts, interrupted=True)) from None
+    report = _report(bench, began, parts)
+    if not any(row.measured for row in report.rows):
+        reasons = "".join(f"\n  {row.framework}, {row.name}: {row.missing}" for row in report.rows)
+        raise RunError(f"nothing could be measured:{reasons}")
+    return report
+
+
+def _report(
+    bench: Bench, began: float, parts: Sequence[Part], *, interrupted: bool = False
+) -> Report:
+    a, steps = bench.architecture, trace(bench.architecture, bench.size)
+    return Report(
         date=f"{datetime.now(UTC):%Y-%m-%d}",
         resnets=_version(),
         machine=machine.described(),
@@ -93,15 +119,12 @@ def measure(bench: Bench, announce: Announce) -> Report:
         channels=a.channels,
         classes=a.classes,
         batch=bench.batch,
-        parameters=trace.parameters,
-        multiply_adds=trace.multiply_adds,
+        parameters=steps.parameters,
+        multiply_adds=steps.multiply_adds,
         seconds=time.monotonic() - began,
-        parts=parts,
+        parts=tuple(parts),
+        interrupted=interrupted,
     )
-    if not any(row.measured for row in report.rows):
-        reasons = "".join(f"\n  {row.framework}, {row.name}: {row.missing}" for row in report.rows)
-        raise RunError(f"nothing could be measured:{reasons}")
-    return report
 
 
 def _groups(bench: Bench, purpose: Purpose) -> list[list[Entry]]:
@@ -246,4 +269,4 @@ class _Group:
                 running.ask_for_shares()
 
 
-__all__ = ["Bench", "Report", "RowResult", "Running", "measure"]
+__all__ = ["Bench", "Interrupted", "Report", "RowResult", "Running", "measure"]

@@ -9,6 +9,7 @@ The JSON of ``Report.to_json``::
       "network": "resnet18", "size": 96, "channels": 3, "classes": 1000, "batch": 128,
       "parameters": …, "multiply_adds": …,     the latter for one image, forward
       "seconds": …,                            that the whole run took
+      "interrupted": false,                    whether it was ended before its last part
       "parts": [                               "training" and "inference"; by framework where
         {                                      memory was short
           "purpose": "training",
@@ -28,7 +29,7 @@ The JSON of ``Report.to_json``::
              "peak_memory_bytes": …, "device_memory_bytes": null,
              "shares": {"convolutions": 0.8, …} or null, "shares_missing": reason or "",
              "missing": reason or "",          why there are no figures
-             "died": false,                    whether its process ended by itself
+             "died": false,                    whether it could be had and failed
              "measured": [
                {"batch": 128,
                 "images_per_second": SPREAD,
@@ -168,6 +169,7 @@ class Report:
     multiply_adds: int
     seconds: float
     parts: tuple[Part, ...]
+    interrupted: bool = False
 
     @property
     def rows(self) -> list[RowResult]:

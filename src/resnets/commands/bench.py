@@ -1,11 +1,19 @@
 """``bench``: how fast a network trains and infers here, beside the machine's limit and others."""
 
-from typing import Annotated, Literal
+import signal
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from resnets.commands.describing import described
 from resnets.flags import Count, Flag, Whole
 from resnets.terminal import note, print_drawn, print_json
+
+if TYPE_CHECKING:
+    from resnets.benchmarking import Bench, Report
 
 Several = Parameter(consume_multiple=True, negative=())
 
@@ -37,7 +45,7 @@ def bench(
     Parameters
     ----------
     network
-        A name (resnets models) or an architecture's JSON file.
+        A name (resnets models), an architecture's JSON file, or any weights that convert reads.
     framework
         torch, jax, tensorflow, mxnet. Default: those that are installed.
     training
@@ -59,20 +67,14 @@ def bench(
     rounds
         Of turns; 3 at least.
     json
-        Print everything as JSON.
+        Print everything as JSON; interrupted, the parts that are complete.
     """
-    from dataclasses import replace
-
     from resnets import benchmarking
     from resnets.benchmarking import tables
-    from resnets.preparation import architecture_called, refuse_lone_values
-    from resnets.summary import natural_size
+    from resnets.preparation import refuse_lone_values
 
-    architecture = architecture_called(network)
-    changes = {"channels": channels, "classes": classes}
-    given = {name: value for name, value in changes.items() if value is not None}
-    architecture = replace(architecture, **given)
-    pixels = natural_size(architecture) if size is None else size
+    architecture, made_for = described(network, channels, classes)
+    pixels = made_for if size is None else size
     both = training == inference
     wanted = benchmarking.Bench(
         architecture=architecture,
@@ -89,14 +91,41 @@ def bench(
         rounds=rounds,
     )
     if "training" in wanted.purposes:
-        refuse_lone_values(architecture, wanted.size, wanted.batch)
-    report = benchmarking.measure(wanted, note)
+        mend = "use --batch 2 or a larger --size"
+        refuse_lone_values(architecture, wanted.size, wanted.batch, mend)
+    report = _measured(wanted, json=json)
     if json:
         print_json(report.to_json())
     else:
         print_drawn(tables.report(report))
     if any(row.died for row in report.rows):
         raise SystemExit(1)
+
+
+def _measured(wanted: "Bench", *, json: bool) -> "Report":
+    """Measure; interrupted, print as JSON what is complete."""
+    from resnets import benchmarking
+
+    try:
+        with _a_polite_kill_interrupts():
+            return benchmarking.measure(wanted, note)
+    except benchmarking.Interrupted as stopped:
+        if json:
+            print_json(stopped.report.to_json())
+        raise
+
+
+@contextmanager
+def _a_polite_kill_interrupts() -> Generator[None]:
+    """Let SIGTERM do what Ctrl-C does, meanwhile."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may handle signals
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _found(asked: tuple[str, ...]) -> tuple[str, ...]:

@@ -54,8 +54,8 @@ def show(
         note("error: show what? such as: resnets show resnet50 (all: resnets models)")
         raise SystemExit(2)
     batches = memory.BATCHES if batch is None else (batch,)
-    described = [_described(network, channels, classes) for network in named]
-    traces = [trace(a, made_for if size is None else size) for a, made_for in described]
+    found = [described(network, channels, classes) for network in named]
+    traces = [trace(a, made_for if size is None else size) for a, made_for in found]
     if len(traces) > 1 or compare:
         view = comparison.compare_json if json else comparison.compare_table
         shown = view(traces, named, batches)
@@ -107,7 +107,7 @@ def draw(
 
     shown = part or ("block" if block else "network")
     path = output or drawing.default_path(network, shown)
-    architecture, made_for = _described(network, channels, classes)
+    architecture, made_for = described(network, channels, classes)
     steps = trace(architecture, made_for if size is None else size)
     diagram = drawing.part_diagram(steps, shown, block)
     if str(path) == "-":
@@ -139,13 +139,18 @@ def models(pattern: str = "*", /, *, json: Flag = False) -> None:
         print_drawn(summary.models_table(found))
 
 
-def _described(network: str, channels: int | None, classes: int | None) -> tuple[Any, int]:
+def described(network: str, channels: int | None, classes: int | None) -> tuple[Any, int]:
     """Give a network's architecture and the input size it is made for."""
     from dataclasses import replace
 
     from resnets.summary import natural_size
 
     path = Path(network)
+    if path.name == "config.json" and path.is_file():
+        from resnets.exchange.sources import our_config
+
+        if our_config(path.parent) is not None:  # it stands for its folder
+            path, network = path.parent, str(path.parent)
     if path.suffix == ".json":
         from resnets.preparation import architecture_called
 
