@@ -4,6 +4,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.dom import minidom
@@ -20,8 +21,9 @@ from resnets.data.decoding import open_image
 from resnets.data.images import Images
 from resnets.drawing import to_png, to_svg
 from resnets.drawing.evidence import AGAINST, FOR, evidence_diagram
+from resnets.errors import WeightsError
 from resnets.evaluation import log_softmax
-from resnets.explanation import Explanation, class_maps, mistakes, prepared
+from resnets.explanation import Explainer, Explanation, class_maps, mistakes, prepared
 from resnets.inference import evaluator_of, parted
 from resnets.tracing import trace
 from resnets.weights import Network, Preprocessing, save
@@ -50,6 +52,13 @@ def test_evidence_is_where_it_was_put() -> None:
     maps = class_maps(a, weights, last[:, :width])
     assert maps[0, 0, 0, 2] == -maps[0, 1, 0, 2] == width / 2
     assert np.count_nonzero(maps) == 2
+
+
+def test_logits_that_are_not_finite_are_refused(network: Network) -> None:
+    weights = {**network.weights, "fc.bias": np.full(3, np.nan, np.float32)}
+    explainer = Explainer(replace(network, weights=weights), "torch")
+    with pytest.raises(WeightsError, match="gives logits that are not finite"):
+        explainer(np.zeros((1, 28, 28, 3), np.uint8))
 
 
 def test_images_are_prepared_as_training_does() -> None:
@@ -156,8 +165,8 @@ def test_pictures_of_images_and_of_mistakes(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--top", "0", "x.png"), "--top 0: one at least"),
-        (("--count", "0"), "--count 0: one at least"),
+        (("--top", "0", "x.png"), "--top 0: from 1 to 200"),
+        (("--count", "201"), "--count 201: from 1 to 200"),
         (("x.png", "--trained"), "--data and --trained are for mistakes"),
         (("x.png", "-o", "why.jpg"), "why.jpg: pictures are .svg or .png"),
         (("x.png", "-o", "gone/why.png"), "there is no folder gone"),

@@ -12,8 +12,8 @@ from resnets import Architecture, Stage, Stem
 from resnets.data import folder
 from resnets.errors import DataError
 from resnets.exchange.fitting import numbered
-from resnets.inference import Prediction, predict_images
 from resnets.initial import initial_weights
+from resnets.predicting import Prediction, predict_images
 from resnets.weights import Network, Preprocessing, save
 
 Predict = Callable[..., list[Prediction]]

@@ -21,8 +21,10 @@ from resnets.backends import Evaluator
 from resnets.data.decoding import quiet
 from resnets.data.images import Dataset, Images, Index, Pixels
 from resnets.data.progress import count_bar
+from resnets.errors import WeightsError
 from resnets.evaluation import EVALUATION_BATCH, log_softmax, logits_of
-from resnets.inference import Prediction, divided, evaluator_of, read_image
+from resnets.inference import divided, evaluator_of
+from resnets.predicting import Prediction, read_image
 from resnets.tracing import trace
 from resnets.weights import Network, Preprocessing, Weights
 
@@ -89,11 +91,17 @@ class Explainer:
             self._model.eval()
 
     def __call__(self, pixels: Pixels) -> tuple[Array, Array]:
-        """Give probabilities [n, classes], and maps as ``class_maps``."""
+        """Give probabilities [n, classes], and maps as ``class_maps``.
+
+        Raises:
+            WeightsError: where the logits are not finite.
+        """
         a = self.network.architecture
         last = f"stage{len(a.stages)}"
         images = prepared(pixels, self.network.preprocessing)
         found = self._backend.features(self._model, images, (last, "logits"))
+        if not np.isfinite(found["logits"]).all():
+            raise WeightsError(f"the network {a.name} gives logits that are not finite")
         maps = class_maps(a, self.network.weights, found[last])
         return np.exp(log_softmax(found["logits"])), maps
 

@@ -1,7 +1,6 @@
-"""Using a trained network: evaluate it on a data set, name what images show."""
+"""Using a trained network: the network itself, the images it is judged on, its evaluation."""
 
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,19 +12,13 @@ from resnets import backends, data
 from resnets.backends import Evaluator
 from resnets.checkpoint import RECIPE, read_recipe
 from resnets.data.augmentation import split
-from resnets.data.decoding import open_image, quiet
 from resnets.data.images import Dataset, Images, Index, Pixels
-from resnets.data.listing import images_in
 from resnets.errors import DataError, RunError, WeightsError
-from resnets.evaluation import Evaluation, evaluate, log_softmax, mirrored
+from resnets.evaluation import Evaluation, evaluate, mirrored
 from resnets.exchange import receive
 from resnets.preparation import few, note_changes
 from resnets.recipe import Recipe
 from resnets.weights import Network
-
-PREDICTION_BATCH = 64
-LARGEST_INPUT = 256 * 2**20
-"""Bytes of an image taken from standard input."""
 
 
 @dataclass(frozen=True)
@@ -82,71 +75,9 @@ def evaluate_folder(
     _refuse_others(dataset, network, name, folder)
     if own is not None:
         note_changes(Path(folder), own, dataset, announce)
-    logits = _evaluator(network, folder, framework, device, engine, mirror)
+    logits = computing(network, folder, framework, device, engine, mirror)
     found = evaluate(logits, dataset.test())
     return NamedEvaluation(network.architecture.name, name, network.class_names, found)
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What an image shows, or why it could not be read.
-
-    Attributes:
-        image: the file's path, or ``-`` for standard input.
-        classes: names and probabilities, the likeliest first.
-        error: what was wrong with the image; None if nothing.
-    """
-
-    image: str
-    classes: tuple[tuple[str, float], ...] = ()
-    error: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Give the prediction as JSON values."""
-        if self.error is not None:
-            return {"image": self.image, "error": self.error}
-        classes = [{"class": name, "probability": share} for name, share in self.classes]
-        return {"image": self.image, "classes": classes}
-
-
-def predict_images(
-    folder: Path | str,
-    images: Sequence[str],
-    top: int,
-    framework: str,
-    device: str,
-    announce: Callable[[str], None] = lambda _: None,
-    engine: str | None = None,
-    mirror: bool = False,
-) -> Iterator[Prediction]:
-    """Yield a prediction for each image file, in order; folders give those to train on within.
-
-    ``folder`` may be any source that ``resnets.exchange.receive`` reads; ``announce`` is told
-    what had to be assumed of it, and which files are left aside; ``engine`` computes in place of
-    the framework (``resnets.export``); ``mirror`` averages the logits of each image and of its
-    mirror image.
-
-    Raises:
-        WeightsError: if the network cannot be had; RunError: if ``top`` is below 1.
-        DataError: if a folder holds no images, or may not be read.
-    """
-    if top < 1:
-        raise RunError(f"--top {top}: at least one class is named")
-    network = received(folder, announce)
-    logits = _evaluator(network, folder, framework, device, engine, mirror)
-    for sources in _batches(files_in(images, announce)):
-        with quiet():
-            read = [read_image(source, network) for source in sources]
-        good = [pixels for pixels in read if isinstance(pixels, np.ndarray)]
-        shares = iter(np.exp(log_softmax(logits(np.stack(good)))) if good else ())
-        for source, pixels in zip(sources, read, strict=True):
-            if isinstance(pixels, str):
-                yield Prediction(source, error=pixels)
-                continue
-            found = next(shares)
-            best: list[int] = np.argsort(-found, kind="stable")[:top].tolist()
-            named = tuple((network.class_names[i], float(found[i])) for i in best)
-            yield Prediction(source, named)
 
 
 def received(source: Path | str, announce: Callable[[str], None]) -> Network:
@@ -245,7 +176,7 @@ def evaluator_of(network: Network, folder: Path | str, framework: str, device: s
     return _finite(backend.evaluator(model, network.preprocessing, device), folder)
 
 
-def _evaluator(
+def computing(
     network: Network,
     folder: Path | str,
     framework: str,
@@ -273,45 +204,6 @@ def _finite(evaluator: Evaluator, folder: Path | str) -> Evaluator:
         return logits
 
     return finite
-
-
-def read_image(source: str, network: Network) -> "np.ndarray[Any, Any] | str":
-    """Read an image as the network wants it; where that fails, say why instead."""
-    size, channels = network.preprocessing.size, network.architecture.channels
-    try:
-        if source == "-":
-            content = sys.stdin.buffer.read(LARGEST_INPUT + 1)
-            if len(content) > LARGEST_INPUT:
-                return f"standard input: over {LARGEST_INPUT} bytes"
-            return open_image(content, size=size, channels=channels, name="standard input")
-        return open_image(Path(source), size=size, channels=channels)
-    except DataError as error:
-        return str(error)
-
-
-def files_in(images: Sequence[str], announce: Callable[[str], None]) -> Iterator[str]:
-    """Give the files named, whatever they are, and the images in the folders named."""
-    for image in images:
-        if not Path(image).is_dir():
-            yield image
-            continue
-        inside, ignored = images_in(Path(image))
-        if not inside:
-            raise DataError(f"{image}: a folder without images")
-        if ignored:
-            announce(f"note: {image}: ignored {ignored} files that are hidden or not images")
-        yield from map(str, inside)
-
-
-def _batches(items: Iterable[str]) -> Iterator[list[str]]:
-    batch: list[str] = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == PREDICTION_BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def _number(value: float) -> float | None:

@@ -11,7 +11,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from resnets.inference import NamedEvaluation, Prediction
+from resnets.inference import NamedEvaluation
+from resnets.predicting import Prediction
 from resnets.pruning import Cost
 from resnets.series import magnitude
 from resnets.weights import Network

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from resnets.weights import Network
 
 DEFAULT = Path("explanation.png")
+MOST = 200
+"""Images, and classes of each, that are shown at most."""
 
 
 def explain(
@@ -73,8 +75,8 @@ def explain(
     from resnets.inference import received
 
     for flag, value in (("--top", top), ("--count", count)):
-        if value < 1:
-            raise RunError(f"{flag} {value}: one at least")
+        if not 1 <= value <= MOST:
+            raise RunError(f"{flag} {value}: from 1 to {MOST}")
     if images and (data is not None or trained):
         raise RunError("--data and --trained are for mistakes: leave them out, or the images")
     path = output or (None if json else DEFAULT)
@@ -120,7 +122,7 @@ def _of_files(
 ) -> tuple[_Shown, bool]:
     """Explain images; say whether one could not be read."""
     from resnets.explanation import explain_files
-    from resnets.inference import Prediction, files_in
+    from resnets.predicting import Prediction, files_in
     from resnets.report import prediction_lines
 
     files = list(files_in(images, note))

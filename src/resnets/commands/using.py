@@ -97,7 +97,7 @@ def predict(
         Print one JSON object a line for each image.
     """
     from resnets.checkpoint import framework_of
-    from resnets.inference import predict_images
+    from resnets.predicting import predict_images
     from resnets.report import prediction_lines
 
     framework = framework or framework_of(network)
