@@ -1,5 +1,6 @@
 """The ways to train that ``growth.py`` compares: data, and what each makes of a recipe."""
 
+import argparse
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -130,3 +131,9 @@ class Work:
         for grows in arm.grows:
             last = max(round(grows.after * epochs), last + 1)
             yield {"epoch": last, "depths": depths[grows.stage], **grows.settings}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.parse_args()
+    parser.error("not run by itself, but by python benchmarks/growth.py")
