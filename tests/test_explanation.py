@@ -16,15 +16,19 @@ from PIL import Image
 from backends.networks import double, images, lively_weights
 from resnets import catalog, reference
 from resnets.architecture import Architecture
+from resnets.checkpoint import RECIPE
 from resnets.data import folder
 from resnets.data.decoding import open_image
 from resnets.data.images import Images
+from resnets.description import to_json
 from resnets.drawing import to_png, to_svg
 from resnets.drawing.evidence import AGAINST, FOR, evidence_diagram
-from resnets.errors import WeightsError
+from resnets.errors import RunError, WeightsError
 from resnets.evaluation import log_softmax
 from resnets.explanation import Explainer, Explanation, class_maps, mistakes, prepared
-from resnets.inference import evaluator_of, parted
+from resnets.export.sources import pictures
+from resnets.inference import evaluator_of, held_out, parted
+from resnets.recipe import Recipe
 from resnets.tracing import trace
 from resnets.weights import Network, Preprocessing, save
 
@@ -101,6 +105,25 @@ def test_mistakes_are_the_wrong_images_of_the_largest_loss(
         assert own[1] == pytest.approx(np.exp(-losses[i]), rel=1e-4)
         opened = open_image(Path(one.image), size=28, channels=3)
         np.testing.assert_array_equal(one.pixels, opened)
+
+
+def test_a_run_that_held_none_out_shows_mistakes_among_what_it_learned(
+    network: Network, picture_folder: Path, tmp_path: Path
+) -> None:
+    save(network, tmp_path / "run")
+    recipe = Recipe(data=str(picture_folder), validation=0)
+    (tmp_path / "run" / RECIPE).write_text(json.dumps(to_json(recipe)))
+    given = (network, tmp_path / "run", None, 3, "torch", "cpu", lambda _: None)
+    with pytest.raises(RunError, match="held no images out; name other data by --data"):
+        mistakes(*given)
+    with pytest.raises(RunError, match="held no images out"):
+        held_out(tmp_path / "run", network, None, lambda _: None)
+    said: list[str] = []
+    assert pictures(str(tmp_path / "run"), network, None, said.append) is None
+    assert "held no images out" in said[-1]
+    found = mistakes(*given, trained=True)
+    assert found.images == len(folder.load(picture_folder, size=28).training)
+    assert len(found.worst) == 3
 
 
 def test_training_images_are_named_by_their_files(picture_folder: Path, tmp_path: Path) -> None:

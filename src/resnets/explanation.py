@@ -23,7 +23,7 @@ from resnets.data.images import Dataset, Images, Index, Pixels
 from resnets.data.progress import count_bar
 from resnets.errors import WeightsError
 from resnets.evaluation import EVALUATION_BATCH, log_softmax, logits_of
-from resnets.inference import divided, evaluator_of
+from resnets.inference import divided, evaluator_of, require_held_out
 from resnets.predicting import Prediction, read_image
 from resnets.tracing import trace
 from resnets.weights import Network, Preprocessing, Weights
@@ -179,14 +179,16 @@ def mistakes(
 ) -> Mistakes:
     """Explain the training set's images that a network is most wrong about, or their label.
 
-    They are those that the run in ``folder`` held out, or with ``trained`` those it learned from;
-    where it learned from other data than ``data``, or is no run, as ``inference.parted`` says.
-    The test set is not looked at.
+    They are those that the run in ``folder`` held out, or with ``trained`` all others of the
+    training set; of other data than the run's, as ``inference.parted`` divides it. The test set is
+    not looked at.
 
     Raises:
         As ``inference.held_out``.
     """
     dataset, learned, held = divided(folder, network, data, announce)
+    if not trained:
+        require_held_out(held, folder)
     numbers = learned if trained else held
     images = dataset.training.only(numbers)
     losses, taken = _losses(evaluator_of(network, folder, framework, device), images)

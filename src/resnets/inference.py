@@ -120,7 +120,14 @@ def parted(
 ) -> tuple[Images, Images]:
     """Give the images that a run trained on, and those that it held out: as ``held_out``."""
     dataset, trained, held = divided(folder, network, name, announce)
+    require_held_out(held, folder)
     return dataset.training.only(trained), dataset.training.only(held)
+
+
+def require_held_out(held: Index, folder: Path) -> None:
+    """Refuse to go on where a run held nothing out."""
+    if not len(held):
+        raise RunError(f"the run in {folder} held no images out; name other data by --data")
 
 
 def divided(
@@ -132,7 +139,7 @@ def divided(
 ) -> tuple[Dataset, Index, Index]:
     """Give a data set and the numbers of the training images that ``parted`` gives.
 
-    Without ``labelled`` the data's classes need not be the network's.
+    A run may have held none out. Without ``labelled`` the data's classes need not be the network's.
     """
     name, own = _own_recipe(folder, name)
     if own is None and not (folder / RECIPE).is_file():
@@ -141,8 +148,6 @@ def divided(
             "here may have been among them"
         )
     recipe = own or Recipe(data=name)
-    if not recipe.validation:
-        raise RunError(f"the run in {folder} held no images out; name other data by --data")
     dataset = data.load(recipe.data, size=network.preprocessing.size, announce=announce)
     _refuse_others(dataset, network, recipe.data, folder, labelled)
     if own is not None:

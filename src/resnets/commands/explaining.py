@@ -165,7 +165,7 @@ def _of_mistakes(
         print_json(result.to_json())
     else:
         print_drawn(mistakes_report(result))
-    kind = "it learned from" if trained else "held out"
-    looked = f"{result.wrong:,} of {result.images:,} images {kind} are taken for another class"
+    kind = "training" if trained else "held-out"
+    looked = f"{result.wrong:,} of {result.images:,} {kind} images are taken for another class"
     worst = f"{looked}; the {len(result.worst)} of the largest loss, the worst first"
     return _Shown(result.worst, f"Mistakes of {network.architecture.name}", worst)

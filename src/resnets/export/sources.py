@@ -11,7 +11,7 @@ from resnets.errors import DataError, InvalidDescription, Problem, RunError
 from resnets.exchange import receive
 from resnets.exchange.fitting import numbered
 from resnets.exchange.sources import assumed_preprocessing
-from resnets.inference import divided
+from resnets.inference import divided, require_held_out
 from resnets.initial import initial_weights
 from resnets.preparation import few
 from resnets.summary import natural_size
@@ -73,6 +73,7 @@ def pictures(source: str, network: Network, data: str | None, announce: Say) -> 
         dataset, trained, held = divided(
             Path(source), network, data, announce, labelled=data is None
         )
+        require_held_out(held, Path(source))
     except (DataError, RunError) as error:
         if data is not None:
             raise
