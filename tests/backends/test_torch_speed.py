@@ -9,51 +9,97 @@ import torch
 
 from resnets import catalog
 from resnets.backends import torch as backend
-from resnets.backends.torch.convolution import PatchGradients
+from resnets.backends.torch import convolution
+from resnets.backends.torch.convolution import FastConvolutions
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 @pytest.mark.parametrize("stride", [1, 2, 3])
-@pytest.mark.parametrize("size", [1, 2, 4, 9, 11])
+@pytest.mark.parametrize("size", [(1, 1), (1, 2), (2, 1), (2, 2), (3, 2), (4, 6), (9, 11), (11, 4)])
 @pytest.mark.parametrize("bias", [False, True])
-def test_patch_gradients_against_float64(stride: int, size: int, bias: bool) -> None:
+@pytest.mark.parametrize("large", [0, 1_000_000])
+def test_fast_convolutions_against_float64(
+    dtype: torch.dtype,
+    stride: int,
+    size: tuple[int, int],
+    bias: bool,
+    large: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(convolution, "LARGE", large)
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(3, 5, size, size + 2, generator=generator).bfloat16().double()
+    x = torch.randn(3, 5, *size, generator=generator).bfloat16().double()
     conv = torch.nn.Conv2d(5, 7, 3, stride, padding=1, bias=bias, dtype=torch.float64)
     with torch.no_grad():
         conv.weight.copy_(conv.weight.bfloat16())
-    gradients = []
-    for dtype in (torch.float64, torch.float32):
-        leaf = x.to(dtype).to(memory_format=torch.channels_last).requires_grad_()
-        conv = conv.to(dtype, memory_format=torch.channels_last)
+    found = []
+    for kind in (torch.float64, torch.float32):
+        leaf = x.to(kind).to(memory_format=torch.channels_last).requires_grad_()
+        conv = conv.to(kind, memory_format=torch.channels_last)
         conv.zero_grad()
-        fast = dtype == torch.float32
-        with PatchGradients() if fast else torch.enable_grad():
+        fast = kind == torch.float32
+        with FastConvolutions(dtype) if fast else torch.enable_grad():
             y = conv(leaf)
-        assert (y.dtype == torch.bfloat16) == (fast and y.shape[3] <= (4 if stride == 1 else 12))
-        y.sum().backward()
-        gradients.append([leaf.grad, *(p.grad for p in conv.parameters())])
-    for exact, found in zip(*gradients, strict=True):
-        assert (found - exact).abs().max() <= 1e-2 * exact.abs().max()
+        weights = torch.linspace(-1, 1, y.numel(), dtype=torch.float64).to(y.dtype)
+        (y * weights.view(y.shape)).sum().backward()
+        found.append([y, leaf.grad, *(p.grad for p in conv.parameters())])
+    tolerance = 2e-2 if dtype == torch.bfloat16 else 1e-6
+    for exact, fast in zip(*found, strict=True):
+        assert (fast - exact).abs().max() <= tolerance * exact.abs().max()
+
+
+def _ways(network: str, size: int, dtype: torch.dtype) -> dict[tuple[int, ...], str]:
+    """Say which way each kernel's shape is taken."""
+    model = backend.build(catalog.get(network, channels=1, classes=10))
+    taken: dict[tuple[int, ...], str] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        dense, own = convolution.DenseConvolution.apply, convolution._Convolution.apply
+
+        def note_dense(x: torch.Tensor, weight: torch.Tensor, *rest: object) -> torch.Tensor:
+            taken[tuple(weight.shape[:2])] = "dense"
+            return dense(x, weight, *rest)
+
+        def note_own(x: torch.Tensor, weight: torch.Tensor, *rest: object) -> torch.Tensor:
+            taken[tuple(weight.shape[:2])] = rest[-1].__name__
+            return own(x, weight, *rest)
+
+        patch.setattr(convolution.DenseConvolution, "apply", note_dense)
+        patch.setattr(convolution._Convolution, "apply", note_own)
+        bf16 = dtype == torch.bfloat16
+        with FastConvolutions(dtype), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            model(torch.zeros(2, 1, size, size))
+    return taken
 
 
 def test_only_the_convolutions_that_gain_are_taken() -> None:
-    model = backend.build(catalog.get("resnet18", channels=1, classes=10))
-    taken: list[tuple[int, ...]] = []
-    import resnets.backends.torch.convolution as convolution
-
-    original = convolution._Convolution.apply
-    try:
-        convolution._Convolution.apply = lambda x, w, *rest: (
-            taken.append(tuple(w.shape)) or original(x, w, *rest)
-        )
-        with PatchGradients(), torch.autocast("cpu", torch.bfloat16):
-            model(torch.zeros(2, 1, 96, 96))
-    finally:
-        convolution._Convolution.apply = original
     # The three that halve the image, and the three others of the last stage at 3×3 pixels.
-    assert sorted(taken) == sorted(
-        [(128, 64, 3, 3), (256, 128, 3, 3), (512, 256, 3, 3), *[(512, 512, 3, 3)] * 3]
-    )
+    assert _ways("resnet18", 96, torch.bfloat16) == {
+        (128, 64): "by_patches",
+        (256, 128): "by_patches",
+        (512, 256): "by_patches",
+        (512, 512): "kernel_gradient",
+    }
+    assert _ways("resnet18", 96, torch.float32) == {
+        (512, 256): "kernel_gradient",
+        (512, 512): "kernel_gradient",
+    }
+    # The last two stages at 2×2 and 1×1 pixels.
+    small = {(256, 256): "dense", (512, 256): "dense", (512, 512): "dense"}
+    assert _ways("resnet18", 32, torch.float32) == small
+    assert small.items() <= _ways("resnet18", 32, torch.bfloat16).items()
+
+
+def test_groups_and_dilations_are_left_alone() -> None:
+    for changes in ({"groups": 4}, {"dilation": 2, "padding": 2}, {"padding": 0}):
+        conv = torch.nn.Conv2d(8, 8, 3, **{"padding": 1, **changes})
+        x = torch.randn(2, 8, 4, 4)
+        with FastConvolutions(torch.float32):
+            assert torch.equal(
+                conv(x),
+                torch.nn.functional.conv2d(
+                    x, conv.weight, conv.bias, 1, conv.padding, conv.dilation, conv.groups
+                ),
+            )
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has the setting")

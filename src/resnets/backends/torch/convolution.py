@@ -1,9 +1,11 @@
-"""Gradients of kernels as one matrix product, where oneDNN's own way is slow.
+"""Convolutions in training on a CPU, where oneDNN's own way is slow.
 
-In bf16 on a CPU, oneDNN computes a kernel's gradient at half its usual rate where the feature map
-is a few pixels wide or the stride is two. There the same sum is a matrix product of the output's
-gradient with the input's patches, laid out in memory (Chellapilla et al. 2006), and the product
-runs at full rate: 7% of a step of ResNet-18 at 96 pixels (benchmarks/README.md).
+- Maps up to 2×2: all of it a dense layer (``small_maps``).
+- Kernel gradients of narrow maps: a product for each tap, of what it meets (``small_maps``).
+- Kernel gradients where the stride is two, in bf16: one product of the output's gradient with the
+  input's patches, laid out in memory (Chellapilla et al. 2006); oneDNN takes them at half its rate.
+
+When each is the faster one was measured (benchmarks/README.md); the rest is left to oneDNN.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -13,15 +15,30 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-NARROW, NARROW_STRIDED = 4, 12
-"""Widths of the output up to which the product is faster, at stride 1 and above; measured."""
+from resnets.backends.torch.small_maps import DENSE, DenseConvolution, outputs
+from resnets.backends.torch.small_maps import kernel_gradient as by_taps
+
+NARROW = 4
+"""Width of the output up to which a map is narrow."""
+NARROW_STRIDED = 12
+"""The same in bf16 where the stride is more than one."""
+LARGE = 2**16
+"""Kernels of so many in × out channels are worth nine products instead of one."""
+
+KernelGradient = Callable[[Tensor, Tensor, tuple[int, int]], Tensor]
+"""From the output's gradient, the input and the stride, of a 3×3 kernel with padding 1."""
 
 
-class PatchGradients(TorchFunctionMode):
-    """While it is entered, convolutions in bf16 on the CPU take their gradients so.
+class FastConvolutions(TorchFunctionMode):
+    """While it is entered, convolutions of floating-point maps on the CPU are taken so.
 
     The modules that call them stay as they are, and so does the function that they compute.
     """
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        """Say the type that convolutions compute in: ``torch.bfloat16`` or ``torch.float32``."""
+        super().__init__()
+        self.dtype = dtype
 
     def __torch_function__(
         self,
@@ -31,32 +48,57 @@ class PatchGradients(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         if func is torch.conv2d and not kwargs and len(args) == 7:
-            x, weight, bias, stride, padding, dilation, groups = args
-            if dilation == (1, 1) and groups == 1 and _is_faster(x, weight, stride, padding):
-                weight = weight.to(torch.bfloat16)
-                y = _Convolution.apply(x.to(torch.bfloat16), weight, stride, padding)
-                return y if bias is None else y + bias.to(torch.bfloat16)[:, None, None]
+            y = self._convolution(*args)
+            if y is not None:
+                return y
         return func(*args, **(kwargs or {}))
 
+    def _convolution(
+        self,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        stride: tuple[int, int],
+        padding: Any,
+        dilation: tuple[int, int],
+        groups: int,
+    ) -> Tensor | None:
+        """Convolve, or give None where oneDNN is the faster one."""
+        if weight.shape[2:] != (3, 3) or padding != (1, 1) or dilation != (1, 1) or groups != 1:
+            return None
+        if max(x.shape[2:]) <= DENSE:
+            y = DenseConvolution.apply(x.to(self.dtype), weight.to(self.dtype), stride)
+        else:
+            gradient = self._kernel_gradient(x, weight, stride)
+            if gradient is None:
+                return None
+            y = _Convolution.apply(x.to(self.dtype), weight.to(self.dtype), stride, gradient)
+        return y if bias is None else y + bias.to(self.dtype)[:, None, None]
 
-def _is_faster(x: Tensor, weight: Tensor, stride: tuple[int, int], padding: Any) -> bool:
-    kernel = weight.shape[2]
-    if kernel != 3 or padding != (1, 1):
-        return False
-    width = (x.shape[3] - 1) // stride[1] + 1
-    return width <= (NARROW if stride[1] == 1 else NARROW_STRIDED)
+    def _kernel_gradient(
+        self, x: Tensor, weight: Tensor, stride: tuple[int, int]
+    ) -> KernelGradient | None:
+        """Choose how the kernel's gradient is computed, None: by oneDNN."""
+        out, c_in = weight.shape[:2]
+        width = outputs((x.shape[2], x.shape[3]), stride)[1]
+        large, strided = out * c_in >= LARGE, stride[1] > 1
+        if self.dtype == torch.float32:
+            return by_taps if large and width < NARROW else None
+        if not strided and width <= NARROW:
+            return by_taps if large else by_patches
+        return by_patches if strided and width <= NARROW_STRIDED else None
 
 
 class _Convolution(torch.autograd.Function):
-    """A convolution of bf16 tensors, zero padding, no bias."""
+    """A 3×3 convolution, padding 1, no bias, with a kernel gradient of our own."""
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, stride: tuple[int, int], padding: tuple[int, int]
+        ctx: Any, x: Tensor, weight: Tensor, stride: tuple[int, int], gradient: KernelGradient
     ) -> Tensor:
         ctx.save_for_backward(x, weight)
-        ctx.stride, ctx.padding = stride, padding
-        return torch.conv2d(x, weight, None, stride, padding)
+        ctx.stride, ctx.gradient = stride, gradient
+        return torch.conv2d(x, weight, None, stride, (1, 1))
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
@@ -65,23 +107,20 @@ class _Convolution(torch.autograd.Function):
         dx = None
         if ctx.needs_input_grad[0]:
             dx = torch.ops.aten.convolution_backward(
-                dy, x, weight, None, ctx.stride, ctx.padding, (1, 1), False, (0, 0), 1,
+                dy, x, weight, None, ctx.stride, (1, 1), (1, 1), False, (0, 0), 1,
                 (True, False, False),
             )[0]  # fmt: skip
-        return dx, _kernel_gradient(dy, x, weight, ctx.stride, ctx.padding), None, None
+        return dx, ctx.gradient(dy, x, ctx.stride), None, None
 
 
-def _kernel_gradient(
-    dy: Tensor, x: Tensor, weight: Tensor, stride: tuple[int, int], padding: tuple[int, int]
-) -> Tensor:
-    """Multiply [out, pixels of all images] by [pixels of all images, k × k × in]."""
-    out, c_in, k, _ = weight.shape
+def by_patches(dy: Tensor, x: Tensor, stride: tuple[int, int]) -> Tensor:
+    """Multiply [out, pixels of all images] by [pixels of all images, 3 × 3 × in]."""
+    out, c_in = dy.shape[1], x.shape[1]
     n, _, height, width = dy.shape
-    p, q = padding
-    bordered = torch.nn.functional.pad(x.permute(0, 2, 3, 1), (0, 0, q, q, p, p))
+    bordered = torch.nn.functional.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))
     image, row, column, _ = bordered.stride()
     patches = bordered.as_strided(
-        (n, height, width, k, k, c_in), (image, row * stride[0], column * stride[1], row, column, 1)
-    ).reshape(-1, k * k * c_in)
+        (n, height, width, 3, 3, c_in), (image, row * stride[0], column * stride[1], row, column, 1)
+    ).reshape(-1, 9 * c_in)
     rows = dy.permute(0, 2, 3, 1).reshape(-1, out)
-    return (rows.t() @ patches).view(out, k, k, c_in).permute(0, 3, 1, 2)
+    return (rows.t() @ patches).view(out, 3, 3, c_in).permute(0, 3, 1, 2)

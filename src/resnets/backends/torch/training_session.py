@@ -15,7 +15,7 @@ from resnets.architecture import Architecture
 from resnets.backends import Batch, Evaluator, Measured
 from resnets.backends.pages import keep_pages
 from resnets.backends.torch.augmentation import Preparation
-from resnets.backends.torch.convolution import PatchGradients
+from resnets.backends.torch.convolution import FastConvolutions
 from resnets.backends.torch.devices import device_called, in_words, precision
 from resnets.backends.torch.idle_biases import IdleBiases
 from resnets.backends.torch.optimiser import BUFFERS, buffers_of, groups, optimiser
@@ -243,8 +243,9 @@ class TorchSession:
                 block.branch_scale = None
 
     def _fast_convolutions(self) -> AbstractContextManager[Any]:
-        on_cpu_in_bf16 = self.bf16 and self.where.type == "cpu"
-        return PatchGradients() if on_cpu_in_bf16 else nullcontext()
+        if self.where.type != "cpu" or self.precision == "fp64":
+            return nullcontext()
+        return FastConvolutions(torch.bfloat16 if self.bf16 else torch.float32)
 
     def _evaluated(self) -> Model:
         return self.model if self.averaged is None else self.averaged
