@@ -240,6 +240,34 @@ def test_keras_own_grouped_convolution_is_ours(groups: int, stride: int) -> None
     assert relative(ours(x).numpy(), theirs(padded).numpy()) < 1e-5
 
 
+@pytest.mark.parametrize("kernel", [3, 7])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [(1, 1), (1, 2), (2, 2), (2, 3)])
+def test_keras_own_convolution_of_few_pixels_is_ours(
+    kernel: int, stride: int, size: tuple[int, int]
+) -> None:
+    """Where there is one output, ours is a product of what meets the pixels."""
+    rng = np.random.default_rng(0)
+    x = tf.constant(rng.normal(size=(3, *size, 4)).astype(np.float32))
+    border = [kernel // 2] * 2
+    padded = tf.pad(x, [[0, 0], border, border, [0, 0]])
+    ours = backend.resnet.Convolution(5, kernel, padding="same", strides=stride)
+    theirs = keras.layers.Conv2D(5, kernel, padding="valid", strides=stride)
+    theirs.build(padded.shape)
+    ours.build(x.shape)
+    theirs.set_weights(ours.get_weights())
+    assert ours._sees_all(x) == (max(size) <= stride)
+    found = []
+    for layer, images_ in ((ours, x), (theirs, padded)):
+        with tf.GradientTape() as tape:
+            y = layer(images_)
+            loss = tf.reduce_sum(y**2)
+        found.append([y, tape.gradient(loss, layer.kernel)])
+    for one, other in zip(*found, strict=True):
+        assert one.shape == other.shape
+        assert relative(one.numpy(), other.numpy()) < 1e-5
+
+
 def test_a_session_trains_the_model_it_is_given_and_compiles_once() -> None:
     model, _ = _model_and_input(TINY)
     recipe = Recipe(batch=4, precision="fp32")
