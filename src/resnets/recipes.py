@@ -22,12 +22,29 @@ _SHORT = Recipe(
 
 NAMED: dict[str, Recipe] = {
     # The default: about a minute on two cores. No step for what is known already: an epoch takes
-    # 40% of the images. In so many epochs crops keep it from learning the hard ones by heart.
-    "quick": _SHORT.changed(name="quick", network="resnet10d_narrow", epochs=16, skip=0.6, crop=1),
+    # 40% of the images. In so many epochs crops keep it from learning the hard ones by heart, and
+    # larger batches, which take a sixth less time an image, cost nothing.
+    "quick": _SHORT.changed(
+        name="quick",
+        network="resnet10d_narrow",
+        epochs=16,
+        batch=256,
+        rate=0.8,
+        skip=0.6,
+        crop=1,
+    ),
     # For a first look: half of that time.
     "instant": _SHORT.changed(name="instant", network="resnet10d_narrow", epochs=6, skip=0.6),
     # Three minutes on two cores: a wider network, for longer.
-    "steady": _SHORT.changed(name="steady", network="resnet10d_light", epochs=22, skip=0.6, crop=1),
+    "steady": _SHORT.changed(
+        name="steady",
+        network="resnet10d_light",
+        epochs=26,
+        batch=256,
+        rate=0.6,
+        skip=0.6,
+        crop=1,
+    ),
     # For a GPU: two seconds on an H200, six minutes on two cores. Its network costs seven times
     # that of "steady"; larger batches keep the device busy.
     "swift": _SHORT.changed(
