@@ -294,7 +294,10 @@ def test_steps_per_epoch(images: int, partial: bool, steps: int) -> None:
     ("flags", "name"),
     [
         ({}, "quick"),
+        ({"network": "resnet10d_narrow"}, "quick"),
+        ({"network": "resnet18"}, "broad"),
         ({"data": "photos"}, "folder"),
+        ({"data": "photos", "network": "resnet18"}, "folder"),
         ({"start": "runs/earlier"}, "finetune"),
         ({"data": "photos", "start": "timm/resnet18.a1_in1k"}, "finetune"),
         ({"data": "photos", "start": None}, "folder"),

@@ -109,7 +109,7 @@ def given(flags: "RecipeFlags", name: str) -> bool:
 def resolve(recipe: str | None, flags: "RecipeFlags") -> Recipe:
     """Give the recipe of that name or file, changed by the flags that were given.
 
-    None: the default for the data and the start that the flags name.
+    None: the default for the data, the start and the network that the flags name.
 
     Raises:
         UnknownName: if it is neither a name nor a .toml or .json file.
@@ -126,7 +126,9 @@ def resolve(recipe: str | None, flags: "RecipeFlags") -> Recipe:
         changes["grow"] = [_growth(text) for text in changes["grow"]]
     if recipe is None:
         recipe = recipes.default(
-            str(changes.get("data", Recipe.data)), started=changes.get("start") is not None
+            str(changes.get("data", Recipe.data)),
+            started=changes.get("start") is not None,
+            network=changes.get("network"),
         )
     base = _started(recipe)
     found = base.changed(**changes) if changes else base

@@ -33,6 +33,9 @@ NAMED: dict[str, Recipe] = {
         skip=0.6,
         crop=1,
     ),
+    # The default for another network: what "quick" was until its batches grew. Large networks
+    # bear neither its rate nor so few steps.
+    "broad": _SHORT.changed(name="broad", network="resnet18", epochs=16, skip=0.6, crop=1),
     # For a first look: half of that time.
     "instant": _SHORT.changed(name="instant", network="resnet10d_narrow", epochs=6, skip=0.6),
     # Three minutes on two cores: a wider network, for longer.
@@ -122,11 +125,19 @@ def named(name: str) -> Recipe:
     return NAMED[name]
 
 
-def default(data: str, *, started: bool = False) -> str:
-    """Name the recipe for who asks for none; ``started``: from weights that are trained already."""
+def default(data: str, *, started: bool = False, network: str | None = None) -> str:
+    """Name the recipe for who asks for none.
+
+    Args:
+        data: the name or the folder of the images.
+        started: whether training goes on from weights that are trained already.
+        network: the one that was asked for, if any was.
+    """
     if started:
         return "finetune"
-    return "quick" if data == Recipe.data else "folder"
+    if data != Recipe.data:
+        return "folder"
+    return "quick" if network in (None, NAMED["quick"].network) else "broad"
 
 
 def read(value: Mapping[str, Any], subject: str = "recipe") -> Recipe:
