@@ -40,7 +40,8 @@ a shared core, n = 12:
 | 4, 256 to 512, 2 | 4.8 | | 143 | 20 |
 
 Where every output sees every pixel, as 3×3 kernels do on maps up to 2×2, a convolution is a dense
-layer, with no border to multiply. The layer and both its gradients, batch 128, n = 9:
+layer, with no border to multiply. The layer and both its gradients, batch 128, n = 9,
+beside other work, 2026-11-26:
 
 | map, channels, 3×3, stride | XLA | bordered, gradients as products | dense |
 |---|---|---|---|

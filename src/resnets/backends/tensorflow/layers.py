@@ -60,9 +60,9 @@ class Convolution(keras.layers.Conv2D):
         )
 
     def _sum(self, inputs: Any, kernel: Any) -> Any:
-        """Multiply what meets the pixels alone: 3 to 7 times as fast with its gradients, on a CPU.
+        """Multiply what meets the pixels alone; libraries multiply a border of zeros, too.
 
-        Libraries multiply a border of zeros, too. (Two by two outputs are no faster so.)
+        Faster on a CPU (benchmarks/README.md); two by two outputs, so, are mostly slower.
         """
         _, height, width, channels = inputs.shape
         above, left = (size // 2 for size in self.kernel_size)

@@ -1,9 +1,11 @@
 """Convolutions in training on a CPU, where oneDNN's own way is slow.
 
 - Maps up to 2×2: all of it a dense layer (``small_maps``).
-- Kernel gradients of narrow maps: a product for each tap, of what it meets (``small_maps``).
-- Kernel gradients where the stride is two, in bf16: one product of the output's gradient with the
-  input's patches, laid out in memory (Chellapilla et al. 2006); oneDNN takes them at half its rate.
+- Gradients of large kernels on narrow maps: a product for each tap, of what it meets
+  (``small_maps``).
+- In bf16 other kernel gradients on narrow maps, and on wider ones where there is a stride: one
+  product of the output's gradient with the input's patches, laid out in memory (Chellapilla et al.
+  2006); oneDNN takes them at half its rate.
 
 When each is the faster one was measured (benchmarks/README.md); the rest is left to oneDNN.
 """
@@ -15,13 +17,12 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from resnets.backends.torch.small_maps import DENSE, DenseConvolution, outputs
-from resnets.backends.torch.small_maps import kernel_gradient as by_taps
+from resnets.backends.torch.small_maps import DENSE, DenseConvolution, by_taps, outputs
 
-NARROW = 4
-"""Width of the output up to which a map is narrow."""
-NARROW_STRIDED = 12
-"""The same in bf16 where the stride is more than one."""
+NARROW, NARROW_FP32 = 4, 3
+"""Widths of the output up to which a map is narrow, in bf16 and in fp32."""
+STRIDED = 12
+"""Width of the output up to which strided gradients are taken by patches, in bf16."""
 LARGE = 2**16
 """Kernels of so many in × out channels are worth nine products instead of one."""
 
@@ -83,10 +84,10 @@ class FastConvolutions(TorchFunctionMode):
         width = outputs((x.shape[2], x.shape[3]), stride)[1]
         large, strided = out * c_in >= LARGE, stride[1] > 1
         if self.dtype == torch.float32:
-            return by_taps if large and width < NARROW else None
+            return by_taps if large and width <= NARROW_FP32 else None
         if not strided and width <= NARROW:
             return by_taps if large else by_patches
-        return by_patches if strided and width <= NARROW_STRIDED else None
+        return by_patches if strided and width <= STRIDED else None
 
 
 class _Convolution(torch.autograd.Function):

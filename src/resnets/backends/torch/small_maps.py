@@ -47,7 +47,7 @@ class DenseConvolution(torch.autograd.Function):
         return dx, of_kernel.to(dy.dtype).permute(0, 3, 1, 2), None
 
 
-def kernel_gradient(dy: Tensor, x: Tensor, stride: tuple[int, int]) -> Tensor:
+def by_taps(dy: Tensor, x: Tensor, stride: tuple[int, int]) -> Tensor:
     """Give the gradient [out, in, 3, 3] of a kernel, padding 1: a product for each of its taps.
 
     Args:
