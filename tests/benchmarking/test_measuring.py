@@ -167,7 +167,34 @@ def test_interrupted_it_prints_the_parts_that_are_complete(
     assert started
     with pytest.raises(KeyboardInterrupt):
         bench("cifar_resnet20", **TINY)
-    assert capsys.readouterr().out == ""
+    table = capsys.readouterr().out
+    assert "interrupted: " in table and "training, batch" in table and "inference" not in table
+
+
+@pytest.mark.parametrize(("complete", "kept"), [(2, False), (4, True)])
+def test_interrupted_in_a_round_it_keeps_those_before(
+    complete: int,
+    kept: bool,
+    started: list[tuple[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    turns = 0
+
+    def ask(self: Process, **order: Any) -> dict[str, Any]:
+        nonlocal turns
+        assert order["do"] == "turn"  # nothing more is asked of a process that was interrupted
+        turns += 1
+        if turns > complete * (len(started) - 1):  # all but the limit's take turns here
+            raise KeyboardInterrupt
+        return Process.ask(self, **order)
+
+    monkeypatch.setattr(measuring, "Worker", type("Interrupting", (Process,), {"ask": ask}))
+    with pytest.raises(KeyboardInterrupt):
+        bench("cifar_resnet20", training=True, json=True, **{**TINY, "rounds": 7})
+    found = json.loads(capsys.readouterr().out)
+    assert found["interrupted"] is True
+    assert [part["rounds"] for part in found["parts"]] == [complete] * kept
 
 
 @pytest.mark.parametrize("asked", ["run", "run/config.json"])

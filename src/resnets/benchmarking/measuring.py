@@ -22,7 +22,6 @@ from resnets.errors import RunError
 from resnets.progress import duration
 from resnets.tracing import trace
 
-FEWEST_ROUNDS = 3
 LARGEST_BATCH = 2**16
 
 START_SECONDS = {"torch": 3, "jax": 7, "tensorflow": 9, "mxnet": 3}
@@ -54,9 +53,9 @@ class Bench:
     rounds: int = 7
 
     def __post_init__(self) -> None:
-        if self.rounds < FEWEST_ROUNDS:
+        if self.rounds < rounds.FEWEST:
             raise RunError(
-                f"--rounds {self.rounds}: a median and a range need {FEWEST_ROUNDS} at least"
+                f"--rounds {self.rounds}: a median and a range need {rounds.FEWEST} at least"
             )
         if not 1 <= self.batch <= LARGEST_BATCH:
             raise RunError(f"--batch {self.batch}: not a number of images from 1 to 65536")
@@ -68,7 +67,7 @@ class Bench:
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C while it was measured; ``report`` has the parts that are complete."""
+    """Ctrl-C while it was measured; ``report`` has the rounds that are complete."""
 
     def __init__(self, report: Report) -> None:
         super().__init__()
@@ -97,6 +96,8 @@ def measure(bench: Bench, announce: Announce) -> Report:
         for group in groups:
             rows = _Group(group, bench, absent, announce)
             parts.append(rows.measured())
+            if rows.interrupted:
+                raise KeyboardInterrupt
     except KeyboardInterrupt:
         raise Interrupted(_report(bench, began, parts, interrupted=True)) from None
     report = _report(bench, began, parts)
@@ -202,9 +203,13 @@ class _Group:
         self.entries, self.bench, self.absent, self.announce = entries, bench, absent, announce
         self.purpose = entries[0][1].purpose
         self.running: list[Running] = []
+        self.interrupted = False
 
     def measured(self) -> Part:
-        """Start, take the rounds, ask for memory and shares, end."""
+        """Start, take the rounds, ask for memory and shares, end.
+
+        Interrupted, it is the rounds that are complete, and ``interrupted`` is set.
+        """
         with ExitStack() as stack:
             self._start(stack)
             self._say_how_long()
@@ -213,7 +218,9 @@ class _Group:
             with telling.bar(f"measuring {self.purpose}", turns, self.announce) as advance:
                 self.advance = advance
                 taken = rounds.gather(self._round, self.bench.rounds)
-            self._ask_at_the_end()
+            self.interrupted = taken.interrupted
+            if not self.interrupted:
+                self._ask_at_the_end()
         return part_of(self.running, taken, self.entries[0][1])
 
     def _start(self, stack: ExitStack) -> None:

@@ -22,6 +22,9 @@ LEAST_SHARE = 0.85
 LEAST_PROBE = 0.85
 """Of the median of the probe's rates."""
 
+FEWEST = 3
+"""A median and a range need so many rounds."""
+
 
 @dataclass(frozen=True)
 class Turn:
@@ -53,11 +56,13 @@ class Gathered:
         kept: in the order in which they were taken.
         discarded: how many disturbed rounds were set aside.
         disturbed: how many of the kept ones are disturbed, because there were not enough others.
+        interrupted: whether Ctrl-C ended them before there were enough.
     """
 
     kept: tuple[Round, ...]
     discarded: int
     disturbed: int
+    interrupted: bool = False
 
 
 def rotated(items: Sequence[T], number: int) -> list[T]:
@@ -102,16 +107,27 @@ def gather(take: Callable[[int], Round], wanted: int) -> Gathered:
     """Take rounds until ``wanted`` of them are undisturbed, or twice as many are taken.
 
     All rounds are judged anew after each: the first ones are known to be disturbed only once a
-    quiet one has been seen.
+    quiet one has been seen. Ctrl-C leaves those that are complete.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C, where fewer than ``FEWEST`` are complete.
     """
     rounds: list[Round] = []
+    interrupted = False
     while True:
         scores = quiet(rounds)
         good = [k for k, score in enumerate(scores) if score >= 1]
         if len(good) >= wanted or len(rounds) >= 2 * wanted:
             break
-        rounds.append(take(len(rounds)))
+        try:
+            rounds.append(take(len(rounds)))
+        except KeyboardInterrupt:
+            if len(rounds) < FEWEST:
+                raise
+            interrupted = True
+            break
     order = sorted(range(len(rounds)), key=lambda k: (-min(scores[k], 1.0), k))
     kept = sorted(order[:wanted])
     disturbed = sum(scores[k] < 1 for k in kept)
-    return Gathered(tuple(rounds[k] for k in kept), len(rounds) - len(kept), disturbed)
+    chosen = tuple(rounds[k] for k in kept)
+    return Gathered(chosen, len(rounds) - len(kept), disturbed, interrupted)

@@ -27,6 +27,7 @@ def report(found: Report) -> "RenderableType":
         f"{a_machine['processor']}, {a_machine['processors']} processors; "
         + ", ".join(dict.fromkeys(row.device for row in found.rows if row.device)),
         ", ".join(f"{name} {version}" for name, version in _versions(found).items()),
+        *(["interrupted: these are the rounds that were complete"] if found.interrupted else []),
     ]
     for part in found.parts:
         for batch in _batches(part):

@@ -40,7 +40,7 @@ def bench(
     in PyTorch, timm's network in it, Keras fit, a plain nnx step with optax, Gluon's Trainer), to
     which the ratios are, round by round; and the machine's limit, a large matrix product and the
     network's convolutions alone. Rounds that other work disturbed are repeated. Let nothing else
-    run meanwhile.
+    run meanwhile. Interrupted, it prints the parts that are complete.
 
     Parameters
     ----------
@@ -67,10 +67,9 @@ def bench(
     rounds
         Of turns; 3 at least.
     json
-        Print everything as JSON; interrupted, the parts that are complete.
+        Print everything as JSON.
     """
     from resnets import benchmarking
-    from resnets.benchmarking import tables
     from resnets.preparation import refuse_lone_values
 
     architecture, made_for = described(network, channels, classes)
@@ -94,25 +93,31 @@ def bench(
         mend = "use --batch 2 or a larger --size"
         refuse_lone_values(architecture, wanted.size, wanted.batch, mend)
     report = _measured(wanted, json=json)
-    if json:
-        print_json(report.to_json())
-    else:
-        print_drawn(tables.report(report))
+    _print(report, json=json)
     if any(row.died for row in report.rows):
         raise SystemExit(1)
 
 
 def _measured(wanted: "Bench", *, json: bool) -> "Report":
-    """Measure; interrupted, print as JSON what is complete."""
+    """Measure; interrupted, print what is complete."""
     from resnets import benchmarking
 
     try:
         with _a_polite_kill_interrupts():
             return benchmarking.measure(wanted, note)
     except benchmarking.Interrupted as stopped:
-        if json:
-            print_json(stopped.report.to_json())
+        if json or stopped.report.rows:
+            _print(stopped.report, json=json)
         raise
+
+
+def _print(report: "Report", *, json: bool) -> None:
+    from resnets.benchmarking import tables
+
+    if json:
+        print_json(report.to_json())
+    else:
+        print_drawn(tables.report(report))
 
 
 @contextmanager
