@@ -81,7 +81,15 @@ def evaluate_folder(
 
 
 def received(source: Path | str, announce: Callable[[str], None]) -> Network:
-    """Read a network, whatever ``source`` is; ``announce`` is told what had to be assumed."""
+    """Read a network, whatever ``source`` is; ``announce`` is told what had to be assumed.
+
+    Raises:
+        WeightsError, RunError: where it cannot be read, or is a deployed folder whose weights are
+            not those that were exported.
+    """
+    from resnets.export.deployment import refuse_swapped_weights
+
+    refuse_swapped_weights(source)
     found = receive(source)
     for note in found.notes:
         announce(f"note: {note}")

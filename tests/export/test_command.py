@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from backends.networks import relative
 from resnets import cli, data
@@ -174,6 +175,13 @@ def test_a_swapped_model_names_no_classes(
     code, out, err = resnets("predict", folder, image, "--engine", "auto")
     assert (code, out) == (1, "")
     assert f"error: {folder / 'model.onnx'}: not the file exported" in err
+    # In the frameworks, which read the weights, it is the weights that must be the ones exported.
+    assert resnets("predict", folder, image)[0] == 0
+    weights = dict(load_file(folder / "model.safetensors"))
+    save_file({**weights, "fc.weight": -weights["fc.weight"]}, folder / "model.safetensors")
+    code, out, err = resnets("predict", folder, image)
+    assert (code, out) == (1, "")
+    assert f"error: {folder / 'model.safetensors'}: not the file exported" in err
 
 
 @pytest.fixture(params=["gone", "no longer whole"])

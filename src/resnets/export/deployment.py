@@ -132,6 +132,18 @@ def _written(folder: Path) -> _Written:
     return _Written(name, cast("dict[str, str] | None", sums))
 
 
+def refuse_swapped_weights(folder: Path | str) -> None:
+    """Refuse a folder that ``deploy`` wrote if its weights are no longer those; pass all else.
+
+    Raises:
+        WeightsError: saying so; RunError: if its engine.json is damaged.
+    """
+    folder = Path(folder)
+    if (folder / ENGINE).is_file():
+        path = folder / WEIGHTS
+        _require_same(path, _sum(path) if path.is_file() else None, _written(folder).sums)
+
+
 def opened(name: str, network: Network, folder: Path | str, device: str = "auto") -> Evaluator:
     """Open a network in the engine called ``name``; ``auto``: the one chosen for its folder.
 
