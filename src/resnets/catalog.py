@@ -153,9 +153,10 @@ SLIM_AVERAGING = {
     "resnet18d_light": (2, (24, 48, 96, 192)),
 }
 
-# And where a GPU computes: the stem keeps every pixel.
+# And where there is a GPU or more time: the stem keeps every pixel.
 SLIM_SMALL = {
     "resnet10d_slim_small": (1, (32, 64, 128, 256)),
+    "resnet18d_slim_small": (2, (32, 64, 128, 256)),
 }
 
 
