@@ -171,6 +171,10 @@ class RunFolder:
         wanted = {"test_accuracy": float, "test_loss": float, "test_images": int}
         wanted |= {"test_recall": dict, "epochs": int, "best_epoch": int}
         bad = [name for name, kind in wanted.items() if not isinstance(found.get(name), kind)]
+        if not bad:
+            shares = (found["test_accuracy"], *found["test_recall"].values())
+            bad += ["a share beyond 0 and 1"] * (not all(map(_is_share, shares)))
+            bad += ["no test images"] * (found["test_images"] < 1)
         if bad or "validation_accuracy" not in found:
             raise RunError(f"{path}: not the result of a run ({', '.join(bad) or 'incomplete'})")
         if not (self.path / MODEL).is_file():
@@ -279,6 +283,11 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise RunError(f"{path}: {shortened(value)} is not an object")
     return cast("dict[str, Any]", value)
+
+
+def _is_share(value: Any) -> bool:
+    """Whether it is a number from 0 to 1, or None: that of no images."""
+    return value is None or (isinstance(value, int | float) and 0 <= value <= 1)
 
 
 def _differences(saved: Recipe, asked: Recipe) -> list[str]:

@@ -20,6 +20,7 @@ from resnets.commands import (
     explaining,
     export,
     packs,
+    reporting,
     training,
     using,
 )
@@ -38,6 +39,7 @@ for command in (
     using.evaluate,
     using.predict,
     explaining.explain,
+    reporting.report,
     describing.show,
     describing.draw,
     describing.models,

@@ -22,7 +22,7 @@ from resnets.data.decoding import quiet
 from resnets.data.images import Dataset, Images, Index, Pixels
 from resnets.data.progress import count_bar
 from resnets.errors import WeightsError
-from resnets.evaluation import EVALUATION_BATCH, log_softmax, logits_of
+from resnets.evaluation import Evaluation, from_logits, log_softmax, logits_of
 from resnets.inference import divided, evaluator_of, require_held_out
 from resnets.predicting import Prediction, read_image
 from resnets.tracing import trace
@@ -150,15 +150,24 @@ class Mistakes:
     """Where a network and the labels differ most.
 
     Attributes:
-        images: how many were looked at.
-        wrong: how many of them the network takes for another class.
-        worst: of these the ones with the largest loss, each with what it was taken for and with
-            its own class.
+        evaluation: of all images that were looked at.
+        worst: of those that the network takes for another class the ones with the largest loss,
+            each with what it was taken for and with its own class.
     """
 
-    images: int
-    wrong: int
+    evaluation: Evaluation
     worst: list[Explanation]
+
+    @property
+    def images(self) -> int:
+        """How many were looked at."""
+        return self.evaluation.images
+
+    @property
+    def wrong(self) -> int:
+        """How many of them the network takes for another class."""
+        confusion = self.evaluation.confusion
+        return int(confusion.sum() - confusion.trace())
 
     def to_json(self) -> dict[str, Any]:
         """Give it as JSON values."""
@@ -191,7 +200,9 @@ def mistakes(
         require_held_out(held, folder)
     numbers = learned if trained else held
     images = dataset.training.only(numbers)
-    losses, taken = _losses(evaluator_of(network, folder, framework, device), images)
+    logits = _logits(evaluator_of(network, folder, framework, device), images)
+    losses = -log_softmax(logits)[np.arange(len(images)), images.labels]
+    taken = logits.argmax(axis=1)
     wrong = np.flatnonzero(taken != images.labels)
     worst = wrong[np.argsort(-losses[wrong], kind="stable")][:count]
     explainer = Explainer(network, framework)
@@ -199,7 +210,7 @@ def mistakes(
     for start in range(0, len(worst), AT_ONCE):
         rows = worst[start : start + AT_ONCE]
         found += _wrong(explainer, dataset, numbers[rows], images[rows], taken[rows])
-    return Mistakes(len(images), len(wrong), found)
+    return Mistakes(from_logits(logits, images.labels), found)
 
 
 def _wrong(
@@ -213,14 +224,10 @@ def _wrong(
         yield explainer.explained(name, images.pixels[i], found, shown, label)
 
 
-def _losses(evaluator: Evaluator, images: Images) -> tuple[npt.NDArray[np.float64], Index]:
-    """Each image's loss, and the class that it is taken for."""
-    losses: list[npt.NDArray[np.float64]] = []
-    taken: list[Index] = []
+def _logits(evaluator: Evaluator, images: Images) -> npt.NDArray[np.float32]:
+    found: list[npt.NDArray[np.float32]] = []
     with count_bar("looking at images", len(images)) as advance:
-        for k, logits in enumerate(logits_of(evaluator, images)):
-            labels = images.labels[k * EVALUATION_BATCH :][: len(logits)]
-            losses.append(-log_softmax(logits)[np.arange(len(labels)), labels])
-            taken.append(logits.argmax(axis=1))
-            advance(len(labels))
-    return np.concatenate(losses), np.concatenate(taken)
+        for logits in logits_of(evaluator, images):
+            found.append(logits)
+            advance(len(logits))
+    return np.concatenate(found)

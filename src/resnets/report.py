@@ -57,15 +57,13 @@ def run_report(result: Mapping[str, Any], folder: Path) -> RenderableType:
     return Group("", table)
 
 
-def next_steps(result: Mapping[str, Any], folder: Path) -> str:
+def next_steps(folder: Path) -> str:
     """What to do with a finished run: commands to copy, so never wrapped or cut."""
     place = shlex.quote(str(folder))
-    held_out = result["validation_accuracy"] is not None
-    mistakes = ("its worst mistakes, as a picture", f"explain {place}")
     commands = (
         ("name what images show", f"predict {place} IMAGE …"),
         ("every class, and what is taken for what", f"evaluate {place}"),
-        *([mistakes] if held_out else []),
+        ("all of it on one page, with its worst mistakes", f"report {place}"),
         ("the network's layers and costs", f"show {place}"),
     )
     lines = (f"  {program_name()} {command}   # {purpose}" for purpose, command in commands)

@@ -84,7 +84,7 @@ def train(
         from resnets.report import next_steps, run_report
 
         print_drawn(run_report(result, folder))
-        print(next_steps(result, folder))
+        print(next_steps(folder))
 
 
 def _default_folder(recipe: "Recipe") -> Path:
