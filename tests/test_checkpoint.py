@@ -256,7 +256,7 @@ def test_who_asks_for_no_framework_gets_the_runs_own(
     (tmp_path / "recipe.json").write_text("{}")
     assert framework_of(tmp_path) == "jax"
     for trained, expected in (("mxnet", "mxnet"), ("torch", "jax")):
-        folder.log("timings.jsonl", records.of_start(trained, "cpu", 1, Progress()))
+        folder.log("timings.jsonl", records.of_start(trained, "cpu", 1, "fp32", Progress()))
         assert framework_of(tmp_path) == expected
     (tmp_path / "timings.jsonl").write_bytes(b"\xff\xfe{")
     assert framework_of(tmp_path) == "jax"

@@ -96,8 +96,8 @@ class RunFolder:
         """Claim the folder for this run; give the saved state, or None to start at step 0.
 
         ``images`` is the fingerprint of what is trained on; ``grown`` are the networks that
-        ``network`` becomes; ``moved`` says that another framework goes on with the run, perhaps
-        in another precision.
+        ``network`` becomes; ``moved`` says that another framework goes on with the run, or did
+        before, in a precision that need not be the recipe's.
 
         Raises:
             RunError: if the folder cannot be written, holds something else, a run that was not
@@ -133,8 +133,17 @@ class RunFolder:
 
     def framework(self) -> str | None:
         """Give the framework that trained last; None where none has."""
+        start = self.start()
+        return str(start.get("framework")) if start else None
+
+    def precision(self) -> str | None:
+        """Give the precision it trained in; None where older versions did not note it."""
+        return self.start().get("precision")
+
+    def start(self) -> dict[str, Any]:
+        """Give the line of the process that trained last; empty where none has."""
         starts = [line for line in self.records(TIMINGS) if line["event"] == "start"]
-        return str(starts[-1].get("framework")) if starts else None
+        return starts[-1] if starts else {}
 
     def save_model(self, weights: Weights, architecture: Architecture) -> None:
         """Replace the best model, of one of the run's networks."""

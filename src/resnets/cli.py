@@ -32,6 +32,7 @@ app = App(
     help="Residual networks: exact tables, fast training, one weight file.",
     version=__version__,
     help_format="plaintext",
+    suppress_keyboard_interrupt=False,  # main says that it was interrupted
 )
 
 for command in (

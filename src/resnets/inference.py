@@ -84,12 +84,12 @@ def received(source: Path | str, announce: Callable[[str], None]) -> Network:
     """Read a network, whatever ``source`` is; ``announce`` is told what had to be assumed.
 
     Raises:
-        WeightsError, RunError: where it cannot be read, or is a deployed folder whose weights are
-            not those that were exported.
+        WeightsError, RunError: where it cannot be read, or is a deployed folder whose network
+            is not the one that was exported.
     """
-    from resnets.export.deployment import refuse_swapped_weights
+    from resnets.export.deployment import refuse_swapped
 
-    refuse_swapped_weights(source)
+    refuse_swapped(source)
     found = receive(source)
     for note in found.notes:
         announce(f"note: {note}")

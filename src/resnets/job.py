@@ -74,7 +74,10 @@ def run(job: Job, view: View) -> dict[str, Any]:
     network, training = prepare(described, recipe, dataset)
     plans = growth_plan(recipe, network.architecture)
     grown = [growth.target for growth in plans]
-    images, moved = fingerprint(dataset), folder.framework() not in (None, job.framework)
+    # Who moved trains in a precision of its own, which recipe.json does not tell.
+    moved = folder.framework() not in (None, job.framework)
+    moved = moved or folder.precision() == recipe.precision
+    images = fingerprint(dataset)
     with folder.opened(
         network, recipe, images, resume=job.resume, grown=grown, moved=moved
     ) as state:
@@ -122,7 +125,7 @@ class _Run:
             self.session.restore({n: a for n, a in state.arrays.items() if n not in own})
             self._say_what_differs(state)
         where = (self.job.framework, self.session.device, self.session.threads)
-        self.folder.log(TIMINGS, records.of_start(*where, progress))
+        self.folder.log(TIMINGS, records.of_start(*where, self.recipe.precision, progress))
         return progress
 
     def _session(self) -> backends.Session:
@@ -208,10 +211,10 @@ class _Run:
 
 
 def _precision(job: Job, backend: backends.Backend, folder: RunFolder) -> Any:
-    """Resolve ``auto``: a run goes on in the precision it began in, where its framework does."""
+    """Resolve ``auto``: a run goes on in its framework's precision, another begins in its own."""
     same = folder.framework() == job.framework
     if job.recipe.precision == "auto" and job.resume and same:
-        return read_recipe(folder.path).precision
+        return folder.precision() or read_recipe(folder.path).precision
     return backend.precision(job.recipe, job.device)
 
 

@@ -30,10 +30,12 @@ def of_growth(event: Grown) -> dict[str, Any]:
     return {"event": "growth", **named, "depths": list(event.depths)}
 
 
-def of_start(framework: str, device: str, threads: int, progress: Progress) -> dict[str, Any]:
+def of_start(
+    framework: str, device: str, threads: int, precision: str, progress: Progress
+) -> dict[str, Any]:
     """Give the line of timings.jsonl for a process that begins or goes on with a run."""
-    where = {"step": progress.step, "epoch": 0}
-    return {"event": "start", **where, "framework": framework, "device": device, "threads": threads}
+    where = {"step": progress.step, "epoch": 0, "framework": framework, "device": device}
+    return {"event": "start", **where, "threads": threads, "precision": precision}
 
 
 def timing(event: Epoch, preparing: float = 0.0) -> dict[str, Any]:

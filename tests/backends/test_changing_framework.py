@@ -83,3 +83,37 @@ def test_all_frameworks_agree_on_the_outcome(travelled: tuple[Path, str]) -> Non
         found = json.loads(done.stdout)
         assert found["accuracy"] == expected["test_accuracy"], framework
         assert found["loss"] == pytest.approx(expected["test_loss"], rel=1e-4), framework
+
+
+def test_who_took_a_run_over_goes_on_in_its_own_precision(
+    picture_folder: Path, tmp_path: Path
+) -> None:
+    """MXNet has no bf16, in which the run began: it is asked for it neither now nor later."""
+    run = tmp_path / "run"
+    arguments = command(
+        *("train", "--data", picture_folder, "--network", "resnet8_thin", "--size", 14),
+        *("--batch", 16, "--validation", 0.2, "--epochs", 12, "--run", run),
+        *("--resume", "--save-every", 0),
+    )
+    interrupted([*arguments, "--framework", "torch", "--precision", "bf16"], run)
+    interrupted([*arguments, "--framework", "mxnet"], run)
+    refused = subprocess.run(
+        [*arguments, "--framework", "mxnet", "--precision", "fp64"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert refused.returncode == 1 and "is a run of another recipe" in refused.stderr
+    for given in ((), ("--precision", "fp32")):
+        done = subprocess.run(
+            [*arguments, "--framework", "mxnet", *given],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in (run / "timings.jsonl").read_text().splitlines()]
+    starts = [line for line in lines if line["event"] == "start"]
+    assert [line["precision"] for line in starts] == ["bf16", "fp32", "fp32"]

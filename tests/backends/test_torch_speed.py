@@ -4,13 +4,21 @@ import platform
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
+from backends.networks import lively_weights
 from resnets import catalog
+from resnets.architecture import Architecture
+from resnets.backends import Batch
 from resnets.backends import torch as backend
 from resnets.backends.torch import convolution
 from resnets.backends.torch.convolution import FastConvolutions
+from resnets.data.augmentation import draw
+from resnets.data.images import Images
+from resnets.recipe import Recipe
+from resnets.weights import Preprocessing
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
@@ -56,7 +64,7 @@ def _ways(network: str, size: int, dtype: torch.dtype) -> dict[tuple[int, ...], 
     model = backend.build(catalog.get(network, channels=1, classes=10))
     taken: dict[tuple[int, ...], str] = {}
     with pytest.MonkeyPatch.context() as patch:
-        dense, own = convolution.DenseConvolution.apply, convolution._Convolution.apply
+        dense, own = convolution.dense, convolution._Convolution.apply
 
         def note_dense(x: torch.Tensor, weight: torch.Tensor, *rest: object) -> torch.Tensor:
             taken[tuple(weight.shape[:2])] = "dense"
@@ -66,7 +74,7 @@ def _ways(network: str, size: int, dtype: torch.dtype) -> dict[tuple[int, ...], 
             taken[tuple(weight.shape[:2])] = rest[-1].__name__
             return own(x, weight, *rest)
 
-        patch.setattr(convolution.DenseConvolution, "apply", note_dense)
+        patch.setattr(convolution, "dense", note_dense)
         patch.setattr(convolution._Convolution, "apply", note_own)
         bf16 = dtype == torch.bfloat16
         with FastConvolutions(dtype), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
@@ -111,6 +119,26 @@ def test_other_convolutions_are_left_alone(
     expected = conv(x)
     with FastConvolutions(torch.float32):
         assert torch.equal(conv(x), expected)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("size", [1, 2, 4, 8])
+def test_a_step_of_any_network_on_small_maps(
+    small: Architecture, size: int, precision: str
+) -> None:
+    """Blocks without norms, too, which add their shortcut in place to what a convolution gives."""
+    recipe = Recipe(precision=precision, rate=0.1)
+    found = []
+    for way in (recipe, recipe.changed(precision="fp64")):
+        model = backend.build(small, weights=lively_weights(small))
+        channels = small.channels
+        preprocessing = Preprocessing(size=size, mean=(0.5,) * channels, std=(0.5,) * channels)
+        session = backend.session(model, way, preprocessing, "cpu")
+        pixels = np.random.default_rng(0).integers(0, 256, (6, size, size, channels), np.uint8)
+        images = Images(pixels, np.arange(6) % small.classes)
+        found.append(session.train_step(Batch(images, draw(way, 0, 6, (size, size))), 0.1).loss)
+    assert np.isfinite(found).all()
+    assert found[0] == pytest.approx(found[1], rel=5e-2 if precision == "bf16" else 1e-4)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has the setting")

@@ -171,7 +171,7 @@ def test_interrupted_it_prints_the_parts_that_are_complete(
     assert "interrupted: " in table and "training, batch" in table and "inference" not in table
 
 
-@pytest.mark.parametrize(("complete", "kept"), [(2, False), (4, True)])
+@pytest.mark.parametrize(("complete", "kept"), [(2, False), (4, True), (7, True)])
 def test_interrupted_in_a_round_it_keeps_those_before(
     complete: int,
     kept: bool,
@@ -179,13 +179,16 @@ def test_interrupted_in_a_round_it_keeps_those_before(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    turns = 0
+    turns, interrupted = 0, False
 
     def ask(self: Process, **order: Any) -> dict[str, Any]:
         nonlocal turns
-        assert order["do"] == "turn"  # nothing more is asked of a process that was interrupted
-        turns += 1
-        if turns > complete * (len(started) - 1):  # all but the limit's take turns here
+        nonlocal interrupted
+        assert not interrupted  # nothing more is asked
+        turns += order["do"] == "turn"
+        of_all = complete * (len(started) - 1)  # all but the limit's take turns here
+        if turns > of_all or order["do"] != "turn":
+            interrupted = True
             raise KeyboardInterrupt
         return Process.ask(self, **order)
 

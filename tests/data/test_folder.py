@@ -4,6 +4,7 @@ import io
 import os
 import re
 import socket
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -193,6 +194,7 @@ class TestLayouts:
         save(tmp_path / "elsewhere" / "linked.png", 140)
         (root / "cat" / "link").symlink_to(tmp_path / "elsewhere")
         (root / "cat" / "a" / "circle").symlink_to(root / "cat")
+        (root / "cat" / "above").symlink_to(root)  # where the dogs are
         found = folder.load(root, size=8)
         both = greys(found.training) + greys(found.test())
         assert sorted(both) == [0, 1, 20, 21, 100, 120, 140]
@@ -423,6 +425,14 @@ test_alone.__test__ = False  # a maker of folders, not a test
 def test_folders_that_are_none(tmp_path: Path, make: Callable[[Path], Path], message: str) -> None:
     root = make(tmp_path / "data")
     with pytest.raises(DataError, match=re.escape(message.replace("DATA", str(root)))):
+        folder.load(root, size=8)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text elsewhere")
+def test_a_class_that_cannot_be_written_as_text(tmp_path: Path) -> None:
+    root = fill(tmp_path / "data")
+    os.rename(root / "cat", os.fsencode(root) + b"/caf\xe9")  # noqa: PTH104
+    with pytest.raises(DataError, match=r"class folder caf\\xe9 has a name that is no UTF-8"):
         folder.load(root, size=8)
 
 

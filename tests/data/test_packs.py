@@ -570,7 +570,7 @@ class TestRefusals:
         with small_disk(tmp_path / "disk", "size=40k") as disk:
             (disk / "filling").write_bytes(bytes(38_000))
             monkeypatch.setattr(pack_cache, "packs_folder", lambda: disk)
-            self.check_memory(root, "the disk has no room for 0.0 GB; set RESNETS_DATA")
+            self.check_memory(root, "the disk has no room for 0.1 MB; set RESNETS_DATA")
             assert not list(disk.glob("*.part"))
 
     def test_full_while_writing(
@@ -728,6 +728,15 @@ class TestCache:
         assert (whole.root, whole.images, whole.size) == (str(tmp_path / "x"), 4, 9)
         removed, busy = pack_cache.clear()
         assert (len(removed), busy) == (4, [])
+        assert pack_cache.kept() == []
+
+    def test_what_a_killed_removal_left_is_removed(self, tmp_path: Path, packs: Path) -> None:
+        packed(many(tmp_path / "x", 4))
+        pack = the_index(packs, 8).parent
+        shutil.copytree(pack, packs / f"{pack.name}.gone")
+        os.utime(packs / f"{pack.name}.gone" / "index.json", (1, 1))
+        removed, busy = pack_cache.clear()
+        assert (removed[0].path, busy) == (pack, [])
         assert pack_cache.kept() == []
 
     def test_command(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

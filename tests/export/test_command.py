@@ -128,6 +128,7 @@ def test_a_catalogs_name_has_random_weights(resnets: Run, tmp_path: Path) -> Non
     [
         (("--to", "a.onnx", "--engine", "openvino"), "are for a folder"),
         (("--to", "a.onnx", "--single"), "are for a folder"),
+        (("--to", "a.onnx", "--data", "nowhere"), "--data is for --int8, or for a folder"),
         (("--to", "a", "--no-fold"), "are for a file"),
         (("--to", "a", "--int8"), "--engine openvino-int8 computes in int8"),
         (("--to", "a.onnx", "--int8", "--any-size"), "goes without"),
@@ -163,6 +164,38 @@ def test_what_stands_there_stays(resnets: Run, trained: Path, tmp_path: Path) ->
     assert "does not tell that resnets wrote it" in err
 
 
+def test_a_run_that_held_nothing_out_calibrates_int8(
+    resnets: Run, trained: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(trained, tmp_path / "run"))
+    recipe = json.loads((run / "recipe.json").read_text())
+    (run / "recipe.json").write_text(json.dumps({**recipe, "validation": 0.0}))
+    code, out, err = resnets("export", run, "--to", tmp_path / "a.onnx", "--int8")
+    assert code == 0, err
+    assert "calibrated on" in out
+
+
+def test_a_place_that_cannot_be_is_refused_first(
+    resnets: Run, trained: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    code, out, err = resnets("export", trained, "--to", tmp_path / "file" / "made")
+    assert (code, out) == (1, "")
+    assert f"cannot be made: {tmp_path / 'file'} is no folder" in err
+    assert "round 1" not in err
+
+
+@pytest.mark.parametrize("command", ["evaluate", "predict"])
+def test_an_engine_and_a_framework_are_one_too_many(
+    resnets: Run, trained: Path, command: str
+) -> None:
+    images = ["x.png"] * (command == "predict")
+    given = ("--engine", "onnxruntime", "--framework", "torch")
+    code, out, err = resnets(command, trained, *images, *given)
+    assert (code, out) == (1, "")
+    assert "leave --framework out" in err
+
+
 def test_a_swapped_model_names_no_classes(
     resnets: Run, trained: Path, picture_folder: Path, tmp_path: Path
 ) -> None:
@@ -182,6 +215,23 @@ def test_a_swapped_model_names_no_classes(
     code, out, err = resnets("predict", folder, image)
     assert (code, out) == (1, "")
     assert f"error: {folder / 'model.safetensors'}: not the file exported" in err
+
+
+def test_a_swapped_config_names_no_classes(
+    resnets: Run, trained: Path, picture_folder: Path, tmp_path: Path
+) -> None:
+    folder, image = tmp_path / "made", picture_folder / "bag" / "00.png"
+    assert resnets("export", trained, "--to", folder, "--engine", "onnxruntime")[0] == 0
+    text = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(text.replace("sneaker", "handbag"))
+    for engine in ((), ("--engine", "auto")):
+        code, out, err = resnets("predict", folder, image, *engine)
+        assert (code, out) == (1, "")
+        assert f"error: {folder / 'config.json'}: not the file exported" in err
+    choice = json.loads((folder / "engine.json").read_text())
+    del choice["sha256"]["config.json"]  # as an older version wrote it
+    (folder / "engine.json").write_text(json.dumps(choice))
+    assert resnets("predict", folder, image)[0] == 0
 
 
 @pytest.fixture(params=["gone", "no longer whole"])

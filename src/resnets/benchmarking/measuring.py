@@ -218,9 +218,12 @@ class _Group:
             with telling.bar(f"measuring {self.purpose}", turns, self.announce) as advance:
                 self.advance = advance
                 taken = rounds.gather(self._round, self.bench.rounds)
-            self.interrupted = taken.interrupted
-            if not self.interrupted:
-                self._ask_at_the_end()
+            try:
+                self.interrupted = taken.interrupted
+                if not self.interrupted:
+                    self._ask_at_the_end()
+            except KeyboardInterrupt:
+                self.interrupted = True
         return part_of(self.running, taken, self.entries[0][1])
 
     def _start(self, stack: ExitStack) -> None:

@@ -22,7 +22,8 @@ def report(found: Report) -> "RenderableType":
 
     a_machine = found.machine
     lines: list[RenderableType] = [
-        f"{found.network} at {found.size}x{found.size}, {found.channels} channels, "
+        f"{found.network} at {found.size}x{found.size}, "
+        f"{found.channels} channel{'s' * (found.channels != 1)}, "
         f"{found.classes} classes; {found.date}",
         f"{a_machine['processor']}, {a_machine['processors']} processors; "
         + ", ".join(dict.fromkeys(row.device for row in found.rows if row.device)),

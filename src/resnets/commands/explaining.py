@@ -93,6 +93,8 @@ def explain(
     if path is not None and shown.found:
         _draw(shown, path, theme)
         note(f"wrote {path}") if json else print(f"wrote {path}")
+    elif path is not None:
+        note(f"note: there is nothing to draw: {path} was not written")
     if failed:
         raise SystemExit(1)
 

@@ -73,6 +73,8 @@ def export(
     if to.suffix.lower() == ".onnx":
         if engine != ("auto",) or single or images is not None:
             raise RunError("--engine, --single and --images are for a folder: --to FOLDER")
+        if data is not None and not int8:
+            raise RunError("--data is for --int8, or for a folder: --to FOLDER")
         found = exported(source, size, note, network=network)
         _write_file(found, source, to, takes, not no_fold, any_size, int8, data, json)
         return
@@ -111,7 +113,7 @@ def _write_file(
     if int8:
         if takes != "pixels" or not fold or any_size:
             raise RunError("--int8 goes without --input, --no-fold and --any-size")
-        parts = pictures(source, found, data, note)
+        parts = pictures(source, found, data, note, judged=False)
         if parts is None:
             raise RunError(f"{source} leads to no images; --data names images for int8")
         calibration = calibration_of(parts.training)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from resnets.errors import RunError
 from resnets.flags import Flag, Whole
 from resnets.terminal import json_line, note, print_drawn, print_json
 
@@ -14,6 +15,11 @@ def no_options(_type: object, images: Sequence[str]) -> None:
     for image in images:
         if image.startswith("-") and image != "-":
             raise ValueError(f"unknown option {image}; a file of that name is ./{image}")
+
+
+def _refuse_both(framework: str | None, engine: str | None) -> None:
+    if framework is not None and engine is not None:
+        raise RunError("--engine computes in place of a framework: leave --framework out")
 
 
 def evaluate(
@@ -51,6 +57,7 @@ def evaluate(
     from resnets.checkpoint import framework_of
     from resnets.inference import evaluate_folder
 
+    _refuse_both(framework, engine)
     framework = framework or framework_of(network)
     found = evaluate_folder(network, data, framework, device, note, engine, mirror)
     if json:
@@ -100,6 +107,7 @@ def predict(
     from resnets.predicting import predict_images
     from resnets.report import prediction_lines
 
+    _refuse_both(framework, engine)
     framework = framework or framework_of(network)
     failed = 0
     for prediction in predict_images(network, images, top, framework, device, note, engine, mirror):

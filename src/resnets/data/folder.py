@@ -139,6 +139,13 @@ def _class_names(root: Path) -> tuple[str, ...]:
         )
     if len(names) == 1:
         raise DataError(f"{root}: expected at least two classes, found one: {names[0]}")
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError:  # it has to be written into files of text
+            shown = os.fsencode(name).decode(errors="backslashreplace")
+            message = f"{root}: the class folder {shown} has a name that is no UTF-8; rename it"
+            raise DataError(message) from None
     return names
 
 

@@ -11,8 +11,9 @@ from resnets.errors import DataError
 def images_in(folder: Path) -> tuple[list[Path], int]:
     """The image files at any depth of ``folder``, sorted, and how many other files lie there.
 
-    What is hidden is no image, nor is a pipe, a socket or a device. Links are followed, a circle
-    of them once round at most. Raises DataError where a folder may not be read.
+    What is hidden is no image, nor is a pipe, a socket or a device. Links are followed, but none
+    that leads back to a folder above or to one that was entered. Raises DataError where a folder
+    may not be read.
     """
     files = sorted(_files(folder))
     with decoding.quiet():
@@ -28,17 +29,22 @@ def visible(path: Path) -> bool:
 
 def _files(folder: Path) -> Iterator[Path]:
     """Every file at any depth of the visible folders."""
-    entered: set[tuple[int, int]] = set()
+    # A link to a folder above, too, would lead round: and to what other folders are there for.
+    entered = {_identity(parent) for parent in folder.resolve().parents}
 
     def refuse(problem: OSError) -> None:
         raise DataError(f"{problem.filename}: cannot be read: {problem.strerror}") from problem
 
     for parent, folders, files in os.walk(folder, followlinks=True, onerror=refuse):
-        status = os.stat(parent)  # noqa: PTH116
-        if (status.st_dev, status.st_ino) in entered:
+        if _identity(parent) in entered:
             folders.clear()
             continue
-        entered.add((status.st_dev, status.st_ino))
+        entered.add(_identity(parent))
         folders[:] = sorted(name for name in folders if visible(Path(name)))
         for name in files:
             yield Path(parent, name)
+
+
+def _identity(folder: Path | str) -> tuple[int, int]:
+    status = os.stat(folder)  # noqa: PTH116
+    return status.st_dev, status.st_ino

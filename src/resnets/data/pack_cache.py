@@ -100,6 +100,8 @@ def clear(root: Path | None = None) -> tuple[list[Kept], list[Kept]]:
                 # Renamed first: a pack is there whole, or not at all.
                 gone = folder / f"{pack.path.name}{_GONE}"
                 if not pack.path.name.endswith(_GONE):
+                    if gone.exists():  # left by a removal that was killed
+                        shutil.rmtree(gone)
                     pack.path.rename(gone)
                 shutil.rmtree(gone if gone.exists() else pack.path)
         except filelock.Timeout:

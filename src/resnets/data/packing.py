@@ -106,10 +106,14 @@ def packed(sources: Sources, announce: Announce, progress: OpenBar) -> Packed:
     return Packed(pack, {bad.row: bad.reason for bad in pack.contents.unreadable})
 
 
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{max(count / 1e6, 0.1):.1f} MB"
+
+
 def _why(problem: OSError, folder: Path, sources: Sources) -> str:
     reason = problem.strerror or str(problem)
     if problem.errno in FULL:
-        reason = f"the disk has no room for {sources.bytes / 1e9:.1f} GB"
+        reason = f"the disk has no room for {_size(sources.bytes)}"
     return (
         f"{folder}: cannot keep the decoded images: {reason}; set {VARIABLE} to a folder "
         "on another disk, or remove packs (resnets data --clear)"

@@ -27,19 +27,23 @@ from resnets.weights import Network, save
 
 FORMAT = 1
 ENGINE, ONNX, INT8 = "engine.json", "model.onnx", "model-int8.onnx"
-WEIGHTS = "model.safetensors"
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
 LARGEST = 2**31
 LARGEST_ENGINE = 2**20
 
 
 def refuse_folder(folder: Path) -> None:
-    """Refuse a folder that something stands in.
+    """Refuse a folder that something stands in, or that cannot be made.
 
     Raises:
         WeightsError: saying what.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise WeightsError(f"{folder}: exists; choose another name, or remove it first")
+    above = next(path for path in folder.absolute().parents if path.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        why = "no folder" if not above.is_dir() else "not to be written in"
+        raise WeightsError(f"{folder}: cannot be made: {above} is {why}")
 
 
 def deploy(choice: Choice, folder: Path | str) -> None:
@@ -77,11 +81,11 @@ def _write_models(choice: Choice, folder: Path) -> None:
 
 
 def _engine_text(choice: Choice, folder: Path) -> str:
-    models = [folder / name for name in (WEIGHTS, ONNX, INT8)]
+    files = [folder / name for name in (CONFIG, WEIGHTS, ONNX, INT8)]
     value = {
         "format": FORMAT,
         "engine": choice.chosen.engine,
-        "sha256": {path.name: _sum(path) for path in models if path.is_file()},
+        "sha256": {path.name: _sum(path) for path in files if path.is_file()},
         "machine": machine(),
         "measured": choice.table.to_json(),
     }
@@ -132,16 +136,21 @@ def _written(folder: Path) -> _Written:
     return _Written(name, cast("dict[str, str] | None", sums))
 
 
-def refuse_swapped_weights(folder: Path | str) -> None:
-    """Refuse a folder that ``deploy`` wrote if its weights are no longer those; pass all else.
+def refuse_swapped(folder: Path | str) -> None:
+    """Refuse a folder that ``deploy`` wrote if its network is no longer that; pass all else.
+
+    Classes and preprocessing are part of it. Older versions kept no sum of config.json.
 
     Raises:
         WeightsError: saying so; RunError: if its engine.json is damaged.
     """
     folder = Path(folder)
-    if (folder / ENGINE).is_file():
-        path = folder / WEIGHTS
-        _require_same(path, _sum(path) if path.is_file() else None, _written(folder).sums)
+    if not (folder / ENGINE).is_file():
+        return
+    sums = _written(folder).sums
+    for path in (folder / CONFIG, folder / WEIGHTS):
+        if path.name != CONFIG or CONFIG in (sums or {}):
+            _require_same(path, _sum(path) if path.is_file() else None, sums)
 
 
 def opened(name: str, network: Network, folder: Path | str, device: str = "auto") -> Evaluator:

@@ -59,10 +59,13 @@ class Pictures:
     labelled: bool = True
 
 
-def pictures(source: str, network: Network, data: str | None, announce: Say) -> Pictures | None:
+def pictures(
+    source: str, network: Network, data: str | None, announce: Say, *, judged: bool = True
+) -> Pictures | None:
     """Give the run's images, or a data set's, whose classes may be others than the network's.
 
     None where no data is named and there is no run, or its images cannot be had; says why.
+    Unless engines are to be ``judged``, none need be held out.
 
     Raises:
         DataError, RunError: where the data named cannot be had, or has other channels.
@@ -73,7 +76,10 @@ def pictures(source: str, network: Network, data: str | None, announce: Say) -> 
         dataset, trained, held = divided(
             Path(source), network, data, announce, labelled=data is None
         )
-        require_held_out(held, Path(source))
+        if judged and data is not None and not len(held):
+            raise DataError(f"{data} leaves no images to judge on: it has too few")
+        if judged:
+            require_held_out(held, Path(source))
     except (DataError, RunError) as error:
         if data is not None:
             raise

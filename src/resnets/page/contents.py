@@ -71,7 +71,6 @@ def gather(
         raise RunError(f"{folder}: no epoch of the run has ended yet")
     run, network = RunFolder(folder), received(folder, announce)
     lines, timings = run.records(), run.records(TIMINGS)
-    starts = [line for line in timings if line["event"] == "start"]
     found: Mistakes | None = None
     try:
         found = mistakes(network, folder, None, count, framework, device, announce)
@@ -85,6 +84,6 @@ def gather(
         result=run.result(),
         records=lines,
         epochs=records.epochs(lines, timings, Progress()),
-        start=starts[-1] if starts else {},
+        start=run.start(),
         mistakes=found,
     )

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from resnets.backends.torch.small_maps import DENSE, DenseConvolution, by_taps, outputs
+from resnets.backends.torch.small_maps import DENSE, by_taps, dense, outputs
 
 NARROW, NARROW_FP32 = 4, 3
 """Widths of the output up to which a map is narrow, in bf16 and in fp32."""
@@ -68,7 +68,7 @@ class FastConvolutions(TorchFunctionMode):
         if weight.shape[2:] != (3, 3) or padding != (1, 1) or dilation != (1, 1) or groups != 1:
             return None
         if max(x.shape[2:]) <= DENSE:
-            y = DenseConvolution.apply(x.to(self.dtype), weight.to(self.dtype), stride)
+            y = dense(x.to(self.dtype), weight.to(self.dtype), stride)
         else:
             gradient = self._kernel_gradient(x, weight, stride)
             if gradient is None:

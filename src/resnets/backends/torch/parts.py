@@ -36,7 +36,7 @@ def norm(a: Architecture, channels: int) -> nn.Module:
     if a.norm.kind == "none":
         return nn.Identity()
     if a.norm.kind == "group":
-        return nn.GroupNorm(a.norm.groups, channels, eps=a.norm.epsilon)
+        return GroupNorm(a.norm.groups, channels, eps=a.norm.epsilon)
     return nn.BatchNorm2d(channels, eps=a.norm.epsilon, momentum=1 - a.norm.decay)
 
 
@@ -74,6 +74,13 @@ def shortcut(a: Architecture, stage: Stage, place: Place) -> nn.Module | None:
 def scaled(branch: Tensor, scale: Tensor | None) -> Tensor:
     """Multiply what a residual branch gives by each image's ``scale`` [n]; None leaves it."""
     return branch if scale is None else branch * scale.to(branch.dtype).view(-1, 1, 1, 1)
+
+
+class GroupNorm(nn.GroupNorm):
+    """torch's, without its refusal of groups of one value, whose norm is zero: others give that."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
 
 class SqueezeExcitation(nn.Module):

@@ -16,26 +16,35 @@ DENSE = 2
 """Height and width of the map up to which every output sees every pixel."""
 
 
+def dense(x: Tensor, weight: Tensor, stride: tuple[int, int]) -> Tensor:
+    """Convolve x [n, in, h, w] with a weight [out, in, 3, 3] of the same type, padding 1.
+
+    What an autograd function gives must be no view: a block may add its shortcut to it in place.
+    """
+    rows, columns = outputs((x.shape[2], x.shape[3]), stride)
+    y = DenseConvolution.apply(x, weight, stride)
+    return y.view(len(x), rows, columns, -1).permute(0, 3, 1, 2)
+
+
 class DenseConvolution(torch.autograd.Function):
     """A 3×3 convolution, padding 1, of maps up to 2×2: a dense layer that shares its weights."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, stride: tuple[int, int]) -> Tensor:
-        """Convolve x [n, in, h, w] with a weight [out, in, 3, 3] of the same type."""
+        """Give what ``dense`` does, as [n, rows × columns × out]."""
         n, c_in, height, width = x.shape
         rows, columns = outputs((height, width), stride)
         seen = _pixels_last(x).reshape(n, -1)
         matrix = _matrix(_pixels_last(weight), (height, width), stride)
         ctx.save_for_backward(seen, matrix)
         ctx.sizes = (height, width, c_in), (rows, columns, len(weight)), stride
-        return linear(seen, matrix).view(n, rows, columns, -1).permute(0, 3, 1, 2)
+        return linear(seen, matrix)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         (dy,) = grads
         seen, matrix = ctx.saved_tensors
         (height, width, c_in), (rows, columns, out), stride = ctx.sizes
-        dy = _pixels_last(dy).reshape(len(dy), -1)
         dx = None
         if ctx.needs_input_grad[0]:
             dx = (dy @ matrix).view(-1, height, width, c_in).permute(0, 3, 1, 2)
