@@ -1,5 +1,6 @@
 """Training sessions: what one step does, and that a restored one goes on bit for bit."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from resnets.data.augmentation import chosen, draw
 from resnets.data.images import Images
 from resnets.errors import ResnetsError, WeightsError
 from resnets.evaluation import evaluate, from_logits
+from resnets.export.folding import idle_biases
 from resnets.initial import initial_weights
 from resnets.recipe import Recipe
 from resnets.tracing import tensors
@@ -238,3 +240,17 @@ def test_an_unknown_device_is_named(backend: Backend) -> None:
     model = backend.build(NETWORK)
     with pytest.raises(ResnetsError, match="abacus"):
         backend.session(model, PLAIN, PREPROCESSING, "abacus")
+
+
+def test_biases_that_do_nothing_are_left_alone(backend: Backend, fashion: Images) -> None:
+    """Before a batch norm their gradient is zero; AdamW would make full steps of its rounding."""
+    recipe = PLAIN.changed(optimiser="adamw", rate=0.01, weight_decay=0.1)
+    model = backend.build(replace(NETWORK, bias=True))
+    before = backend.dump(model)
+    session = backend.session(model, recipe, PREPROCESSING, "cpu")
+    steps(session, recipe, fashion, range(4))
+    after, idle = session.weights(), idle_biases(replace(NETWORK, bias=True))
+    assert len(idle) == 9
+    for name in idle:
+        np.testing.assert_array_equal(after[name], before[name])
+    assert np.abs(after["fc.bias"] - before["fc.bias"]).max() > 1e-3

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from resnets.architecture import Architecture
 from resnets.layout import Layer, Tensor, Trace
+from resnets.tracing import trace
 from resnets.weights import Weights
 
 
@@ -36,6 +38,20 @@ def foldable(steps: Trace) -> dict[str, str]:
         for before in [steps.named[layer.inputs[0]]]
         if before.operation == "convolution" and readers[before.name] == 1
     }
+
+
+def idle_biases(architecture: Architecture) -> tuple[str, ...]:
+    """Name the biases that do nothing in training: of convolutions that a batch norm follows.
+
+    The norm takes each channel's mean away, so their gradient is zero. Computed, it is noise of
+    rounding, which AdamW would make steps of its full rate of.
+    """
+    if architecture.norm.kind != "batch":
+        return ()
+    steps = trace(architecture, 32)
+    biases = {tensor.name for layer in steps.layers for tensor in layer.tensors}
+    names = (f"{convolution}.bias" for convolution in foldable(steps).values())
+    return tuple(name for name in names if name in biases)
 
 
 def folded(steps: Trace, weights: Mapping[str, npt.NDArray[Any]]) -> Program:

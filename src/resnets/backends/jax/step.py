@@ -98,11 +98,13 @@ class Training:
         network: in training mode.
         optimiser: with its settings.
         smoothing: share of the target spread over all classes.
+        idle: biases whose gradient is zero (``export.folding.idle_biases``).
     """
 
     network: Network
     optimiser: Optimiser
     smoothing: float
+    idle: tuple[str, ...] = ()
 
     def step(
         self, state: State, x: Array, labels: Array, partner: Array | None, s: dict[str, Any]
@@ -126,6 +128,7 @@ class Training:
         (loss, (losses, statistics)), gradients = jax.value_and_grad(loss_of, has_aux=True)(
             state["weights"]
         )
+        gradients |= {name: jnp.zeros_like(gradients[name]) for name in self.idle}
         buffers = {kind: state[kind] for kind in self.optimiser.buffers}
         weights, buffers = self.optimiser.updated(state["weights"], gradients, buffers, s)
         after = {"weights": weights, "statistics": statistics, **buffers}

@@ -30,6 +30,7 @@ from resnets.backends.jax.resnetv2 import ResNetV2
 from resnets.backends.jax.step import Network, State, Training, logits_of, step_of
 from resnets.data.images import Pixels
 from resnets.errors import WeightsError
+from resnets.export.folding import idle_biases
 from resnets.layout import Tensor
 from resnets.recipe import Recipe
 from resnets.tracing import tensors
@@ -90,7 +91,8 @@ class JaxSession:
         optimiser = self.optimiser = Optimiser.of(recipe)
         narrow = jnp.bfloat16 if self.precision == "bf16" else None
         network = Network.of(model, training=True, dtype=narrow, on_processor=self.on_processor)
-        training = Training(network, optimiser, recipe.label_smoothing)
+        idle = idle_biases(model.architecture)
+        training = Training(network, optimiser, recipe.label_smoothing, idle)
         self._step = step_of(training, self.placement)
         own = Network.of(model, training=False, on_processor=self.on_processor)
         self._logits = logits_of(own)

@@ -20,6 +20,7 @@ from resnets.backends.mxnet.transfer import to_device
 from resnets.data.augmentation import Draws, Mix
 from resnets.data.images import Images, Pixels
 from resnets.errors import WeightsError
+from resnets.export.folding import idle_biases
 from resnets.recipe import Recipe
 from resnets.weights import Preprocessing, Weights
 
@@ -80,6 +81,7 @@ class MXNetSession:
         self.parameters = parameters(model)
         learned = {n: p for n, p in self.parameters.items() if p.grad_req != "null"}
         self.optimiser = Optimiser(recipe, learned)
+        self.idle = idle_biases(model.architecture)
         self.statistics = Statistics(model.architecture, self.parameters)
         self.dropping = Dropping(model)
         self.averaged = self._copied(kind) if recipe.average is not None else None
@@ -117,6 +119,8 @@ class MXNetSession:
             losses = -mx.nd.sum(logs * target, axis=1)
             loss = mx.nd.mean(losses)
         loss.backward()
+        for name in self.idle:
+            self.parameters[name].grad()[:] = 0
         self.statistics.correct(before, x.shape)
         self.optimiser.step(rate, slowed or {})
         if self.averages:

@@ -20,6 +20,7 @@ from resnets.backends.tensorflow.optimiser import Variables, clipped, optimiser
 from resnets.backends.tensorflow.resnet import ResNet
 from resnets.data.images import Pixels
 from resnets.errors import WeightsError
+from resnets.export.folding import idle_biases
 from resnets.layout import Tensor
 from resnets.naming import block_names
 from resnets.recipe import Recipe
@@ -142,6 +143,7 @@ class TensorFlowSession:
         self.averaged = copy_of(model, self.where, kind) if recipe.average is not None else None
         found = variables(self.model)
         self.learned: Variables = {t: v.value for t, v in found.items() if t.learned}
+        self.idle = idle_biases(self.architecture)
         with tf.device(self.where):
             self.optimiser = optimiser(self.learned, recipe)
         self.steps = 0
@@ -195,6 +197,8 @@ class TensorFlowSession:
             loss = tf.reduce_mean(losses)
         found = tape.gradient(loss, list(self.learned.values()))
         gradients = dict(zip(self.learned, found, strict=True))
+        idle = (tensor for tensor in self.learned if tensor.name in self.idle)
+        gradients |= {tensor: tf.zeros_like(gradients[tensor]) for tensor in idle}
         if self.recipe.clip is not None:
             gradients = clipped(gradients, self.recipe.clip)
         self.optimiser.apply(gradients, numbers)
