@@ -80,8 +80,8 @@ def _cut(stored: Tensor, draws: Draws) -> Tensor:
         rows = rows + draws.offsets[:, :1]
         columns = columns + draws.offsets[:, 1:]
     images = torch.arange(n, device=stored.device)
-    y = torch.from_numpy(np.array(rows)).to(stored.device)
-    x = torch.from_numpy(np.array(columns)).to(stored.device)
+    y = torch.from_numpy(rows.copy()).to(stored.device)
+    x = torch.from_numpy(columns.copy()).to(stored.device)
     return stored[images[:, None, None], y[:, :, None], x[:, None, :]]
 
 
