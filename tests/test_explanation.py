@@ -17,15 +17,23 @@ from backends.networks import double, images, lively_weights
 from resnets import catalog, reference
 from resnets.architecture import Architecture
 from resnets.checkpoint import RECIPE
+from resnets.commands.explaining import explain
 from resnets.data import folder
 from resnets.data.decoding import open_image
 from resnets.data.images import Images
 from resnets.description import to_json
 from resnets.drawing import to_png, to_svg
 from resnets.drawing.evidence import AGAINST, FOR, evidence_diagram
-from resnets.errors import RunError, WeightsError
-from resnets.evaluation import log_softmax
-from resnets.explanation import Explainer, Explanation, class_maps, mistakes, prepared
+from resnets.errors import DataError, RunError, WeightsError
+from resnets.evaluation import Evaluation, log_softmax
+from resnets.explanation import (
+    Explainer,
+    Explanation,
+    Mistakes,
+    class_maps,
+    mistakes,
+    prepared,
+)
 from resnets.export.sources import pictures
 from resnets.inference import evaluator_of, held_out, parted
 from resnets.recipe import Recipe
@@ -227,3 +235,27 @@ def test_a_sheet_shows_evidence_in_its_colours(fashion: Images) -> None:
 def _decoded(mark: Any) -> np.ndarray[Any, Any]:
     with Image.open(io.BytesIO(mark.png)) as image:
         return np.asarray(image.convert("RGB"))
+
+
+def test_without_mistakes_it_says_that_nothing_is_drawn(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right = Mistakes(Evaluation(0.0, np.eye(3, dtype=np.int64)), [])
+    monkeypatch.setattr("resnets.explanation.mistakes", lambda *_, **__: right)
+    explain(str(saved), output=tmp_path / "x.png", framework="torch")
+    assert f"there is nothing to draw: {tmp_path / 'x.png'} was not written" in (
+        capsys.readouterr().err
+    )
+    assert not (tmp_path / "x.png").exists()
+
+
+def test_other_data_that_leave_nothing_are_what_is_blamed(
+    network: Network, saved: Path, picture_folder: Path, tmp_path: Path
+) -> None:
+    for name in ("bag", "dress", "sneaker"):
+        (tmp_path / name).mkdir()
+        for number in range(2):
+            source = picture_folder / name / f"0{number}.png"
+            (tmp_path / name / source.name).write_bytes(source.read_bytes())
+    with pytest.raises(DataError, match=f"{tmp_path} leaves no images to judge on"):
+        mistakes(network, saved, str(tmp_path), 2, "torch", "cpu", lambda _: None)

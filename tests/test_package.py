@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import resnets
+from resnets import cli
 
 
 def test_every_public_name_is_there() -> None:
@@ -70,3 +71,17 @@ def test_interrupted_while_the_command_line_is_imported(
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
+def test_a_command_that_is_interrupted_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("resnets.data.pack_cache.kept", interrupted)
+    app = cli.app
+    monkeypatch.setattr(cli, "app", lambda: app(["data"]))
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert (ended.value.code, capsys.readouterr().err) == (130, "interrupted\n")

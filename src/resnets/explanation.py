@@ -197,7 +197,7 @@ def mistakes(
     """
     dataset, learned, held = divided(folder, network, data, announce)
     if not trained:
-        require_held_out(held, folder)
+        require_held_out(held, folder, data)
     numbers = learned if trained else held
     images = dataset.training.only(numbers)
     logits = _logits(evaluator_of(network, folder, framework, device), images)

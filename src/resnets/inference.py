@@ -128,12 +128,14 @@ def parted(
 ) -> tuple[Images, Images]:
     """Give the images that a run trained on, and those that it held out: as ``held_out``."""
     dataset, trained, held = divided(folder, network, name, announce)
-    require_held_out(held, folder)
+    require_held_out(held, folder, name)
     return dataset.training.only(trained), dataset.training.only(held)
 
 
-def require_held_out(held: Index, folder: Path) -> None:
-    """Refuse to go on where a run held nothing out."""
+def require_held_out(held: Index, folder: Path, name: str | None) -> None:
+    """Refuse to go on where a run, or a twentieth of the data set called ``name``, is nothing."""
+    if not len(held) and name is not None:
+        raise DataError(f"{name} leaves no images to judge on: it has too few")
     if not len(held):
         raise RunError(f"the run in {folder} held no images out; name other data by --data")
 

@@ -12,6 +12,7 @@ from backends.networks import images, lively_weights
 from resnets import catalog
 from resnets.architecture import Architecture
 from resnets.backends import torch as backend
+from resnets.backends.torch import parts
 from resnets.naming import block_names
 from resnets.tracing import trace
 
@@ -158,3 +159,13 @@ def test_initial_weights_keep_the_signal(name: str) -> None:
     std = backend.dump(model)["layer1.0.conv1.weight"].std()
     fan_out = np.prod(model.layer1[0].conv1.weight.shape) / model.layer1[0].conv1.in_channels
     assert std == pytest.approx(math.sqrt(2 / fan_out), rel=0.05)
+
+
+def test_a_group_of_one_value_is_its_shift() -> None:
+    """As in the other frameworks; torch's own refuses it."""
+    norm = parts.GroupNorm(4, 4)
+    with torch.no_grad():
+        norm.bias.copy_(torch.arange(4.0))
+    torch.testing.assert_close(
+        norm(torch.randn(1, 4, 1, 1)).flatten(), torch.arange(4.0), atol=1e-4, rtol=0
+    )

@@ -60,6 +60,7 @@ def test_without_its_images_the_rest_is_there(place: Path, tmp_path: Path) -> No
         (("photos",), "photos is no run: it has no recipe.json"),
         (("nowhere",), "nowhere is no run"),
         (("run", "--count", 0), "--count 0: from 1 to 200"),
+        (("run", "--device", "abacus"), "abacus"),
         (("run", "-o", "page.pdf"), "page.pdf: pages are .html"),
         (("run", "-o", "gone/page.html"), "there is no folder gone"),
     ],

@@ -143,6 +143,13 @@ def test_names_are_text_wherever_they_come_from() -> None:
     assert Reader(text).texts.count(HOSTILE) >= 3
 
 
+def test_a_path_that_is_no_text_can_be_written() -> None:
+    given = contents(THREE, ("cat", "dog", "owl"))
+    recipe = replace(given.recipe, data="caf\udce9")
+    text = render(replace(given, recipe=recipe, folder=Path("caf\udce9")))
+    assert "caf\\udce9" in text and text.encode()
+
+
 def test_a_run_that_has_not_ended_and_one_that_held_nothing_out() -> None:
     given = contents(THREE, ("cat", "dog", "owl"), result=None)
     read = Reader(render(given))

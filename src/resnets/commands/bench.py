@@ -40,7 +40,7 @@ def bench(
     in PyTorch, timm's network in it, Keras fit, a plain nnx step with optax, Gluon's Trainer), to
     which the ratios are, round by round; and the machine's limit, a large matrix product and the
     network's convolutions alone. Rounds that other work disturbed are repeated. Let nothing else
-    run meanwhile. Interrupted, it prints the parts that are complete.
+    run meanwhile. Interrupted, it prints what the complete rounds tell.
 
     Parameters
     ----------

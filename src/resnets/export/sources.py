@@ -76,10 +76,8 @@ def pictures(
         dataset, trained, held = divided(
             Path(source), network, data, announce, labelled=data is None
         )
-        if judged and data is not None and not len(held):
-            raise DataError(f"{data} leaves no images to judge on: it has too few")
         if judged:
-            require_held_out(held, Path(source))
+            require_held_out(held, Path(source), data)
     except (DataError, RunError) as error:
         if data is not None:
             raise

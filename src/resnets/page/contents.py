@@ -10,7 +10,7 @@ from resnets.checkpoint import MODEL, RECIPE, TIMINGS, RunFolder, read_recipe
 from resnets.errors import DataError, RunError
 from resnets.events import Epoch, Progress
 from resnets.explanation import Mistakes, mistakes
-from resnets.inference import received
+from resnets.inference import evaluator_of, received
 from resnets.layout import Trace
 from resnets.recipe import Recipe
 from resnets.tracing import trace
@@ -64,6 +64,7 @@ def gather(
     Raises:
         RunError: if the folder is no run, or none of its epochs has ended.
         WeightsError: if its network cannot be read.
+        ResnetsError: without the framework or the device.
     """
     if not (folder / RECIPE).is_file():
         raise RunError(f"{folder} is no run: it has no {RECIPE}; resnets train makes one")
@@ -71,6 +72,7 @@ def gather(
         raise RunError(f"{folder}: no epoch of the run has ended yet")
     run, network = RunFolder(folder), received(folder, announce)
     lines, timings = run.records(), run.records(TIMINGS)
+    evaluator_of(network, folder, framework, device)  # a wrong device is no lack of images
     found: Mistakes | None = None
     try:
         found = mistakes(network, folder, None, count, framework, device, announce)

@@ -70,7 +70,7 @@ def render(contents: Contents) -> str:
         lstrip_blocks=True,
     )
     template = environment.get_template("page.html")
-    return template.render(
+    text = template.render(
         contents=contents,
         percent=percent,
         picture=picture,
@@ -86,6 +86,7 @@ def render(contents: Contents) -> str:
         recipe=json.dumps(to_json(contents.recipe), indent=2),
         commands=commands(contents),
     )
+    return _text(text)  # a path may have bytes that are no text
 
 
 def headline(contents: Contents) -> tuple[str, str]:
@@ -185,13 +186,12 @@ def percent(share: float | None, digits: int = 1) -> str:
 
 def picture(svg: str) -> str:
     """Give the address of an SVG that is part of the page; as an image it can run no script."""
-    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
+    return f"data:image/svg+xml;base64,{base64.b64encode(_text(svg).encode()).decode()}"
 
 
 def _curves(contents: Contents) -> str:
-    title = f"{contents.name}, {contents.recipe.name or 'a recipe'}, {contents.recipe.data}"
     with tempfile.TemporaryDirectory() as folder:
-        svg, _ = curves.draw(contents.records, Path(folder), title)
+        svg, _ = curves.draw(contents.records, Path(folder), contents.name)
         return svg.read_text(encoding="utf-8")
 
 
@@ -213,6 +213,10 @@ def _table(contents: Contents) -> list[tuple[str, list[tuple[int, float]]]] | No
         (name, list(zip(confusion[i].tolist(), shares[i].tolist(), strict=True)))
         for i, name in enumerate(contents.class_names)
     ]
+
+
+def _text(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _known(share: float) -> float | None:
