@@ -16,11 +16,11 @@ TEST_ENVIRONMENT := OMP_NUM_THREADS=1
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) --editable '.[torch,tensorboard]'
+	$(PIP) --editable '.[torch,tensorboard,serve]'
 	touch $@
 
 $(VENV)/.developed: $(VENV)/.installed
-	$(PIP) --editable '.[torch,jax,tensorflow,mxnet,onnx,openvino,tensorboard,hub,hdf5]'
+	$(PIP) --editable '.[torch,jax,tensorflow,mxnet,onnx,openvino,tensorboard,hub,hdf5,serve]'
 	$(PIP) basedpyright hypothesis pytest pytest-xdist ruff
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps mxnet==1.9.1
 	touch $@

@@ -21,6 +21,7 @@ from resnets.commands import (
     export,
     packs,
     reporting,
+    serving,
     training,
     using,
 )
@@ -41,6 +42,7 @@ for command in (
     using.predict,
     explaining.explain,
     reporting.report,
+    serving.serve,
     describing.show,
     describing.draw,
     describing.models,

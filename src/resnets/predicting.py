@@ -76,10 +76,15 @@ def predict_images(
             if isinstance(pixels, str):
                 yield Prediction(source, error=pixels)
                 continue
-            found = next(shares)
-            best: list[int] = np.argsort(-found, kind="stable")[:top].tolist()
-            named = tuple((network.class_names[i], float(found[i])) for i in best)
-            yield Prediction(source, named)
+            yield Prediction(source, likeliest(next(shares), network.class_names, top))
+
+
+def likeliest(
+    shares: "np.ndarray[Any, Any]", names: Sequence[str], top: int
+) -> tuple[tuple[str, float], ...]:
+    """Give names and probabilities of the ``top`` likeliest of all classes, the likeliest first."""
+    best: list[int] = np.argsort(-shares, kind="stable")[:top].tolist()
+    return tuple((names[i], float(shares[i])) for i in best)
 
 
 def read_image(source: str, network: Network) -> "np.ndarray[Any, Any] | str":

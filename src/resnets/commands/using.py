@@ -17,7 +17,7 @@ def no_options(_type: object, images: Sequence[str]) -> None:
             raise ValueError(f"unknown option {image}; a file of that name is ./{image}")
 
 
-def _refuse_both(framework: str | None, engine: str | None) -> None:
+def refuse_both(framework: str | None, engine: str | None) -> None:
     if framework is not None and engine is not None:
         raise RunError("--engine computes in place of a framework: leave --framework out")
 
@@ -57,7 +57,7 @@ def evaluate(
     from resnets.checkpoint import framework_of
     from resnets.inference import evaluate_folder
 
-    _refuse_both(framework, engine)
+    refuse_both(framework, engine)
     framework = framework or framework_of(network)
     found = evaluate_folder(network, data, framework, device, note, engine, mirror)
     if json:
@@ -107,7 +107,7 @@ def predict(
     from resnets.predicting import predict_images
     from resnets.report import prediction_lines
 
-    _refuse_both(framework, engine)
+    refuse_both(framework, engine)
     framework = framework or framework_of(network)
     failed = 0
     for prediction in predict_images(network, images, top, framework, device, note, engine, mirror):

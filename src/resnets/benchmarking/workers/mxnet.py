@@ -68,7 +68,10 @@ def our_hybridized(work: Work) -> Prepared:
 def training_shares(take: Callable[[int], Any], session: Any) -> dict[str, float]:
     """Time the data apart; the step itself is one graph."""
     return data_share(
-        take, session, lambda pixels, draws: session.prepare(pixels, draws).wait_to_read()
+        take,
+        session,
+        lambda pixels, draws: session.prepare(pixels, draws).wait_to_read(),
+        wait=mx.nd.waitall,  # a loss is there before its gradients are
     )
 
 

@@ -112,14 +112,20 @@ class Watched:
     batch: Any = None
 
 
-def watched(take: Any, session: Any, steps: int) -> Watched:
-    """Take steps, and time what of them is in the session; the rest is data being made ready."""
+def watched(
+    take: Any, session: Any, steps: int, wait: Callable[[], None] = lambda: None
+) -> Watched:
+    """Take steps, and time what of them is in the session; the rest is data being made ready.
+
+    ``wait`` waits for what of a step is still to come when its loss is there.
+    """
     found, step = Watched(), session.train_step
 
     def timed(batch: Any, *given: Any, **named: Any) -> Any:
         began = time.perf_counter()
         measured = step(batch, *given, **named)
         _ = measured.loss
+        wait()
         found.inside += time.perf_counter() - began
         found.batch = batch
         return measured
@@ -135,13 +141,17 @@ def watched(take: Any, session: Any, steps: int) -> Watched:
 
 
 def data_share(
-    take: Any, session: Any, prepare: Callable[[Any, Any], Any], steps: int = 3
+    take: Any,
+    session: Any,
+    prepare: Callable[[Any, Any], Any],
+    steps: int = 3,
+    wait: Callable[[], None] = lambda: None,
 ) -> dict[str, float]:
     """Time a batch's way to the device apart, for steps that are compiled as a whole.
 
-    ``prepare`` takes stored pixels and draws, and waits for the device.
+    ``prepare`` takes stored pixels and draws, and waits for the device; ``wait`` as in ``watched``.
     """
-    found = watched(take, session, steps)
+    found = watched(take, session, steps, wait)
     images, draws = found.batch.images, found.batch.draws
     prepare(images.pixels, draws)
     began = time.perf_counter()
