@@ -130,7 +130,8 @@ class Training:
         )
         gradients |= {name: jnp.zeros_like(gradients[name]) for name in self.idle}
         buffers = {kind: state[kind] for kind in self.optimiser.buffers}
-        weights, buffers = self.optimiser.updated(state["weights"], gradients, buffers, s)
+        with jax.named_scope("optimiser"):  # for who profiles a step
+            weights, buffers = self.optimiser.updated(state["weights"], gradients, buffers, s)
         after = {"weights": weights, "statistics": statistics, **buffers}
         if "average" in state:
             new, old = weights | statistics, state["average"]

@@ -188,7 +188,8 @@ class TensorFlowSession:
         return MeasuredLoss(*losses)
 
     def _step(self, pixels: Any, labels: Any, draws: Tensors, numbers: Tensors) -> tuple[Any, Any]:
-        x = self.prepare(pixels, draws)
+        with tf.name_scope("prepare"):  # for who profiles a step, as below
+            x = self.prepare(pixels, draws)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(list(self.learned.values()))
             with computing_in_bf16(self.model) if self.precision == "bf16" else nullcontext():
@@ -201,7 +202,8 @@ class TensorFlowSession:
         gradients |= {tensor: tf.zeros_like(gradients[tensor]) for tensor in idle}
         if self.recipe.clip is not None:
             gradients = clipped(gradients, self.recipe.clip)
-        self.optimiser.apply(gradients, numbers)
+        with tf.name_scope("optimiser"):
+            self.optimiser.apply(gradients, numbers)
         if self.averaged is not None:
             averages = variables(self.averaged).values()
             for old, new in zip(averages, variables(self.model).values(), strict=True):

@@ -2,7 +2,7 @@
 
 import importlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,9 @@ RATE = 1e-12
 A step's work is the same at any rate; but at a usual one the loss on noise may become infinite
 after a few steps, which ends a training.
 """
+
+NOT_TAKEN_APART = "not taken apart, but for resnets train"
+"""Why it is not known where the time of a row goes."""
 
 MANY = 100_000
 """Epochs: more than anybody waits for."""
@@ -77,7 +80,7 @@ def evaluator(work: Work, *, framework: str) -> Prepared:
         precision="fp32",
         on_processor=where.on_processor,
         versions=where.versions,
-        unknown_shares="not taken apart",
+        unknown_shares=NOT_TAKEN_APART,
         device_memory=where.memory,
     )
 
@@ -159,6 +162,14 @@ def data_share(
         prepare(images.pixels, draws)
     prepared = time.perf_counter() - began
     return {"data": min((found.whole - found.inside + prepared) / found.whole, 1.0)}
+
+
+def parted(spent: Mapping[str, float], take: Any, session: Any) -> dict[str, float]:
+    """Give what was spent on each kind as shares of a step, with what is data outside of it."""
+    found = watched(take, session, 3)
+    whole = sum(spent.values()) or 1.0
+    shares = {kind: found.inside / found.whole * spent[kind] / whole for kind in spent}
+    return {**shares, "data": shares.get("data", 0.0) + 1 - found.inside / found.whole}
 
 
 def _shape(work: Work) -> Preprocessing:

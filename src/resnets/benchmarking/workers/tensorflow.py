@@ -14,7 +14,8 @@ from resnets.backends.tensorflow.devices import device_called, in_words
 from resnets.benchmarking.convolutions import Convolution
 from resnets.benchmarking.work import Work
 from resnets.benchmarking.worker import Absent, Prepared, Task
-from resnets.benchmarking.workers.ours import RATE, data_share
+from resnets.benchmarking.workers import tensorflow_profile
+from resnets.benchmarking.workers.ours import NOT_TAKEN_APART, RATE, data_share, parted
 from resnets.benchmarking.workers.places import Where
 from resnets.layout import Layer, Trace
 from resnets.recipe import Recipe
@@ -79,7 +80,9 @@ def our_predict(work: Work) -> Prepared:
 
 
 def training_shares(take: Callable[[int], Any], session: Any) -> dict[str, float]:
-    """Time the data apart; the step itself is compiled as one."""
+    """Say where a step goes, by TensorFlow's profile; on other devices time the data alone."""
+    if session.where.startswith("CPU"):
+        return parted(tensorflow_profile.spent(take), take, session)
 
     def prepare(pixels: Any, draws: Any) -> Any:
         return session.prepare(tf.constant(pixels), tensors_of(draws)).numpy()
@@ -115,7 +118,7 @@ def _prepared(work: Work, tasks: dict[str, Task], precision: str) -> Prepared:
         precision=precision,
         on_processor=here.on_processor,
         versions=here.versions,
-        unknown_shares="one compiled step",
+        unknown_shares=NOT_TAKEN_APART,
         device_memory=here.memory,
     )
 
