@@ -4,7 +4,7 @@ Each is registered with Keras under ``resnets``, so that ``keras.saving.load_mod
 ``.keras`` file once ``resnets.backends.tensorflow`` is imported.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -21,10 +21,17 @@ class Convolution(keras.layers.Conv2D):
     pixel of padding behind, where other frameworks have it before too.
     """
 
+    own_gradient: Callable[[Any, Any, int], Any | None] | None = None
+    """Where it is set, it convolves what it does not give None for (``kernel_gradients``)."""
+
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
         """Convolve without the bias."""
         if self._sees_all(inputs):
             return self._sum(inputs, kernel)
+        if self.own_gradient is not None and self._is_usual():
+            y = self.own_gradient(inputs, kernel, self.strides[0])
+            if y is not None:
+                return y
         padding = "SAME"
         if max(self.strides) > 1:
             # Padded first: oneDNN leaves convolutions with explicit padding to slower code.
@@ -45,6 +52,11 @@ class Convolution(keras.layers.Conv2D):
         x, w = (tf.split(whole, self.groups, -1) for whole in (inputs, kernel))
         parts = [tf.nn.convolution(*pair, **rest) for pair in zip(x, w, strict=True)]
         return tf.concat(parts, -1)
+
+    def _is_usual(self) -> bool:
+        """Whether it is one of 3×3, as most are."""
+        usual = self.kernel_size == (3, 3) and self.dilation_rate == (1, 1) and self.groups == 1
+        return usual and self.strides[0] == self.strides[1]
 
     def _sees_all(self, inputs: Any) -> bool:
         """Whether there is one output, which sees every pixel, and the kernel is larger."""

@@ -16,6 +16,7 @@ from resnets.backends import Batch, Evaluator
 from resnets.backends.tensorflow import devices
 from resnets.backends.tensorflow.augmentation import Preparation, Tensors, tensors_of
 from resnets.backends.tensorflow.canonical import canonical, native, variables
+from resnets.backends.tensorflow.kernel_gradients import fast_kernel_gradients
 from resnets.backends.tensorflow.optimiser import Variables, clipped, optimiser
 from resnets.backends.tensorflow.resnet import ResNet
 from resnets.data.images import Pixels
@@ -136,6 +137,7 @@ class TensorFlowSession:
         self.architecture: Architecture = model.architecture
         self.recipe = recipe
         self.where = devices.device_called(device)
+        self.on_processor = self.where.startswith("CPU")
         self.precision = devices.precision(recipe, device)
         kind = "float64" if self.precision == "fp64" else "float32"
         self.model = placed(model, self.where, kind)
@@ -163,7 +165,7 @@ class TensorFlowSession:
 
     @property
     def lag(self) -> int:
-        return 1 if self.where.startswith("CPU") else 50
+        return 1 if self.on_processor else 50
 
     def train_step(
         self, batch: Batch, rate: float, slowed: Mapping[str, float] | None = None
@@ -192,7 +194,10 @@ class TensorFlowSession:
             x = self.prepare(pixels, draws)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(list(self.learned.values()))
-            with computing_in_bf16(self.model) if self.precision == "bf16" else nullcontext():
+            with (
+                computing_in_bf16(self.model) if self.precision == "bf16" else nullcontext(),
+                fast_kernel_gradients(self.model) if self.on_processor else nullcontext(),
+            ):
                 logits = self._logits(x, draws)
             losses = self._losses(logits, labels, draws)
             loss = tf.reduce_mean(losses)

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
+from resnets.backends.taps import meeting
+
 DENSE = 2
 """Height and width of the map up to which every output sees every pixel."""
 
@@ -70,8 +72,8 @@ def by_taps(dy: Tensor, x: Tensor, stride: tuple[int, int]) -> Tensor:
     result = dy.new_zeros(out, 3, 3, c_in)
     for down in range(3):
         for right in range(3):
-            rows, read_rows = _meeting(height, stride[0], down)
-            columns, read_columns = _meeting(width, stride[1], right)
+            rows, read_rows = meeting(height, stride[0], down)
+            columns, read_columns = meeting(width, stride[1], right)
             seen = x[:, read_rows, read_columns].reshape(-1, c_in)
             if len(seen):
                 result[:, down, right] = dy[:, rows, columns].reshape(-1, out).t() @ seen
@@ -110,14 +112,3 @@ def _placements(
         for column in range(columns):
             above, left = 1 - row * stride[0], 1 - column * stride[1]
             yield row, column, (slice(above, above + size[0]), slice(left, left + size[1]))
-
-
-def _meeting(size: int, stride: int, tap: int) -> tuple[slice, slice]:
-    """Give the outputs for which a tap lies on the map, and the pixels that it reads for them."""
-    count = (size - 1) // stride + 1
-    first = 1 if tap == 0 else 0
-    last = min(count - 1, (size - tap) // stride)
-    if last < first:
-        return slice(0), slice(0)
-    start = first * stride + tap - 1
-    return slice(first, last + 1), slice(start, last * stride + tap, stride)
