@@ -13,6 +13,7 @@ import pytest
 import uvicorn
 
 from resnets.server.application import application
+from resnets.server.connections import Connection
 from resnets.server.running import listening
 from resnets.server.service import Service
 
@@ -71,11 +72,15 @@ def serving() -> Serving:
     def run(service: Service, **options: Any) -> Iterator[Client]:
         place: socket.socket = listening("127.0.0.1", 0)
         config = uvicorn.Config(
-            application(service, **options), log_config=None, log_level="critical", lifespan="off"
+            application(service, **options),
+            http=Connection,
+            log_config=None,
+            log_level="critical",
+            lifespan="on",
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [place]})
-        with place, service:
+        with place:
             thread.start()
             try:
                 yield Client(place.getsockname()[1])

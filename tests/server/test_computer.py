@@ -98,3 +98,34 @@ def test_who_no_longer_waits_costs_nothing() -> None:
         work.may.set()
         assert (held.result(20), stays.result(20)) == (2, 6)
     assert work.given == [1, 1]
+
+
+def test_one_image_that_fails_does_not_fail_the_others() -> None:
+    work = Work()
+
+    def odd(pixels: Pixels) -> Sequence[Any]:
+        found = work(pixels)
+        if (pixels == 7).any():
+            raise ValueError("seven")
+        return found
+
+    with Computer() as computer:
+        held = computer.submit(work, image(1))
+        assert work.entered.acquire(timeout=20)
+        jobs = [computer.submit(odd, image(k)) for k in (5, 6, 7, 8)]
+        work.may.set()
+        held.result(20)
+        assert [jobs[k].result(20) for k in (0, 1, 3)] == [10, 12, 16]
+        with pytest.raises(ValueError, match="seven"):
+            jobs[2].result(20)
+
+
+def test_it_computes_inside_of_with_alone_and_again() -> None:
+    work = Work()
+    work.may.set()
+    computer = Computer()
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="inside of with"):
+            computer.submit(work, image(1))
+        with computer:
+            assert computer.submit(work, image(1)).result(20) == 2

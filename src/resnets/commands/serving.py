@@ -59,6 +59,9 @@ def serve(
         service.opened(network, framework, engine, device, mirror, note) as ready,
     ):
         ready.warm()
-        print(f"{ready.network.architecture.name} answers at {running.url(place)}", flush=True)
-        note("Ctrl-C ends it")
-        running.run(ready, place, top, note, log)
+
+        def answers() -> None:
+            print(f"{ready.network.architecture.name} answers at {running.url(place)}", flush=True)
+            note("Ctrl-C ends it")
+
+        running.run(ready, place, top, answers, note, log)

@@ -4,6 +4,7 @@ import io
 import os
 import stat
 import warnings
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -31,8 +32,18 @@ _UPRIGHT = {
 """What turns an image of each EXIF orientation upright."""
 
 
+COMMON = ("PNG", "JPEG", "MPO", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "HEIF", "JPEG2000")
+"""Formats that photos have: those whose decoders are fast, whatever a file says of itself."""
+
+
 def open_image(
-    file: Path | bytes, *, size: int, channels: int, name: str | None = None
+    file: Path | bytes,
+    *,
+    size: int,
+    channels: int,
+    name: str | None = None,
+    formats: Sequence[str] | None = None,
+    pixels: int | None = None,
 ) -> npt.NDArray[np.uint8]:
     """One image as uint8 [size, size, channels], 0 to 255; channels 1 is grey and 3 is RGB.
 
@@ -40,7 +51,8 @@ def open_image(
     antialiased), the middle cut out. Of an animation, the first image. ``file`` is a path or the
     content itself, which ``name`` then calls by name in errors. Raises DataError for whatever
     cannot be read as an image, and for one larger than Pillow's limit on pixels or than the memory
-    that is left.
+    that is left. ``formats`` and ``pixels`` bound it further: formats by Pillow's names, and the
+    most pixels.
     """
     if size < 1 or channels not in (1, 3):
         raise DataError(
@@ -51,9 +63,10 @@ def open_image(
     if isinstance(file, Path) and _is_device(file):
         raise DataError(f"{where}: a pipe, a socket or a device; an image is read from a file")
     try:
-        with Image.open(_source(file), formats=_formats()) as image:
-            _refuse_bomb(image, where)
-            pixels = _decoded(image, size, channels, where)
+        known = _formats() if formats is None else [f for f in _formats() if f in formats]
+        with Image.open(_source(file), formats=known) as image:
+            _refuse_bomb(image, where, pixels)
+            square = _decoded(image, size, channels, where)
     except DataError:
         raise
     except MemoryError as problem:  # a damaged header may ask for any amount
@@ -65,7 +78,7 @@ def open_image(
     except Exception as problem:
         # Decoders meet damage with nearly any exception: OSError, SyntaxError, struct.error ...
         raise DataError(f"{where}: not a readable image: {_reason(problem)}") from problem
-    return pixels.reshape(size, size, channels).copy()
+    return square.reshape(size, size, channels).copy()
 
 
 def _decoded(image: Image.Image, size: int, channels: int, where: str) -> npt.NDArray[np.uint8]:
@@ -123,9 +136,9 @@ def _source(file: Path | bytes) -> Path | io.BytesIO:
     return io.BytesIO(file) if isinstance(file, bytes) else file
 
 
-def _refuse_bomb(image: Image.Image, where: str) -> None:
+def _refuse_bomb(image: Image.Image, where: str, most: int | None) -> None:
     """Raise DataError above Pillow's limit, at which Pillow itself would only warn."""
-    limit = Image.MAX_IMAGE_PIXELS
+    limit = Image.MAX_IMAGE_PIXELS if most is None else most
     if limit is not None and image.width * image.height > limit:
         raise DataError(f"{where}: {image.width}×{image.height} pixels; at most {limit} are opened")
 
@@ -162,12 +175,14 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     Integers are 16 bits wide, as cameras and scanners write them. Floats are 0 to 1 if none is
     above 1, else 0 to 255. Both are clipped.
     """
-    values = np.nan_to_num(np.asarray(image).astype(np.float64))
+    values = np.asarray(image)
     if image.mode != "F":
-        values = values / 257
-    elif values.max(initial=0) <= 1:
-        values = values * 255
-    return Image.fromarray(np.rint(values.clip(0, 255)).astype(np.uint8))
+        # (v + 128) // 257 is v / 257 to the nearest: 257 is odd, there are no ties.
+        return Image.fromarray(((values.clip(0, 65535) + np.int32(128)) // 257).astype(np.uint8))
+    values = np.nan_to_num(values.astype(np.float64))
+    if values.max(initial=0) <= 1:
+        values *= 255
+    return Image.fromarray(np.rint(values, out=values).clip(0, 255).astype(np.uint8))
 
 
 def _square(image: Image.Image, size: int) -> Image.Image:

@@ -56,11 +56,12 @@ class Computer:
     def __init__(self, *, waiting: int = WAITING) -> None:
         self._waiting = waiting
         self._jobs: deque[_Job] = deque()
-        self._ended = False
+        self._ended = True
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name="computer", daemon=True)
 
     def __enter__(self) -> Self:
+        self._ended = False
+        self._thread = threading.Thread(target=self._run, name="computer", daemon=True)
         self._thread.start()
         return self
 
@@ -73,14 +74,16 @@ class Computer:
     def submit(self, work: Work, pixels: Pixels) -> "Future[Any]":
         """Give one image [height, width, channels] to ``work``; what it gives comes later.
 
-        Of one ``work`` all images have one size. An error it raises is that of all images that it
-        was given together.
+        Of one ``work`` all images have one size. Where it raises an error each image is given to
+        it alone, so that one image does not fail another.
 
         Raises:
-            Busy: where too many are waiting.
+            Busy: where too many are waiting; RuntimeError: outside of ``with``.
         """
         job = _Job(work, pixels, Future())
         with self._changed:
+            if self._ended:
+                raise RuntimeError("nothing computes: a computer works inside of with")
             if len(self._jobs) >= self._waiting:
                 raise Busy(f"{self._waiting} images are waiting: come again later")
             self._jobs.append(job)
@@ -102,15 +105,22 @@ class Computer:
 
 
 def _compute(jobs: Sequence[_Job]) -> None:
-    jobs = [job for job in jobs if job.future.set_running_or_notify_cancel()]
+    _give([job for job in jobs if job.future.set_running_or_notify_cancel()])
+
+
+def _give(jobs: Sequence[_Job]) -> None:
+    """Compute, and give each its result; where that fails, each alone."""
     if not jobs:
         return
     try:
         found = jobs[0].work(np.stack([job.pixels for job in jobs]))
         results = [found[k] for k in range(len(jobs))]
     except BaseException as error:  # who waits for it is told; this thread goes on
+        if len(jobs) == 1:
+            jobs[0].future.set_exception(error)
+            return
         for job in jobs:
-            job.future.set_exception(error)
+            _give([job])
         return
     for job, result in zip(jobs, results, strict=True):
         job.future.set_result(result)

@@ -4,15 +4,16 @@ import importlib
 import logging
 import socket
 from collections.abc import Callable
+from types import FrameType
 
 from resnets.data.decoding import quiet
 from resnets.errors import MissingDependency, RunError
 from resnets.server.service import Service
 
-CONNECTIONS = 256
-"""Connections that are answered at once; further ones are told to come later."""
+WAITING = 256
+"""Connections that wait to be accepted."""
 
-LEAVING = 10
+LEAVING = 5
 """Seconds that requests which are being answered have once the server is ended."""
 
 
@@ -47,7 +48,7 @@ def listening(host: str, port: int) -> socket.socket:
     try:
         place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         place.bind(address)
-        place.listen(CONNECTIONS)  # who comes before the server is ready waits
+        place.listen(WAITING)  # who comes before the server is ready waits
     except OSError as error:
         place.close()
         said = error.strerror or error
@@ -64,30 +65,50 @@ def url(place: socket.socket) -> str:
 
 
 def run(
-    service: Service, place: socket.socket, top: int, announce: Callable[[str], None], log: bool
+    service: Service,
+    place: socket.socket,
+    top: int,
+    ready: Callable[[], None],
+    announce: Callable[[str], None],
+    log: bool,
 ) -> None:
-    """Answer what comes in at ``place`` until the process is interrupted or told to end."""
+    """Answer what comes in at ``place`` until the process is interrupted or told to end.
+
+    ``ready`` is called once it answers, ``announce`` told when it ends.
+    """
     import uvicorn
 
     from resnets.server.application import application
+    from resnets.server.connections import Connection
+
+    class Server(uvicorn.Server):
+        """Says when it begins to answer, and when it is about to end."""
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            ready()
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            if not self.should_exit and self.server_state.tasks:
+                announce(f"ending; requests have {LEAVING} s, or until Ctrl-C comes again")
+            super().handle_exit(sig, frame)
 
     config = uvicorn.Config(
         application(service, top),
-        http="h11",
+        http=Connection,
         ws="none",
-        lifespan="off",
+        lifespan="off",  # the service is begun already
         log_config=None,  # errors alone, on standard error
         log_level="warning",
         access_log=log,
         server_header=False,
-        limit_concurrency=CONNECTIONS,
         timeout_graceful_shutdown=LEAVING,
     )
     if log:
         _log_requests()
     try:
         with quiet():  # the decoders' warnings: errors are answered
-            uvicorn.Server(config).run(sockets=[place])
+            Server(config).run(sockets=[place])
     except KeyboardInterrupt:  # uvicorn has ended what it began, and tells who started it
         announce("stopped")
 

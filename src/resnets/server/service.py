@@ -6,7 +6,6 @@ or the engine; the server's own thread waits for neither.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 from resnets import backends
 from resnets.backends import Evaluator
 from resnets.checkpoint import framework_of
-from resnets.data.decoding import open_image
+from resnets.data.decoding import COMMON, open_image
 from resnets.data.images import Pixels
 from resnets.drawing import to_svg
 from resnets.drawing.evidence import evidence_diagram
@@ -28,10 +27,11 @@ from resnets.export.deployment import ENGINE, chosen_engine
 from resnets.inference import computing, received
 from resnets.predicting import Prediction, likeliest
 from resnets.server.computer import SIZES, Computer
+from resnets.server.decoders import Decoders
 from resnets.weights import Network
 
-DECODERS = 4
-"""Images that are decoded at once: of each all pixels are in memory meanwhile."""
+MOST_PIXELS = 50_000_000
+"""Pixels of an image: as many as the largest phones take."""
 
 EXPLAINED = 3
 """Classes whose evidence is drawn."""
@@ -53,14 +53,15 @@ class Service:
     by: str
     framework: str | None
     computer: Computer = field(default_factory=Computer)
+    decoders: Decoders = field(default_factory=Decoders)
 
     def __enter__(self) -> Self:
         self.computer.__enter__()
-        self._decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="decoder")
+        self.decoders.__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._decoders.shutdown(cancel_futures=True)
+        self.decoders.__exit__(*error)
         self.computer.__exit__(*error)
 
     def warm(self, sizes: Sequence[int] = SIZES) -> None:
@@ -98,8 +99,8 @@ class Service:
             raise MissingDependency("no framework is installed here that could explain")
         pixels = await self._decoded(content, name)
         shares, maps = await asyncio.wrap_future(self.computer.submit(self._maps, pixels))
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._decoders, self._drawn, name, pixels, shares, maps)
+        drawn = self.decoders.submit(lambda: self._drawn(name, pixels, shares, maps))
+        return await asyncio.wrap_future(drawn)
 
     def described(self) -> dict[str, Any]:
         """Give what there is to know about the network as JSON values."""
@@ -117,18 +118,25 @@ class Service:
         size, channels = self.network.preprocessing.size, self.network.architecture.channels
 
         def decoded() -> Pixels:
-            return open_image(content, size=size, channels=channels, name=name or "image")
+            return open_image(
+                content,
+                size=size,
+                channels=channels,
+                name=name,
+                formats=COMMON,
+                pixels=MOST_PIXELS,
+            )
 
-        return await asyncio.get_running_loop().run_in_executor(self._decoders, decoded)
+        return await asyncio.wrap_future(self.decoders.submit(decoded))
 
     def _shares(self, pixels: Pixels) -> Sequence[Any]:
         """Give the probabilities of each image."""
         return list(np.exp(log_softmax(self.logits(pixels))))
 
     def _maps(self, pixels: Pixels) -> Sequence[Any]:
-        """Give the probabilities and the maps of evidence of each image."""
-        shares, maps = self._explainer(pixels)
-        return list(zip(shares, maps, strict=True))
+        """Give the probabilities, as ``predict`` does, and the maps of evidence of each image."""
+        _, maps = self._explainer(pixels)
+        return list(zip(self._shares(pixels), maps, strict=True))
 
     @cached_property
     def _explainer(self) -> Explainer:
@@ -145,13 +153,13 @@ class Service:
 
 def opened(
     source: Path | str,
-    framework: str | None,
-    engine: str | None,
-    device: str,
-    mirror: bool,
-    announce: Callable[[str], None],
+    framework: str | None = None,
+    engine: str | None = None,
+    device: str = "auto",
+    mirror: bool = False,
+    announce: Callable[[str], None] = lambda _: None,
 ) -> Service:
-    """Read a network and make it ready to answer.
+    """Read a network; ``with`` it answers, as does ``application`` of it.
 
     Without ``framework`` and ``engine`` a folder that ``resnets export`` wrote is computed by the
     engine that was chosen for it, anything else by its own framework; ``source``, ``device`` and

@@ -1,6 +1,7 @@
 """What comes in, bounded: the size of a request, of all of them at once, the time one may take.
 
-Without this whoever can reach the server could fill its memory, or hold it by sending nothing.
+Without this whoever can reach the server could fill its memory. ``connections.py`` has the bounds
+of what comes before a request.
 """
 
 import asyncio
@@ -18,6 +19,9 @@ ALL = 8 * LARGEST
 PATIENCE = 60.0
 """Seconds in which a body has to be there."""
 
+REQUESTS = 512
+"""Requests that are answered at once."""
+
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -33,59 +37,104 @@ class Refused(ResnetsError):
 
 
 class Bounded:
-    """An ASGI application whose requests are bounded; reading one that is not raises ``Refused``.
+    """An ASGI application whose requests are bounded.
+
+    Reading a body that is too large, too slow, or one too many raises ``Refused`` in the
+    application; a request that is one too many is refused by ``refusal``.
 
     Args:
         application: what answers; it turns ``Refused`` into an answer.
-        largest, together, patience: as ``LARGEST``, ``ALL`` and ``PATIENCE``.
+        refusal: an application that answers ``Refused``.
+        largest, together, patience, requests: as ``LARGEST``, ``ALL``, ``PATIENCE``, ``REQUESTS``.
     """
 
     def __init__(
         self,
         application: Application,
+        refusal: Callable[[Refused], Application],
         *,
         largest: int = LARGEST,
         together: int = ALL,
         patience: float = PATIENCE,
+        requests: int = REQUESTS,
     ) -> None:
-        self._application = application
+        self._application, self._refusal = application, refusal
         self._largest, self._together, self._patience = largest, together, patience
-        self.held = 0
+        self._requests = requests
+        self.held = self.running = 0
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
-        announced = dict(scope["headers"]).get(b"content-length", b"0")
-        taken, ended = 0, False
-        until = asyncio.get_running_loop().time() + self._patience
+        if self.running >= self._requests:
+            refused = Refused(503, f"{self.running} requests are being answered: come again later")
+            await self._refusal(refused)(scope, receive, send)
+            return
+        begun = False
 
-        async def bounded() -> Message:
-            nonlocal taken, ended
-            if ended:  # what comes now is that the client has gone
-                return await receive()
-            self._refuse(max(taken, int(announced)))
-            try:
-                async with asyncio.timeout_at(until):
-                    message = await receive()
-            except TimeoutError:
-                raise Refused(408, f"the body was not there in {self._patience:g} s") from None
-            more = len(message.get("body", b""))
-            taken += more
-            self.held += more
-            ended = not message.get("more_body", False)
-            self._refuse(taken)
-            return message
+        async def noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
 
+        body = _Body(self, int(dict(scope["headers"]).get(b"content-length", b"0")), receive)
+        self.running += 1
         try:
-            await self._application(scope, bounded, send)
+            await self._application(scope, body.receive, noted)
+        except asyncio.CancelledError:  # the server ends, and has waited
+            if not begun:
+                ending = Refused(503, "the server ends")
+                await self._refusal(ending)(scope, receive, send)
         finally:
-            self.held -= taken
+            self.running -= 1
+            body.let_go()
 
-    def _refuse(self, size: int) -> None:
-        """Refuse a body of so many bytes, or one at a time when there are too many."""
+    def refuse(self, size: int) -> None:
+        """Refuse a body of so many bytes, or any while there are too many."""
         if size > self._largest:
             raise Refused(413, f"{size} bytes; a request has at most {self._largest}")
         if self.held > self._together:
             raise Refused(503, "too many images at once: come again later")
+
+    @property
+    def patience(self) -> float:
+        """Seconds in which a body has to be there."""
+        return self._patience
+
+
+class _Body:
+    """One request's body, as it comes."""
+
+    def __init__(self, bounds: Bounded, announced: int, receive: Receive) -> None:
+        self._bounds, self._announced, self._receive = bounds, announced, receive
+        self._taken, self._ended = 0, False
+        self._until = asyncio.get_running_loop().time() + bounds.patience
+
+    async def receive(self) -> Message:
+        """Give the next part; raise ``Refused`` where there is too much, or it is too late."""
+        if self._ended:  # what comes now is that the client has gone
+            return await self._receive()
+        try:
+            self._bounds.refuse(max(self._taken, self._announced))
+            async with asyncio.timeout_at(self._until):
+                message = await self._receive()
+            self._take(len(message.get("body", b"")))
+        except TimeoutError:
+            raise Refused(408, f"the body was not there in {self._bounds.patience:g} s") from None
+        except Refused:
+            self.let_go()  # at once: others may have what it held
+            raise
+        self._ended = not message.get("more_body", False)
+        return message
+
+    def _take(self, size: int) -> None:
+        self._taken += size
+        self._bounds.held += size
+        self._bounds.refuse(self._taken)
+
+    def let_go(self) -> None:
+        """Give back what it held."""
+        self._bounds.held -= self._taken
+        self._taken, self._ended = 0, True
