@@ -59,11 +59,21 @@ LOCK = ".lock"
 
 @dataclass(frozen=True)
 class State:
-    """A saved state: the session's arrays, where training stands, and the threads it had."""
+    """A saved state.
+
+    Attributes:
+        arrays: the session's.
+        progress: where training stands.
+        threads: how many computed it.
+        framework: which; None where an older version wrote it.
+        best: whether its weights are those of the best epoch so far.
+    """
 
     arrays: Weights
     progress: Progress
     threads: int
+    framework: str | None = None
+    best: bool = False
 
     def require_finite(self) -> None:
         """A loss can be finite and the step it leads to not; such a state must not be kept.
@@ -164,6 +174,7 @@ class RunFolder:
     def save_state(self, state: State) -> None:
         """Replace the last state."""
         run = {"progress": asdict(state.progress), "threads": state.threads}
+        run |= {"framework": state.framework, "best": state.best}
         save_weights(state.arrays, self.path / STATE, {"run": json.dumps(run)})
 
     def save_result(self, result: Mapping[str, Any]) -> None:
@@ -249,11 +260,12 @@ class RunFolder:
             run = json.loads(metadata["run"])
             progress = from_json(Progress, run["progress"], str(path))
             threads = int(run["threads"])
+            framework, best = run.get("framework"), bool(run.get("best", False))
         except (KeyError, ValueError, TypeError) as error:
             raise WeightsError(f"{path}: not the state of a run ({error})") from error
         if min(progress.step, progress.images, progress.best_epoch) < 0:
             raise WeightsError(f"{path}: not the state of a run (a count is below 0)")
-        return State(arrays, progress, threads)
+        return State(arrays, progress, threads, framework, best)
 
 
 def framework_of(folder: Path | str | None) -> str:

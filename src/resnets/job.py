@@ -124,6 +124,8 @@ class _Run:
             self.order.restore(state.arrays, progress.step)
             self.session.restore({n: a for n, a in state.arrays.items() if n not in own})
             self._say_what_differs(state)
+            if state.best:  # a kill may have come between the state and the model
+                self._save_model()
         where = (self.job.framework, self.session.device, self.session.threads)
         self.folder.log(TIMINGS, records.of_start(*where, self.recipe.precision, progress))
         return progress
@@ -135,7 +137,7 @@ class _Run:
         return self.backend.session(model, self.recipe, *where)
 
     def _say_what_differs(self, state: State) -> None:
-        before = self.folder.framework()
+        before = state.framework or self.folder.framework()
         if before not in (None, self.job.framework):
             self.view.note(
                 f"the run was trained by {before} and goes on with {self.job.framework}: "
@@ -191,11 +193,17 @@ class _Run:
     def _save(self, event: Event) -> None:
         assert event.progress is not None
         arrays = {**self.session.state(), **self.order.state()}
-        state = State(arrays, event.progress, self.session.threads)
+        best = isinstance(event, Epoch) and event.best
+        about = (self.session.threads, self.job.framework, best)
+        state = State(arrays, event.progress, *about)
         state.require_finite()
-        if isinstance(event, Epoch) and event.best:
-            self.folder.save_model(self.session.weights(), self.session.architecture)
+        # The model second: it must never be of an epoch that another framework trains again.
         self.folder.save_state(state)
+        if best:
+            self._save_model()
+
+    def _save_model(self) -> None:
+        self.folder.save_model(self.session.weights(), self.session.architecture)
 
     def _log(self, event: Event) -> None:
         if isinstance(event, Step):

@@ -117,3 +117,60 @@ def test_who_took_a_run_over_goes_on_in_its_own_precision(
     lines = [json.loads(line) for line in (run / "timings.jsonl").read_text().splitlines()]
     starts = [line for line in lines if line["event"] == "start"]
     assert [line["precision"] for line in starts] == ["bf16", "fp32", "fp32"]
+
+
+KILLED = """
+import os, signal, sys
+from resnets.checkpoint import RunFolder
+
+save, left = RunFolder.save_model, int(sys.argv.pop(1))
+
+def killed(*given):
+    global left
+    left -= 1
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+    save(*given)
+
+RunFolder.save_model = killed
+from resnets.cli import main
+main()
+"""
+
+
+def test_the_model_is_of_the_epoch_that_the_result_names(
+    picture_folder: Path, tmp_path: Path
+) -> None:
+    """Killed between the state and the model, taken over by others: none trains it anew."""
+
+    def arguments(run: Path) -> list[str]:
+        return [
+            *("train", "--data", str(picture_folder), "--network", "resnet8_thin", "--size", "14"),
+            *("--batch", "16", "--validation", "0", "--epochs", "2", "--precision", "fp32"),
+            *("--average", "0.9", "--resume", "--run", str(run)),
+        ]
+
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    subprocess.run(command(*arguments(whole), "--framework", "torch"), check=True)
+    expected = (whole / "model.safetensors").read_bytes()
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, "2", *arguments(run), "--framework", "torch"], check=False
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert (run / "model.safetensors").read_bytes() != expected  # still the first epoch's
+    # Began, and killed before it saved anything: it has trained nothing.
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, "1", *arguments(run), "--framework", "jax"], check=False
+    )
+    assert done.returncode == -signal.SIGKILL
+    done = subprocess.run(
+        command(*arguments(run), "--framework", "mxnet"),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "trained by torch and goes on with mxnet" in done.stderr
+    assert (run / "model.safetensors").read_bytes() == expected
+    lines = [json.loads(line) for line in (run / "timings.jsonl").read_text().splitlines()]
+    starts = [line["framework"] for line in lines if line["event"] == "start"]
+    assert starts[0] == "torch" and starts[-1] == "mxnet"

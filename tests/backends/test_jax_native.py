@@ -274,3 +274,25 @@ def test_a_run_goes_on_in_the_other_framework(first: str, second: str) -> None:
     assert found.keys() == expected.keys()
     for name, array in expected.items():
         assert relative(found[name], array) < 1e-9, name
+
+
+def test_a_network_is_pickled(small: Architecture) -> None:
+    import pickle  # for who hands networks to other processes; we read none
+
+    model = backend.build(small, seed=3)
+    copy = pickle.loads(pickle.dumps(model))
+    x = jnp.ones((1, 24, 24, small.channels))
+    model.eval()
+    copy.eval()
+    np.testing.assert_array_equal(copy(x), model(x))
+
+
+def test_half_precision_stays_half(small: Architecture) -> None:
+    model = backend.build(small)
+    model.eval()
+    graph, state = nnx.split(model)
+    half = nnx.merge(graph, jax.tree.map(lambda v: v.astype(jnp.bfloat16), state))
+    found = half.features(jnp.ones((1, 24, 24, small.channels), jnp.bfloat16))
+    assert {name: value.dtype for name, value in found.items()} == dict.fromkeys(
+        found, jnp.dtype(jnp.bfloat16)
+    )

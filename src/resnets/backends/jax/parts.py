@@ -48,16 +48,39 @@ def identity(x: Array) -> Array:
     return x
 
 
+# Functions of our own: jax.nn's are found under other names than theirs, so pickle refuses them.
+
+
+def relu(x: Array) -> Array:
+    """max(x, 0)."""
+    return jax.nn.relu(x)
+
+
+def leaky_relu(x: Array) -> Array:
+    """x, and a hundredth of it below 0."""
+    return jax.nn.leaky_relu(x)
+
+
+def elu(x: Array) -> Array:
+    """x, and exp(x) - 1 below 0."""
+    return jax.nn.elu(x)
+
+
+def silu(x: Array) -> Array:
+    """x * sigmoid(x)."""
+    return jax.nn.silu(x)
+
+
 def gelu(x: Array) -> Array:
     """x * Phi(x), by the error function itself."""
     return jax.nn.gelu(x, approximate=False)
 
 
 ACTIVATIONS: dict[str, Layer] = {
-    "relu": jax.nn.relu,
-    "leaky_relu": jax.nn.leaky_relu,  # of slope 0.01
-    "elu": jax.nn.elu,
-    "silu": jax.nn.silu,
+    "relu": relu,
+    "leaky_relu": leaky_relu,
+    "elu": elu,
+    "silu": silu,
     "gelu": gelu,
 }
 
@@ -217,13 +240,14 @@ class AveragePool(nnx.Module):
             max((math.ceil(pixels / self.stride) - 1) * self.stride + 2 - pixels, 0)
             for pixels in x.shape[1:3]
         )
-        return nnx.avg_pool(
+        means = nnx.avg_pool(
             x,
             (2, 2),
             (self.stride, self.stride),
             ((0, over[0]), (0, over[1])),
             count_include_pad=False,
         )
+        return means.astype(x.dtype)  # it divides by counts in fp32
 
 
 class Shift(nnx.Module):
