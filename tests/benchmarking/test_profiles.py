@@ -2,7 +2,10 @@
 
 import importlib
 import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,6 +38,31 @@ def test_a_step_is_taken_apart_and_goes_on(framework: str) -> None:
     assert found["convolutions"] > 0.2  # 96 channels: there is hardly anything else
     assert dict(os.environ) == before
     take(2)
+
+
+def test_mxnet_s_profiler_leaves_no_file_and_devices_alone(tmp_path: Path) -> None:
+    """It removes what stands where it writes: as root, /dev/null."""
+    program = """
+import sys
+sys.path[:0] = sys.argv[1:]
+from benchmarking import test_profiles as tests
+take, shares = tests.step_of("mxnet", 8)
+take(2)
+shares()
+"""
+    before = Path(os.devnull).stat()
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(Path(__file__).parents[1])],
+        cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    assert not list(tmp_path.iterdir())
+    after = Path(os.devnull).stat()
+    assert (after.st_mode, after.st_ino) == (before.st_mode, before.st_ino)
 
 
 PROGRAM = """HloModule jit_step, is_scheduled=true

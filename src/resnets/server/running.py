@@ -4,6 +4,7 @@ import importlib
 import logging
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 
 from resnets.data.decoding import quiet
@@ -106,11 +107,11 @@ def run(
     )
     if log:
         _log_requests()
-    try:
-        with quiet():  # the decoders' warnings: errors are answered
-            Server(config).run(sockets=[place])
-    except KeyboardInterrupt:  # uvicorn has ended what it began, and tells who started it
-        announce("stopped")
+    # Uvicorn ends what it began and then raises the signal again, for who started it; a shell
+    # that started us in the background may have told us to ignore it.
+    with suppress(KeyboardInterrupt), quiet():  # the decoders' warnings: errors are answered
+        Server(config).run(sockets=[place])
+    announce("stopped")
 
 
 def _log_requests() -> None:

@@ -6,9 +6,11 @@ are none. Its operators do not tell the optimiser's from others: they are all ``
 
 import json
 import os
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from resnets.backends.mxnet.importing import mx
@@ -29,14 +31,16 @@ WAITING = ("WaitForVar", "DeleteVariable")
 
 def spent(take: Callable[[int], Any], model: Any) -> Counter[str]:
     """Take a few steps of a hybridized model; give the time of each kind, summed over threads."""
-    with _one_by_one(model):
+    # The profiler removes what stands where it writes, be it a device, and writes at the end of
+    # the process, too: to a folder that is gone then.
+    with _one_by_one(model), tempfile.TemporaryDirectory() as folder:
         take(1)  # lays out its memory anew
         mx.nd.waitall()
         mx.profiler.set_config(
             profile_imperative=True,
             profile_symbolic=True,
             aggregate_stats=True,
-            filename=os.devnull,
+            filename=str(Path(folder) / "profile.json"),
         )
         mx.profiler.set_state("run")
         try:
