@@ -95,7 +95,7 @@ class Computer:
             _compute(jobs)
 
     def _next(self) -> list[_Job]:
-        """Wait for jobs; give the first and others behind it of the same work. None: the end."""
+        """Wait for jobs; give the first and others behind it of the same work. No job: the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._jobs or self._ended)
             alike = takewhile(lambda job: job.work == self._jobs[0].work, self._jobs)

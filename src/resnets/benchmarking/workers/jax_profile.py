@@ -69,10 +69,10 @@ def kinds_of(texts: Iterable[str]) -> dict[str, str]:
             elif instruction := _INSTRUCTION.match(line):
                 body.append(line)
                 lines[instruction[1]] = line
-    return {name: _kind(line, bodies, lines) for name, line in lines.items()}
+    return {name: _kind(line, bodies) for name, line in lines.items()}
 
 
-def _kind(line: str, bodies: Mapping[str, list[str]], lines: Mapping[str, str]) -> str:
+def _kind(line: str, bodies: Mapping[str, list[str]]) -> str:
     whole = [line]
     for part in whole:  # grows: what it calls, and what that calls
         for called in _CALLED.findall(part):
