@@ -22,11 +22,12 @@ from typing import Any
 import numpy as np
 
 from cost_figure import draw
-from resnets import catalog, recipes
-from resnets.architecture import Architecture
-from resnets.benchmarking import machine
-from resnets.benchmarking.work import Work
-from resnets.tracing import trace
+from resnets.bench import machine
+from resnets.bench.work import Work
+from resnets.networks import catalog
+from resnets.networks.architecture import Architecture
+from resnets.networks.tracing import trace
+from resnets.recipes import presets
 from training_step import RESULTS, write
 
 SIZE, BATCH, CHANNELS = 64, 64, 3
@@ -92,7 +93,7 @@ AXES: Mapping[str, Axis] = {
 
 def one(axis: str, value: int) -> dict[str, float]:
     """Measure a point in this process: seconds of a step or an epoch, bytes above the start."""
-    from resnets.benchmarking.workers import ours
+    from resnets.bench.workers import ours
 
     wanted = AXES[axis].work(value)
     # What the framework itself takes is in memory before: it does not grow.
@@ -114,16 +115,16 @@ def one(axis: str, value: int) -> dict[str, float]:
 def _epoch(wanted: Work, images: int) -> dict[str, float]:
     from resnets import backends
     from resnets.data.images import Images
-    from resnets.events import Epoch
-    from resnets.training import TrainingData, train
-    from resnets.weights import Preprocessing
+    from resnets.networks.weights import Preprocessing
+    from resnets.training.events import Epoch
+    from resnets.training.loop import TrainingData, train
 
     backend = backends.load("torch")
     before = machine.peak_memory() or 0
     rng, size = np.random.default_rng(0), wanted.size
     pixels = rng.integers(0, 256, (images, size, size, 1), dtype=np.uint8)
     data = TrainingData(Images(pixels, rng.integers(0, 10, images)), None)
-    recipe = recipes.named("folder").changed(epochs=2, batch=wanted.batch)
+    recipe = presets.named("folder").changed(epochs=2, batch=wanted.batch)
     scale = Preprocessing(size=size, mean=(0.5,), std=(0.5,))
     session = backend.session(backend.build(wanted.architecture), recipe, scale)
     seconds = [e.seconds for e in train(session, data, recipe) if isinstance(e, Epoch)]

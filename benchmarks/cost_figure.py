@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from resnets.curves import FAINT, INK, SETTINGS
 from resnets.files import replacing
+from resnets.training.monitor.curves import FAINT, INK, SETTINGS
 
 ROWS = (("seconds", "seconds", 1.0, "#0072B2"), ("bytes", "memory, MB", 1e-6, "#D55E00"))
 

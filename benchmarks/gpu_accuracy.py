@@ -7,14 +7,14 @@ import numpy as np
 
 from gpu_measurement import Measurement
 from gpu_work import at_size, network_of, session_of
-from resnets import recipes
 from resnets.data import mean_and_std
 from resnets.data.augmentation import split
-from resnets.description import to_json
-from resnets.evaluation import evaluate_both
-from resnets.events import Epoch
-from resnets.recipe import Recipe
-from resnets.training import TrainingData, train
+from resnets.recipes import presets
+from resnets.recipes.recipe import Recipe
+from resnets.schema import to_json
+from resnets.training.events import Epoch
+from resnets.training.loop import TrainingData, train
+from resnets.training.metrics import evaluate_both
 
 AIM = 0.94
 """Accuracy whose time is measured."""
@@ -30,7 +30,7 @@ def accuracy(m: Measurement) -> dict[str, Any]:
 
 def _to_accuracy(m: Measurement, seed: int) -> dict[str, Any]:
     changes = {"epochs": 1, "batch": 32, "grow": [], "milestones": []} if m.plan.small else {}
-    recipe = recipes.named(m.recipe).changed(seed=seed, precision="bf16", **changes)
+    recipe = presets.named(m.recipe).changed(seed=seed, precision="bf16", **changes)
     return _trained(m, recipe)
 
 
@@ -40,7 +40,7 @@ def accurate(m: Measurement) -> dict[str, Any]:
         return {"left out": "needs Fashion-MNIST: --data FOLDER"}
     changes: dict[str, Any] = {"schedule": "linear", "milestones": [], "warmup": 0.1}
     changes |= {"batch": 32, "skip": 0.0} if m.plan.small else {"batch": 256, "rate": 0.2}
-    recipe = recipes.named(m.plan.accurate).changed(
+    recipe = presets.named(m.plan.accurate).changed(
         epochs=m.plan.accurate_epochs, precision="bf16", **changes
     )
     return {"recipe": to_json(recipe)} | _trained(m, recipe)

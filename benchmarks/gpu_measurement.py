@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gpu_work import Data, Plan
-from resnets import recipes
-from resnets.recipe import Recipe
+from resnets.recipes import presets
+from resnets.recipes.recipe import Recipe
 
 
 @dataclass
@@ -24,7 +24,7 @@ class Measurement:
         plan = self.plan
         changes = {"size": plan.chapter_size, "epochs": plan.epochs, "precision": precision}
         batch = {"batch": 32} if plan.small else {}
-        return recipes.named("chapter").changed(**changes, **batch)
+        return presets.named("chapter").changed(**changes, **batch)
 
     def fraction(self, operations_a_second: float) -> float | None:
         """Share of what a large matrix product in bf16 reaches; None where it was not measured."""

@@ -16,11 +16,12 @@ os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
 
 import numpy as np
 
-from resnets import backends, catalog
+from resnets import backends
 from resnets.data.augmentation import draw
 from resnets.data.images import Images
-from resnets.recipe import Recipe
-from resnets.weights import Preprocessing
+from resnets.networks import catalog
+from resnets.networks.weights import Preprocessing
+from resnets.recipes.recipe import Recipe
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ import torch
 
 from gpu_measurement import Measurement
 from gpu_work import Ours, Plan, at_size, network_of, random_images, session_of
-from resnets.recipe import Recipe
+from resnets.recipes.recipe import Recipe
 
 
 def parity(m: Measurement) -> dict[str, Any]:

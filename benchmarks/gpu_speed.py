@@ -21,10 +21,10 @@ from gpu_work import (
     session_of,
 )
 from resnets.backends import torch as backend
-from resnets.evaluation import evaluate
-from resnets.events import Epoch
-from resnets.recipe import Recipe
-from resnets.training import TrainingData, train
+from resnets.recipes.recipe import Recipe
+from resnets.training.events import Epoch
+from resnets.training.loop import TrainingData, train
+from resnets.training.metrics import evaluate
 
 
 def limit(m: Measurement) -> dict[str, Any]:

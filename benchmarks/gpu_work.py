@@ -13,19 +13,19 @@ import numpy as np
 import torch
 from torch import nn
 
-from resnets import catalog
-from resnets.architecture import Architecture
 from resnets.backends import Batch
 from resnets.backends import torch as backend
 from resnets.backends.torch.recorded import Speed
 from resnets.backends.torch.resizing import resized
 from resnets.backends.torch.training_session import TorchSession
-from resnets.data import fashion_mnist
 from resnets.data.augmentation import chosen, draw
+from resnets.data.fashion_mnist import loading
 from resnets.data.images import Images
-from resnets.recipe import Recipe
-from resnets.tracing import trace
-from resnets.weights import Preprocessing
+from resnets.networks import catalog
+from resnets.networks.architecture import Architecture
+from resnets.networks.tracing import trace
+from resnets.networks.weights import Preprocessing
+from resnets.recipes.recipe import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,11 +110,11 @@ class Data:
 def data_of(folder: Path | None, plan: Plan) -> Data:
     """Read Fashion-MNIST where it lies here; nothing is fetched."""
     if folder is not None:
-        os.environ[fashion_mnist.VARIABLE] = str(folder)
-    found = fashion_mnist.data_folder()
+        os.environ[loading.VARIABLE] = str(folder)
+    found = loading.data_folder()
     here = [path for path in (found, Path("/usr/share/datasets")) if path.is_dir()]
     if any(next(path.glob("**/train-images*"), None) for path in here):
-        dataset = fashion_mnist.load()
+        dataset = loading.load()
         training, test = dataset.training, dataset.test()
         if plan.small:
             training, test = training[: plan.images], test[:64]

@@ -26,13 +26,13 @@ from typing import Any
 
 from growth_arms import ARMS, Work
 from growth_figure import draw
-from resnets import job, records
-from resnets.checkpoint import METRICS, TIMINGS, RunFolder
-from resnets.description import from_json, to_json
-from resnets.events import Progress
-from resnets.flags import NO_FLAGS, resolve
-from resnets.progress import view
-from resnets.recipe import Recipe
+from resnets.cli.flags import NO_FLAGS, resolve
+from resnets.recipes.recipe import Recipe
+from resnets.schema import from_json, to_json
+from resnets.training import job, records
+from resnets.training.events import Progress
+from resnets.training.monitor.progress import view
+from resnets.training.run_folder import METRICS, TIMINGS, RunFolder
 from training_step import RESULTS, write
 
 IMAGES = Path(__file__).parent / "images"

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from resnets.preparation import architecture_called, growth_plan
-from resnets.recipe import Recipe
-from resnets.tracing import trace
+from resnets.networks.tracing import trace
+from resnets.recipes.recipe import Recipe
+from resnets.training.preparation import architecture_called, growth_plan
 
 
 @dataclass(frozen=True)

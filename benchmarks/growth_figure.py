@@ -6,9 +6,9 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from resnets.curves import FAINT, INK, SETTINGS
 from resnets.files import replacing
-from resnets.series import magnitude
+from resnets.training.monitor.curves import FAINT, INK, SETTINGS
+from resnets.training.monitor.series import magnitude
 
 # Okabe and Ito's palette, and a dash for each time through it.
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")

@@ -12,21 +12,23 @@ from typing import Any
 
 import numpy as np
 
-from resnets import backends, catalog, recipes
+from resnets import backends
 from resnets.backends import Batch
 from resnets.data.augmentation import chosen, draw
 from resnets.data.images import Images
-from resnets.recipe import Recipe
-from resnets.weights import Preprocessing
+from resnets.networks import catalog
+from resnets.networks.weights import Preprocessing
+from resnets.recipes import presets
+from resnets.recipes.recipe import Recipe
 from training_step import write
 
 EVERYTHING = {"flip": True, "crop": 4, "erase": 0.5, "mixup": 0.2, "cutmix": 1.0}
 CASES: dict[str, tuple[Recipe, int]] = {
-    "quick": (recipes.named("quick"), 1),
-    "quick, all augmentation": (recipes.named("quick").changed(**EVERYTHING), 1),
-    "chapter": (recipes.named("chapter").changed(precision="auto"), 1),
+    "quick": (presets.named("quick"), 1),
+    "quick, all augmentation": (presets.named("quick").changed(**EVERYTHING), 1),
+    "chapter": (presets.named("chapter").changed(precision="auto"), 1),
     "resnet18 at 96, colour, all augmentation": (
-        recipes.named("quick").changed(network="resnet18", size=96, **EVERYTHING),
+        presets.named("quick").changed(network="resnet18", size=96, **EVERYTHING),
         3,
     ),
 }

@@ -22,11 +22,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from resnets.data import decoders
-from resnets.data.blocks import FileTarget, Request
-from resnets.data.images import Images
-from resnets.data.pack import Pack, open_pack
-from resnets.data.pack_index import (
+from resnets.data.cache import decoders
+from resnets.data.cache.blocks import FileTarget, Request
+from resnets.data.cache.pack import Pack, open_pack
+from resnets.data.cache.pack_index import (
     IMAGES,
     Contents,
     file_size,
@@ -34,6 +33,7 @@ from resnets.data.pack_index import (
     rows_in_block,
     write_index,
 )
+from resnets.data.images import Images
 from training_step import write
 
 SIZE, BATCH, RATE = 224, 128, 2000

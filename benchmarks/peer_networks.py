@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from resnets import exchange
+from resnets import convert
 from resnets.backends import torch as backend
-from resnets.catalog import names
-from resnets.exchange.timm_names import READABLE
-from resnets.weights import TIMM_NAMES, save
+from resnets.convert.timm_names import READABLE
+from resnets.networks.catalog import names
+from resnets.networks.weights import TIMM_NAMES, save
 
 TORCHVISION = (
     *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
@@ -145,7 +145,7 @@ def compare(peer: Peer, folder: Path) -> tuple[str, float, float | None]:
     expected = computed(theirs, x)
     torch.save(theirs.state_dict(), folder / "peer.pth")
     del theirs
-    network = exchange.read(folder / "peer.pth")
+    network = convert.read(folder / "peer.pth")
     ours = backend.build(network.architecture, weights=network.weights).eval()
     found = backend.features(ours, x.numpy(), FEATURES)
     del ours

@@ -1,7 +1,7 @@
 """Our networks against torchvision's and timm's, both ways: logits and the features of each stage.
 
 The peer makes a network; all its weights and running statistics are random. Its state dict is
-saved as a .pth file, read by ``resnets.exchange`` (which recognises the network by its tensors)
+saved as a .pth file, read by ``resnets.convert`` (which recognises the network by its tensors)
 and built; both compute for the same two images of 97×80 pixels, in float32 on the CPU. Then our
 folder is opened by the peer (timm by ``create_model("local-dir:…")``, torchvision by
 ``load_state_dict``) and compared again.

@@ -1,6 +1,6 @@
 """From a folder of weights to a PyTorch module ready to compute: ours against timm's.
 
-Both open the same folder, which ``resnets.weights.save`` wrote: timm by
+Both open the same folder, which ``resnets.networks.weights.save`` wrote: timm by
 ``create_model("local-dir:…", pretrained=True)``, ours by ``exchange.read`` and ``build``. They
 take turns in one process, the file in the system's cache; each module then computes for one
 image, so that what was only mapped has been read.
@@ -17,9 +17,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from resnets import catalog, exchange
-from resnets.initial import initial_weights
-from resnets.weights import Network, Preprocessing, save
+from resnets import convert
+from resnets.networks import catalog
+from resnets.networks.initialization import initial_weights
+from resnets.networks.weights import Network, Preprocessing, save
 from training_step import write
 
 
@@ -63,7 +64,7 @@ def main() -> None:
             return timm.create_model(f"local-dir:{folder}", pretrained=True)
 
         def ours() -> Any:
-            network = exchange.read(folder)
+            network = convert.read(folder)
             return backend.build(network.architecture, weights=network.weights)
 
         rounds = [[timed(make, image) for make in (theirs, ours)] for _ in range(options.rounds)]

@@ -26,10 +26,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from resnets import catalog
-from resnets.exchange.fitting import numbered
-from resnets.initial import initial_weights
-from resnets.weights import Network, Preprocessing, load, save
+from resnets.convert.fitting import numbered
+from resnets.networks import catalog
+from resnets.networks.initialization import initial_weights
+from resnets.networks.weights import Network, Preprocessing, load, save
 from training_step import write
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -71,7 +71,7 @@ def by_hand(folder: Path) -> None:
     from starlette.routing import Route
 
     from resnets import backends
-    from resnets.server.running import listening
+    from resnets.serve.running import listening
 
     network = load(folder)
     size, names = network.preprocessing.size, network.class_names

@@ -15,9 +15,9 @@ from itertools import pairwise
 
 from rich.console import Console
 
-from resnets import catalog
-from resnets.summary import natural_size, show_json, show_table
-from resnets.tracing import trace
+from resnets.networks import catalog
+from resnets.networks.tracing import trace
+from resnets.report.summary import natural_size, show_json, show_table
 from training_step import write
 
 PARTS = ("trace", "table", "JSON", "table as text", "JSON as text")

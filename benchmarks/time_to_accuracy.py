@@ -20,9 +20,11 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, Self
 
-from resnets import backends, job, recipes
-from resnets.events import Epoch, Event
-from resnets.pace import Plan
+from resnets import backends
+from resnets.recipes import presets
+from resnets.training import job
+from resnets.training.events import Epoch, Event
+from resnets.training.monitor.pace import Plan
 from training_step import RESULTS, write
 
 
@@ -53,7 +55,7 @@ def run(recipe: str, framework: str, seed: int) -> dict[str, Any]:
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         task = job.Job(
-            recipe=recipes.named(recipe).changed(seed=seed),
+            recipe=presets.named(recipe).changed(seed=seed),
             folder=Path(folder) / "run",
             framework=framework,
         )
@@ -114,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--recipes", nargs="+", default=["quick"], choices=list(recipes.NAMED))
+    parser.add_argument("--recipes", nargs="+", default=["quick"], choices=list(presets.NAMED))
     parser.add_argument("--frameworks", nargs="+", default=["torch"], choices=backends.NAMES)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--runs", type=Path, default=RESULTS / "time_to_accuracy.jsonl")

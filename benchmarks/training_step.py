@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from resnets import backends, benchmarking, catalog
-from resnets.benchmarking import machine, tables
+from resnets import backends, bench
+from resnets.bench import machine, tables
+from resnets.networks import catalog
 from resnets.terminal import note, print_drawn
 
 RESULTS = Path(__file__).parent / "results"
@@ -33,7 +34,7 @@ def main() -> None:
     parser.add_argument("--framework", nargs="+", choices=backends.NAMES, default=["torch"])
     parser.add_argument("--precision", nargs="+", default=["auto", "fp32"])
     given = parser.parse_args()
-    bench = benchmarking.Bench(
+    wanted = bench.Bench(
         architecture=catalog.get(given.network, channels=1, classes=10),
         size=given.size,
         batch=given.batch,
@@ -42,7 +43,7 @@ def main() -> None:
         precisions=tuple(given.precision),
         rounds=given.rounds,
     )
-    report = benchmarking.measure(bench, note)
+    report = bench.measure(wanted, note)
     print_drawn(tables.report(report))
     write("training_step", report.to_json())
 

@@ -9,15 +9,17 @@ from pathlib import Path
 
 from rich.console import Console
 
-from resnets import backends, curves, job, records
-from resnets.checkpoint import METRICS, TIMINGS, RunFolder, read_recipe
-from resnets.commands.explaining import explain
+from resnets import backends
+from resnets.cli.explain import explain
 from resnets.data import load
-from resnets.events import Progress
-from resnets.live import Frame
-from resnets.pace import Pace, Plan
-from resnets.preparation import prepare
-from resnets.weights import load_config
+from resnets.networks.weights import load_config
+from resnets.training import job, records
+from resnets.training.events import Progress
+from resnets.training.monitor import curves
+from resnets.training.monitor.live import Frame
+from resnets.training.monitor.pace import Pace, Plan
+from resnets.training.preparation import prepare
+from resnets.training.run_folder import METRICS, TIMINGS, RunFolder, read_recipe
 
 IMAGES = Path(__file__).parent / "images"
 WIDTH = 76

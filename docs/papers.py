@@ -13,12 +13,12 @@ DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS.parent / "tests"))  # where the printed figures are
 
 from published import TABLES, Column, Row, Table  # noqa: E402
-from resnets import catalog  # noqa: E402
-from resnets.architecture import Architecture, Stage  # noqa: E402
-from resnets.comparison import parts  # noqa: E402
-from resnets.layout import Trace  # noqa: E402
-from resnets.summary import natural_size, shape_text  # noqa: E402
-from resnets.tracing import trace  # noqa: E402
+from resnets.networks import catalog  # noqa: E402
+from resnets.networks.architecture import Architecture, Stage  # noqa: E402
+from resnets.networks.layers import Trace  # noqa: E402
+from resnets.networks.tracing import trace  # noqa: E402
+from resnets.report.comparison import parts  # noqa: E402
+from resnets.report.summary import natural_size, shape_text  # noqa: E402
 
 PAGE = DOCS / "papers.md"
 

@@ -21,8 +21,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resnets.architecture import Architecture
 from resnets.data.images import Images
+from resnets.networks.architecture import Architecture
 from strategies import SMALL_ARCHITECTURES
 
 SAMPLES = Path(__file__).parent / "samples"

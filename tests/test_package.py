@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import resnets
-from resnets import cli
+from resnets.cli import app as command_line
 
 
 def test_every_public_name_is_there() -> None:
@@ -49,7 +49,7 @@ def _script() -> str:
     return f"from {module} import {function}; {function}()"
 
 
-@pytest.mark.parametrize("module", ["cyclopts", "resnets.commands"])
+@pytest.mark.parametrize("module", ["cyclopts", "resnets.cli"])
 @pytest.mark.parametrize("command", [["-m", "resnets"], ["-c", _script()]])
 def test_interrupted_while_the_command_line_is_imported(
     command: list[str], module: str, tmp_path: Path
@@ -79,9 +79,9 @@ def test_a_command_that_is_interrupted_says_so(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("resnets.data.pack_cache.kept", interrupted)
-    app = cli.app
-    monkeypatch.setattr(cli, "app", lambda: app(["data"]))
+    monkeypatch.setattr("resnets.data.cache.pack_cache.kept", interrupted)
+    app = command_line.app
+    monkeypatch.setattr(command_line, "app", lambda: app(["data"]))
     with pytest.raises(SystemExit) as ended:
-        cli.main()
+        command_line.main()
     assert (ended.value.code, capsys.readouterr().err) == (130, "interrupted\n")

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from resnets import cli
+from resnets.cli import app
 from resnets.terminal import flowing
 
 
@@ -37,7 +37,7 @@ def test_help_breaks_lines_only_where_the_terminal_ends(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit):
-        cli.app([command, "--help"])
+        app.app([command, "--help"])
     prose = capsys.readouterr().out.partition("╭")[0].splitlines()
     assert len(prose) > 5
     for line, following in pairwise(prose):
@@ -50,6 +50,6 @@ def test_no_parameter_has_the_lines_of_the_code(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "300")
     with pytest.raises(SystemExit):
-        cli.app(["export", "--help"])
+        app.app(["export", "--help"])
     (engine,) = (line for line in capsys.readouterr().out.splitlines() if "--engine STR" in line)
     assert "torch, torch-bf16, torch-compiled, onnxruntime," in engine

@@ -24,9 +24,10 @@ from torch import nn
 from torch.nn import functional as F
 
 import resnets
-from resnets import backends, chapter, curves
+from resnets import backends, chapter
 from resnets.chapter import torch as d2l
 from resnets.data import load
+from resnets.training.monitor import curves
 
 SMALL = os.environ.get("RESNETS_TUTORIAL") == "small"  # few images and steps: what the tests run
 plt.rcParams.update(curves.SETTINGS)

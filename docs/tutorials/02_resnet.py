@@ -22,13 +22,16 @@ import torch
 from torch import nn
 
 import resnets
-from resnets import Block, Recipe, Stage, backends, catalog, chapter, checking, curves, families
+from resnets import Block, Recipe, Stage, backends, chapter
 from resnets.chapter import torch as d2l
 from resnets.data import load
 from resnets.errors import ResnetsError
-from resnets.events import Epoch, Step
-from resnets.training import TrainingData, train
-from resnets.weights import Preprocessing
+from resnets.inference import parity
+from resnets.networks import catalog, families
+from resnets.networks.weights import Preprocessing
+from resnets.training.events import Epoch, Step
+from resnets.training.loop import TrainingData, train
+from resnets.training.monitor import curves
 
 SMALL = os.environ.get("RESNETS_TUTORIAL") == "small"  # few images and steps: what the tests run
 torch.set_num_threads(1)
@@ -99,7 +102,7 @@ for name, network in (("the chapter's", described), ("the paper's", paper)):
 # the definition in NumPy in float64. A framework that is not installed is named.
 
 # %%
-weights = checking.lively_weights(described)
+weights = parity.lively_weights(described)
 images = np.random.default_rng(0).normal(size=(4, 1, 32, 32))
 double = {name: array.astype(np.float64) for name, array in weights.items()}
 expected = resnets.forward(described, double, images).logits
@@ -367,7 +370,7 @@ plt.show()
 # trains any of these values from a JSON file.
 
 # %%
-from resnets.cli import app  # noqa: E402
+from resnets.cli.app import app  # noqa: E402
 
 
 def command(line: str) -> None:

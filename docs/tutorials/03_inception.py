@@ -22,8 +22,8 @@ from small_training import COLOURS, SMALL, evaluated, report, small_data, smooth
 from torch import nn
 from torch.nn import functional as F
 
-from resnets import curves
 from resnets.chapter import torch as d2l
+from resnets.training.monitor import curves
 
 SEEDS = range(1 if SMALL else 5)
 STEPS = 2 if SMALL else 100

@@ -18,10 +18,12 @@ from torch import nn
 from torch.nn import functional as F
 
 import resnets
-from resnets import Architecture, Block, Stage, Stem, catalog, chapter, curves, families
+from resnets import Architecture, Block, Stage, Stem, chapter
 from resnets.backends import load
 from resnets.chapter import torch as d2l
-from resnets.memory import megabytes, training_memory
+from resnets.networks import catalog, families
+from resnets.networks.memory import megabytes, training_memory
+from resnets.training.monitor import curves
 
 SEEDS, MORE_SEEDS = range(1 if SMALL else 3), range(1 if SMALL else 5)
 STEPS = 2 if SMALL else 200

@@ -23,9 +23,10 @@ from torch import nn
 from torch.nn import functional as F
 
 import resnets
-from resnets import Architecture, Stage, Stem, curves
+from resnets import Architecture, Stage, Stem
 from resnets.backends import load
 from resnets.chapter import torch as d2l
+from resnets.training.monitor import curves
 
 SEEDS, MORE_SEEDS = range(1 if SMALL else 3), range(1 if SMALL else 5)
 STEPS, FIRST_STEPS = (2, 3) if SMALL else (80, 40)

@@ -21,9 +21,10 @@ import torch
 from small_training import COLOURS, SIZE, SMALL, evaluated, fit, small_data
 
 import resnets
-from resnets import Architecture, Stage, Stem, curves
+from resnets import Architecture, Stage, Stem
 from resnets.backends import load
-from resnets.memory import training_memory
+from resnets.networks.memory import training_memory
+from resnets.training.monitor import curves
 
 SEEDS = range(1 if SMALL else 3)
 STEPS, BATCH = (3, 50) if SMALL else (240, 62)

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resnets import curves
 from resnets.data import load
+from resnets.training.monitor import curves
 
 SMALL = os.environ.get("RESNETS_TUTORIAL") == "small"  # few images and steps: what the tests run
 SIZE = 14

@@ -12,13 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from resnets.architecture import Architecture as Architecture
-    from resnets.architecture import Block as Block
-    from resnets.architecture import Norm as Norm
-    from resnets.architecture import Stage as Stage
-    from resnets.architecture import Stem as Stem
-    from resnets.catalog import get as get
-    from resnets.catalog import names as names
+    from resnets.convert import read as read
     from resnets.errors import DataError as DataError
     from resnets.errors import Diverged as Diverged
     from resnets.errors import GrowthError as GrowthError
@@ -28,20 +22,26 @@ if TYPE_CHECKING:
     from resnets.errors import RunError as RunError
     from resnets.errors import UnknownName as UnknownName
     from resnets.errors import WeightsError as WeightsError
-    from resnets.exchange import read as read
-    from resnets.growth import deepen as deepen
-    from resnets.initial import initial_weights as initial_weights
-    from resnets.layout import Layer as Layer
-    from resnets.layout import Tensor as Tensor
-    from resnets.layout import Trace as Trace
-    from resnets.recipe import Recipe as Recipe
-    from resnets.reference import forward as forward
-    from resnets.tracing import tensors as tensors
-    from resnets.tracing import trace as trace
-    from resnets.weights import Network as Network
-    from resnets.weights import Preprocessing as Preprocessing
-    from resnets.weights import load as load
-    from resnets.weights import save as save
+    from resnets.networks.architecture import Architecture as Architecture
+    from resnets.networks.architecture import Block as Block
+    from resnets.networks.architecture import Norm as Norm
+    from resnets.networks.architecture import Stage as Stage
+    from resnets.networks.architecture import Stem as Stem
+    from resnets.networks.catalog import get as get
+    from resnets.networks.catalog import names as names
+    from resnets.networks.initialization import initial_weights as initial_weights
+    from resnets.networks.layers import Layer as Layer
+    from resnets.networks.layers import Tensor as Tensor
+    from resnets.networks.layers import Trace as Trace
+    from resnets.networks.reference import forward as forward
+    from resnets.networks.tracing import tensors as tensors
+    from resnets.networks.tracing import trace as trace
+    from resnets.networks.weights import Network as Network
+    from resnets.networks.weights import Preprocessing as Preprocessing
+    from resnets.networks.weights import load as load
+    from resnets.networks.weights import save as save
+    from resnets.recipes.recipe import Recipe as Recipe
+    from resnets.training.growth.deepening import deepen as deepen
 
 __version__ = "0.1.0"
 
@@ -79,8 +79,8 @@ __all__ = [
 ]
 
 _HOME = {
-    "architecture": ("Architecture", "Block", "Norm", "Stage", "Stem"),
-    "catalog": ("get", "names"),
+    "networks.architecture": ("Architecture", "Block", "Norm", "Stage", "Stem"),
+    "networks.catalog": ("get", "names"),
     "errors": (
         "DataError",
         "Diverged",
@@ -92,14 +92,14 @@ _HOME = {
         "UnknownName",
         "WeightsError",
     ),
-    "exchange": ("read",),
-    "growth": ("deepen",),
-    "initial": ("initial_weights",),
-    "layout": ("Layer", "Tensor", "Trace"),
-    "recipe": ("Recipe",),
-    "reference": ("forward",),
-    "tracing": ("tensors", "trace"),
-    "weights": ("Network", "Preprocessing", "load", "save"),
+    "convert": ("read",),
+    "training.growth.deepening": ("deepen",),
+    "networks.initialization": ("initial_weights",),
+    "networks.layers": ("Layer", "Tensor", "Trace"),
+    "recipes.recipe": ("Recipe",),
+    "networks.reference": ("forward",),
+    "networks.tracing": ("tensors", "trace"),
+    "networks.weights": ("Network", "Preprocessing", "load", "save"),
 }
 """The modules of the public names: importing the package alone takes no time."""
 

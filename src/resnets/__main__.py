@@ -9,9 +9,9 @@ import sys
 def main() -> None:
     """Run the command line; interrupted while it is imported it ends as it does later."""
     try:
-        from resnets import cli
+        from resnets.cli import app
 
-        cli.main()
+        app.main()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         raise SystemExit(130) from None

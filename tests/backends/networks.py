@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from resnets.architecture import Architecture
-from resnets.checking import lively_weights as lively_weights
-from resnets.weights import Weights
+from resnets.inference.parity import lively_weights as lively_weights
+from resnets.networks.architecture import Architecture
+from resnets.networks.weights import Weights
 
 
 def double(weights: Weights) -> Weights:

@@ -121,7 +121,7 @@ def test_who_took_a_run_over_goes_on_in_its_own_precision(
 
 KILLED = """
 import os, signal, sys
-from resnets.checkpoint import RunFolder
+from resnets.training.run_folder import RunFolder
 
 save, left = RunFolder.save_model, int(sys.argv.pop(1))
 

@@ -16,17 +16,18 @@ from backends.test_training_parity import (
     random_images,
     train,
 )
-from resnets import backends, catalog, reference
-from resnets.architecture import Architecture
+from resnets import backends
 from resnets.backends import Backend, Batch, Session
 from resnets.data.augmentation import Draws, chosen, draw
 from resnets.data.images import Images
-from resnets.evaluation import from_logits
-from resnets.growth import Deepening, added
-from resnets.naming import block_names
-from resnets.recipe import Recipe
-from resnets.tracing import tensors
-from resnets.weights import Preprocessing, Weights
+from resnets.networks import catalog, reference
+from resnets.networks.architecture import Architecture
+from resnets.networks.naming import block_names
+from resnets.networks.tracing import tensors
+from resnets.networks.weights import Preprocessing, Weights
+from resnets.recipes.recipe import Recipe
+from resnets.training.growth.deepening import Deepening, added
+from resnets.training.metrics import from_logits
 from strategies import SMALL_ARCHITECTURES
 
 NETWORK = catalog.get("resnet8_slim")

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from resnets import catalog
 from resnets.backends import jax as backend
 from resnets.backends.jax.canonical import variables
 from resnets.backends.jax.convolution import convolve
 from resnets.backends.jax.step import Network
+from resnets.networks import catalog
 
 # Height, channels in and out, kernel, stride, groups.
 FASTER = [

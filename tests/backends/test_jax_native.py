@@ -10,8 +10,7 @@ import pytest
 from flax import nnx
 
 from backends.networks import double, images, lively_weights, relative
-from resnets import backends, catalog, reference
-from resnets.architecture import Architecture, Block, Norm, Stage, Stem
+from resnets import backends
 from resnets.backends import Batch
 from resnets.backends import jax as backend
 from resnets.backends.jax.canonical import variables
@@ -19,9 +18,11 @@ from resnets.backends.jax.norm import BatchNorm
 from resnets.backends.jax.parts import max_pool
 from resnets.data.augmentation import Draws, draw
 from resnets.data.images import Images
-from resnets.initial import initial_weights
-from resnets.recipe import Recipe
-from resnets.weights import Preprocessing, Weights
+from resnets.networks import catalog, reference
+from resnets.networks.architecture import Architecture, Block, Norm, Stage, Stem
+from resnets.networks.initialization import initial_weights
+from resnets.networks.weights import Preprocessing, Weights
+from resnets.recipes.recipe import Recipe
 
 TINY = Architecture(
     name="tiny",

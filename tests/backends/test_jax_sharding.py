@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from backends.networks import lively_weights, relative
-from resnets.architecture import Architecture, Block, Stage, Stem
 from resnets.backends import Batch
 from resnets.backends import jax as backend
 from resnets.backends.jax.placement import Placement
 from resnets.data.augmentation import draw
 from resnets.data.images import Images
-from resnets.recipe import Recipe
-from resnets.weights import Preprocessing
+from resnets.networks.architecture import Architecture, Block, Stage, Stem
+from resnets.networks.weights import Preprocessing
+from resnets.recipes.recipe import Recipe
 
 TINY = Architecture(
     name="tiny",

@@ -9,7 +9,7 @@ import pytest
 from resnets.backends.mxnet.augmentation import Preparation
 from resnets.backends.mxnet.importing import mx
 from resnets.data.augmentation import Draws, Mix, draw
-from resnets.recipe import Recipe
+from resnets.recipes.recipe import Recipe
 
 MEAN, STD = (0.2, 0.4, 0.6), (0.3, 0.2, 0.1)
 PREPARE = Preparation.of(MEAN, STD, mx.cpu())

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from backends.networks import images, lively_weights, relative
-from resnets import backends, catalog, reference
-from resnets.architecture import Architecture
+from resnets import backends
 from resnets.backends import Batch
 from resnets.backends import mxnet as backend
 from resnets.backends.mxnet.importing import _NAMES, mx
@@ -20,9 +19,11 @@ from resnets.backends.mxnet.transfer import to_device
 from resnets.data.augmentation import Draws
 from resnets.data.images import Images
 from resnets.errors import MissingDependency, ResnetsError, WeightsError
-from resnets.recipe import Recipe
-from resnets.tracing import tensors
-from resnets.weights import Preprocessing
+from resnets.networks import catalog, reference
+from resnets.networks.architecture import Architecture
+from resnets.networks.tracing import tensors
+from resnets.networks.weights import Preprocessing
+from resnets.recipes.recipe import Recipe
 
 SLIM = catalog.get("resnet8_slim")
 
@@ -260,7 +261,7 @@ def test_numpy_is_left_as_it_was(statements: str) -> None:
 def test_numpys_arrays_are_refused_in_a_sentence() -> None:
     """In a process of its own: ``set_np`` changes MXNet for all of it."""
     program = (
-        "from resnets import backends, catalog, errors\n"
+        "from resnets import backends, errors\nfrom resnets.networks import catalog\n"
         "mxnet, a = backends.load('mxnet'), catalog.get('resnet8_slim')\n"
         "import mxnet as mx, numpy as np\n"
         "before, x = mxnet.build(a), np.zeros((1, 1, 16, 16), np.float32)\n"

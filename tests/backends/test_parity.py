@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from backends.networks import double, evaluating, images, lively_weights, relative
-from resnets import catalog, reference
-from resnets.architecture import Architecture
 from resnets.backends import Backend
 from resnets.errors import WeightsError
-from resnets.tracing import trace
+from resnets.networks import catalog, reference
+from resnets.networks.architecture import Architecture
+from resnets.networks.tracing import trace
 
 
 @pytest.mark.parametrize("size", [(16, 16), (17, 17), (9, 14), (1, 1), (33, 5)])

@@ -8,14 +8,14 @@ from PIL import Image
 
 from resnets import Architecture
 from resnets.backends import Backend
+from resnets.convert.fitting import numbered
 from resnets.data.images import Images
-from resnets.exchange.fitting import numbered
-from resnets.explanation import Explainer
-from resnets.inference import evaluator_of
-from resnets.initial import initial_weights
-from resnets.predicting import likeliest
-from resnets.server.service import Service
-from resnets.weights import Network, Preprocessing
+from resnets.inference.evaluate import evaluator_of
+from resnets.inference.explain import Explainer
+from resnets.inference.predict import likeliest
+from resnets.networks.initialization import initial_weights
+from resnets.networks.weights import Network, Preprocessing
+from resnets.serve.service import Service
 from strategies import SMALL_ARCHITECTURES
 
 

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 
 from backends.networks import lively_weights, relative
-from resnets import catalog, reference
 from resnets.backends import Backend, Batch, Session
 from resnets.data.augmentation import chosen, draw
 from resnets.data.images import Images
 from resnets.errors import ResnetsError, WeightsError
-from resnets.evaluation import evaluate, from_logits
-from resnets.export.folding import idle_biases
-from resnets.initial import initial_weights
-from resnets.recipe import Recipe
-from resnets.tracing import tensors
-from resnets.weights import Preprocessing, Weights
+from resnets.networks import catalog, reference
+from resnets.networks.folding import idle_biases
+from resnets.networks.initialization import initial_weights
+from resnets.networks.tracing import tensors
+from resnets.networks.weights import Preprocessing, Weights
+from resnets.recipes.recipe import Recipe
+from resnets.training.metrics import evaluate, from_logits
 
 NETWORK = catalog.get("resnet8_slim")
 PREPROCESSING = Preprocessing(size=28, mean=(0.3,), std=(0.35,))

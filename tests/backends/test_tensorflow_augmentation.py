@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from resnets.backends.tensorflow.augmentation import Preparation, tensors_of
 from resnets.data.augmentation import Draws, draw
-from resnets.recipe import Recipe
+from resnets.recipes.recipe import Recipe
 
 MEAN, STD = (0.2, 0.4, 0.6), (0.3, 0.2, 0.1)
 PREPARE = Preparation.of(MEAN, STD)

@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from resnets import catalog, recipes
 from resnets.backends import tensorflow as backend
 from resnets.backends.tensorflow import kernel_gradients
 from resnets.backends.tensorflow.layers import Convolution
-from resnets.weights import Preprocessing
+from resnets.networks import catalog
+from resnets.networks.weights import Preprocessing
+from resnets.recipes import presets
 
 import tensorflow as tf  # isort: skip  # after the backend, which keeps TensorFlow quiet
 
@@ -65,7 +66,7 @@ def test_the_module_stays_as_it_is() -> None:
         layers = [one for one in model.layers if isinstance(one, Convolution)]
         assert layers and all(one.own_gradient is not None for one in layers)
     assert all(one.own_gradient is None for one in layers)
-    recipe = recipes.named("chapter").changed(size=12)
+    recipe = presets.named("chapter").changed(size=12)
     preprocessing = Preprocessing(size=12, mean=(0.0,), std=(1.0,))
     session = backend.session(model, recipe, preprocessing, "cpu")
     function = session._compiled_step.get_concrete_function(

@@ -16,15 +16,15 @@ import pytest
 import tensorflow as tf
 
 from backends.networks import images, lively_weights, relative
-from resnets import catalog, reference
-from resnets.architecture import Architecture, Block, Norm, Stage, Stem
 from resnets.backends import Batch
 from resnets.backends import tensorflow as backend
 from resnets.data.augmentation import Draws
 from resnets.data.images import Images
-from resnets.recipe import Recipe
-from resnets.tracing import trace
-from resnets.weights import Preprocessing
+from resnets.networks import catalog, reference
+from resnets.networks.architecture import Architecture, Block, Norm, Stage, Stem
+from resnets.networks.tracing import trace
+from resnets.networks.weights import Preprocessing
+from resnets.recipes.recipe import Recipe
 from strategies import SMALL_ARCHITECTURES
 
 # Keras 3.15 turns variables into arrays in a way that NumPy 2 warns of.

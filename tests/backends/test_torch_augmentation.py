@@ -9,7 +9,7 @@ import torch
 
 from resnets.backends.torch.augmentation import Preparation
 from resnets.data.augmentation import Draws, Mix, draw
-from resnets.recipe import Recipe
+from resnets.recipes.recipe import Recipe
 
 MEAN, STD = (0.2, 0.4, 0.6), (0.3, 0.2, 0.1)
 PREPARE = Preparation.of(MEAN, STD, torch.device("cpu"))

@@ -1,4 +1,4 @@
-"""The bytes that ``resnets.memory`` counts, against what a step in PyTorch really keeps."""
+"""The bytes that ``networks.memory`` counts, against what a step in PyTorch really keeps."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from backends.networks import images, lively_weights
-from resnets.architecture import Architecture
 from resnets.backends import torch as backend
-from resnets.memory import OPTIMISERS, Optimiser, Precision, training_memory
-from resnets.tracing import trace
+from resnets.networks.architecture import Architecture
+from resnets.networks.memory import OPTIMISERS, Optimiser, Precision, training_memory
+from resnets.networks.tracing import trace
 
 BATCH, SIZE = 3, (17, 16)
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from backends.networks import images, lively_weights
-from resnets import catalog
-from resnets.architecture import Architecture
 from resnets.backends import torch as backend
 from resnets.backends.torch import parts
-from resnets.naming import block_names
-from resnets.tracing import trace
+from resnets.networks import catalog
+from resnets.networks.architecture import Architecture
+from resnets.networks.naming import block_names
+from resnets.networks.tracing import trace
 
 
 def _model_and_input(a: Architecture) -> tuple[torch.nn.Module, torch.Tensor]:

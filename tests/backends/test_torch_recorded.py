@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from backends.networks import lively_weights
-from resnets import catalog, recipes
 from resnets.backends import Batch
 from resnets.backends import torch as backend
 from resnets.backends.torch.augmentation import Preparation
@@ -21,9 +20,11 @@ from resnets.backends.torch.recorded.thin import ThinConvolution, thinned
 from resnets.backends.torch.training_session import TorchSession
 from resnets.data.augmentation import Draws, chosen, draw
 from resnets.data.images import Images
-from resnets.recipe import Recipe
-from resnets.training import TrainingData, train
-from resnets.weights import Preprocessing, Weights
+from resnets.networks import catalog
+from resnets.networks.weights import Preprocessing, Weights
+from resnets.recipes import presets
+from resnets.recipes.recipe import Recipe
+from resnets.training.loop import TrainingData, train
 
 NETWORK = catalog.get("resnet8_slim")
 PREPROCESSING = Preprocessing(size=28, mean=(0.3,), std=(0.35,))
@@ -243,7 +244,7 @@ def test_losses_of_images_are_those_of_ordinary_steps(fashion: Images) -> None:
 
 
 def test_compiling_is_for_long_trainings() -> None:
-    chapter = recipes.named("chapter")
+    chapter = presets.named("chapter")
     network = catalog.get("chapter_resnet18")
     assert Speed().mode(network, chapter, 60_000, (96, 96)) is None
     imagenet = chapter.changed(size=224, epochs=90)

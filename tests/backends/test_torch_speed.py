@@ -9,16 +9,16 @@ import pytest
 import torch
 
 from backends.networks import lively_weights
-from resnets import catalog
-from resnets.architecture import Architecture
 from resnets.backends import Batch
 from resnets.backends import torch as backend
 from resnets.backends.torch import convolution
 from resnets.backends.torch.convolution import FastConvolutions
 from resnets.data.augmentation import draw
 from resnets.data.images import Images
-from resnets.recipe import Recipe
-from resnets.weights import Preprocessing
+from resnets.networks import catalog
+from resnets.networks.architecture import Architecture
+from resnets.networks.weights import Preprocessing
+from resnets.recipes.recipe import Recipe
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
@@ -146,7 +146,7 @@ def test_freed_memory_is_kept() -> None:
     """In a process of its own: the setting cannot be taken back."""
     program = (
         "import resource, numpy as np\n"
-        "from resnets.backends.pages import keep_pages\n"
+        "from resnets.backends.malloc import keep_pages\n"
         "assert keep_pages()\n"
         "def faults():\n"
         "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 
 from backends.networks import double, lively_weights, relative
-from resnets import backends, catalog, reference
-from resnets.architecture import Architecture
+from resnets import backends
 from resnets.backends import Backend, Batch
 from resnets.data.augmentation import chosen, draw
 from resnets.data.images import Images
-from resnets.evaluation import from_logits
-from resnets.recipe import Recipe
-from resnets.weights import Preprocessing, Weights
+from resnets.networks import catalog, reference
+from resnets.networks.architecture import Architecture
+from resnets.networks.weights import Preprocessing, Weights
+from resnets.recipes.recipe import Recipe
+from resnets.training.metrics import from_logits
 from strategies import SMALL_ARCHITECTURES
 
 PLAIN = Recipe(batch=4, precision="fp64", optimiser="sgd", momentum=None, label_smoothing=0.1)

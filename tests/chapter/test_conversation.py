@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from backends.networks import images, lively_weights, relative
-from resnets import backends, catalog
-from resnets.architecture import Architecture, Block, Stage
-from resnets.families import chapter_resnext_block
-from resnets.reference import forward
+from resnets import backends
+from resnets.networks import catalog
+from resnets.networks.architecture import Architecture, Block, Stage
+from resnets.networks.families import chapter_resnext_block
+from resnets.networks.reference import forward
 
 HERE = Path(__file__).parent
 TABS = ("torch", "tensorflow", "jax", "mxnet")

@@ -30,7 +30,7 @@ from resnets.errors import (
     ResnetsError,
     UnknownName,
 )
-from resnets.events import Epoch, Progress, Step
+from resnets.training.events import Epoch, Progress, Step
 
 
 class Model(HyperParameters):

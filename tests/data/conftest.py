@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from resnets.data import pack_cache
+from resnets.data.cache import pack_cache
 
 
 @pytest.fixture(autouse=True)

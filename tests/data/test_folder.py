@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from resnets.data import decoding, folder, pack_cache, packing
+from resnets.data import decoding, folder
+from resnets.data.cache import pack_cache, packing
 from resnets.data.decoding import looks_like_image, open_image
 from resnets.errors import DataError
 

@@ -3,11 +3,11 @@
 import numpy as np
 import numpy.typing as npt
 
-from resnets import reference
-from resnets.architecture import Architecture
-from resnets.checking import lively_weights
 from resnets.data.images import Pixels
-from resnets.weights import Network, Preprocessing
+from resnets.inference.parity import lively_weights
+from resnets.networks import reference
+from resnets.networks.architecture import Architecture
+from resnets.networks.weights import Network, Preprocessing
 
 
 def network(a: Architecture, size: int = 17) -> Network:

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from export.networks import network, pixels
-from resnets import catalog
 from resnets.data.images import Images
 from resnets.errors import RunError, WeightsError
 from resnets.export import deploy, fastest, onnx_bytes, opened
 from resnets.export.deployment import chosen_engine
-from resnets.weights import Network, load, save_weights
+from resnets.networks import catalog
+from resnets.networks.weights import Network, load, save_weights
 
 READS = {
     "torch-plain": "model.safetensors",

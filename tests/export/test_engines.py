@@ -13,7 +13,7 @@ import pytest
 
 from backends.networks import relative
 from export.networks import expected, network, pixels
-from resnets import backends, catalog
+from resnets import backends
 from resnets.backends import Evaluator
 from resnets.data.images import Images
 from resnets.errors import DataError, MissingDependency, RunError, UnknownName, WeightsError
@@ -30,8 +30,9 @@ from resnets.export import (
 )
 from resnets.export.deployment import chosen_engine
 from resnets.export.measurement import Measured, Table
-from resnets.recipe import Recipe
-from resnets.weights import Network, load
+from resnets.networks import catalog
+from resnets.networks.weights import Network, load
+from resnets.recipes.recipe import Recipe
 
 LIMITS = {"fp32": 1e-5, "bf16": 0.05, "int8": 0.2}
 """Largest difference from float64, relative to the largest logit; bf16 has 8 bits, int8 7."""

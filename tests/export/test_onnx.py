@@ -16,14 +16,14 @@ from hypothesis import given, settings
 
 from backends.networks import relative
 from export.networks import expected, network, pixels, prepared
-from resnets import catalog
-from resnets.architecture import Architecture, Block, Stage, Stem
 from resnets.errors import InvalidDescription, MissingDependency, WeightsError
 from resnets.export import onnx_bytes, openvino, write_onnx
 from resnets.export.operations import OPSET
 from resnets.files import replacing
-from resnets.tracing import tensors
-from resnets.weights import Network
+from resnets.networks import catalog
+from resnets.networks.architecture import Architecture, Block, Stage, Stem
+from resnets.networks.tracing import tensors
+from resnets.networks.weights import Network
 from strategies import architectures
 
 
@@ -113,8 +113,10 @@ def test_equal_networks_give_equal_bytes(small: Architecture) -> None:
 
 def test_the_bytes_are_the_same_in_another_process() -> None:
     program = (
-        "import hashlib, sys; from resnets import catalog; from resnets.export.model import *\n"
-        "from resnets.initial import initial_weights; from resnets.weights import *\n"
+        "import hashlib, sys\nfrom resnets.networks import catalog\n"
+        "from resnets.export.model import *\n"
+        "from resnets.networks.initialization import initial_weights\n"
+        "from resnets.networks.weights import *\n"
         "a = catalog.get('resnet8_slim')\n"
         "p = Preprocessing(size=28, mean=(0.5,), std=(0.5,))\n"
         "n = Network(a, initial_weights(a), p, tuple('abcdefghij'))\n"

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from resnets.data import fashion_mnist
+from resnets.data.fashion_mnist import loading
 from resnets.data.images import Dataset, Images
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "fashion_400.npz"
@@ -24,7 +24,7 @@ def sample(**_: Any) -> Dataset:
     with np.load(SAMPLE) as file:
         order = np.random.default_rng(0).permutation(400)
         found = Images(file["pixels"][..., None][order], file["labels"].astype(np.int64)[order])
-    return Dataset("fashion_mnist", fashion_mnist.CLASS_NAMES, found[:300], lambda: found[300:])
+    return Dataset("fashion_mnist", loading.CLASS_NAMES, found[:300], lambda: found[300:])
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
     script, outcome = Path(sys.argv[1]), Path(sys.argv[2])
     warnings.filterwarnings("error", module=r"__main__|resnets")
     warnings.filterwarnings("ignore", message="FigureCanvas.* is non-interactive")
-    fashion_mnist.load = sample
+    loading.load = sample
     sys.path.insert(0, str(script.parent))  # as for ``python SCRIPT``: what tutorials share
     names = runpy.run_path(str(script), run_name="__main__")
     outcome.write_text(json.dumps(names["measured"]))

@@ -14,12 +14,12 @@ from typing import Any, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
-from resnets.architecture import Architecture
 from resnets.data.augmentation import Draws, Index
 from resnets.data.images import Images, Pixels
 from resnets.errors import MissingDependency, ResnetsError, UnknownName, in_one_line
-from resnets.recipe import Recipe
-from resnets.weights import Preprocessing, Weights
+from resnets.networks.architecture import Architecture
+from resnets.networks.weights import Preprocessing, Weights
+from resnets.recipes.recipe import Recipe
 
 NAMES = ("torch", "jax", "tensorflow", "mxnet")
 

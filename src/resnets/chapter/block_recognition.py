@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from resnets import architecture as described
 from resnets.chapter.parts import BatchNorm, Block, Convolution, refusal
-from resnets.naming import RESNET, RESNET_V2, Names
+from resnets.networks import architecture as described
+from resnets.networks.naming import RESNET, RESNET_V2, Names
 
 
 @dataclass(frozen=True)

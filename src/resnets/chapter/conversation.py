@@ -1,7 +1,7 @@
 """Networks of the chapter's classes described as ``Architecture``; their weights out and in.
 
 That the description is the network's is not believed but computed: its logits for random images
-have to be those of the NumPy definition (``resnets.reference``) with the same weights.
+have to be those of the NumPy definition (``resnets.networks.reference``) with the same weights.
 """
 
 import importlib
@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from resnets.architecture import Architecture
 from resnets.chapter.arguments import whole
 from resnets.chapter.parts import Inspected, first_line, refusal
 from resnets.chapter.recognition import Recognised, recognise
-from resnets.data.fashion_mnist import CLASS_NAMES
+from resnets.convert.fitting import numbered
+from resnets.data.fashion_mnist.loading import CLASS_NAMES
 from resnets.errors import InvalidDescription, Problem, ResnetsError, WeightsError
-from resnets.exchange.fitting import numbered
-from resnets.naming import RESNET, RESNET_V2
-from resnets.reference import forward
-from resnets.tracing import LARGEST_SIZE
-from resnets.weights import Network, Preprocessing, Weights, check
+from resnets.networks.architecture import Architecture
+from resnets.networks.naming import RESNET, RESNET_V2
+from resnets.networks.reference import forward
+from resnets.networks.tracing import LARGEST_SIZE
+from resnets.networks.weights import Network, Preprocessing, Weights, check
 
 FAMILIES = (RESNET, RESNET_V2)
 """Whose tensor names the chapter's networks have."""

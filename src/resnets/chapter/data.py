@@ -10,7 +10,7 @@ from resnets import data as sources
 from resnets.chapter.arguments import whole
 from resnets.chapter.board import in_notebook
 from resnets.chapter.hyperparameters import HyperParameters
-from resnets.data.fashion_mnist import CLASS_NAMES
+from resnets.data.fashion_mnist.loading import CLASS_NAMES
 from resnets.data.images import Images
 from resnets.errors import InvalidDescription, Problem
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from resnets.architecture import Architecture, Norm, Stage, Stem
 from resnets.chapter.block_recognition import expect_symmetric, seen_as
 from resnets.chapter.parts import (
     Array,
@@ -17,7 +16,8 @@ from resnets.chapter.parts import (
     Slot,
     refusal,
 )
-from resnets.naming import RESNET, RESNET_V2, Names
+from resnets.networks.architecture import Architecture, Norm, Stage, Stem
+from resnets.networks.naming import RESNET, RESNET_V2, Names
 
 _Kind = TypeVar("_Kind", Convolution, BatchNorm, Dense, Block)
 

@@ -13,17 +13,18 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from resnets import curves, records
 from resnets.chapter.arguments import whole
 from resnets.chapter.board import ProgressBoard, in_notebook
 from resnets.chapter.hyperparameters import HyperParameters
 from resnets.chapter.measures import Means, measured, number
 from resnets.chapter.plotting import PER_EPOCH, Figures, collected
 from resnets.chapter.views import Notebook, Plan, View, view
-from resnets.checkpoint import finite
 from resnets.errors import Diverged, InvalidDescription, MissingDependency, Problem, RunError
-from resnets.events import Epoch, Progress, Step
 from resnets.files import explained, write_text
+from resnets.training import records
+from resnets.training.events import Epoch, Progress, Step
+from resnets.training.monitor import curves
+from resnets.training.run_folder import finite
 
 LAG = 8
 """Steps that may be under way before a loss is read, so that a GPU need not wait."""
@@ -46,7 +47,7 @@ class Trainer(HyperParameters):
         gradient_clip_val: norm to which gradients are cut; 0 for no cutting.
         folder: where the run's folder is made; None to save nothing.
         board: the curves, a ``ProgressBoard``, with what the model plots itself.
-        epochs: figures of the epochs that have ended, as ``resnets.events.Epoch``.
+        epochs: figures of the epochs that have ended, as ``resnets.training.events.Epoch``.
         optim: the optimiser, as the model's ``configure_optimizers`` made it.
         epoch, train_batch_idx, val_batch_idx: epochs and batches before the one under way.
         num_train_batches, num_val_batches: in an epoch; 0 where they cannot be counted.

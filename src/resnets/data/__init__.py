@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from resnets.data import fashion_mnist, folder
+from resnets.data import folder
+from resnets.data.fashion_mnist import loading
 from resnets.data.images import Dataset, Images
-from resnets.data.progress import count_bar
 from resnets.errors import DataError
+from resnets.progress_bar import count_bar
 
 NAMES = ("fashion_mnist",)
 
@@ -24,7 +25,7 @@ def load(name: str, *, size: int, announce: Callable[[str], None] = lambda _: No
         DataError: if it cannot be had, or is not what it should be.
     """
     if name == "fashion_mnist":
-        return resized(fashion_mnist.load(announce=announce), size)
+        return resized(loading.load(announce=announce), size)
     if not name or not Path(name).exists():
         raise DataError(
             f"no data set is called {name!r} and no folder is there "

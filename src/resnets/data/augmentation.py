@@ -11,8 +11,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from resnets.recipe import Recipe
-from resnets.schedule import steps_per_epoch
+from resnets.recipes.recipe import Recipe
+from resnets.recipes.schedule import steps_per_epoch
 
 Index = npt.NDArray[np.int64]
 

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from resnets.data import listing, packing
+from resnets.data import listing
+from resnets.data.cache import packing
+from resnets.data.cache.pack import Pack
 from resnets.data.images import Dataset, Images
-from resnets.data.pack import Pack
-from resnets.data.progress import Announce, OpenBar, count_bar, silent
 from resnets.errors import DataError
+from resnets.progress_bar import Announce, OpenBar, count_bar, silent
 
 TRAINING_NAMES = ("train", "training")
 TEST_NAMES = ("test", "val", "valid", "validation")

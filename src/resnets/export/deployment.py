@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from resnets.backends import Evaluator
-from resnets.description import read_text
 from resnets.errors import MissingDependency, ResnetsError, RunError, WeightsError
 from resnets.export.choice import Choice
 from resnets.export.engines import Engine, Prepared, engine
 from resnets.files import explained, write_bytes, write_text
-from resnets.weights import Network, save
+from resnets.networks.weights import Network, save
+from resnets.schema import read_text
 
 FORMAT = 1
 ENGINE, ONNX, INT8 = "engine.json", "model.onnx", "model-int8.onnx"

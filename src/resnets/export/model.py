@@ -11,13 +11,13 @@ from typing import Any, Literal
 import numpy as np
 
 from resnets import __version__
-from resnets.description import to_json
 from resnets.errors import MissingDependency, WeightsError
-from resnets.export.folding import as_trained, folded
 from resnets.export.operations import OPSET, Nodes, add_layer
 from resnets.files import explained, write_bytes
-from resnets.tracing import trace
-from resnets.weights import Config, Network, Preprocessing, check, check_config
+from resnets.networks.folding import as_trained, folded
+from resnets.networks.tracing import trace
+from resnets.networks.weights import Config, Network, Preprocessing, check, check_config
+from resnets.schema import to_json
 
 Input = Literal["pixels", "normalised"]
 """What goes in: ``pixels``, images as they are stored, uint8 [n, height, width, channels], 0 to

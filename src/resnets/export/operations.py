@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from resnets.layout import Layer
+from resnets.networks.layers import Layer
 
 OPSET = 17
 LAST = 2**63 - 1

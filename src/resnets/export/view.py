@@ -7,12 +7,12 @@ from pathlib import Path
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from resnets.columns import Column, Row
-from resnets.columns import Table as Drawn
 from resnets.export.measurement import Measured, Table
 from resnets.export.model import INPUT, OUTPUT, Input
 from resnets.export.operations import OPSET
-from resnets.weights import Network
+from resnets.networks.weights import Network
+from resnets.tables import Column, Row
+from resnets.tables import Table as Drawn
 
 WIDTH = 100
 

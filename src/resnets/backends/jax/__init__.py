@@ -10,17 +10,17 @@ import numpy as np
 import numpy.typing as npt
 from flax import nnx
 
-from resnets.architecture import Architecture
 from resnets.backends.jax.canonical import from_canonical, to_canonical, variables
 from resnets.backends.jax.devices import available_devices, precision
 from resnets.backends.jax.regnet import RegNet
 from resnets.backends.jax.resnet import ResNet
 from resnets.backends.jax.resnetv2 import ResNetV2
 from resnets.backends.jax.training_session import JaxSession, Model, evaluator
-from resnets.backends.pages import keep_pages
-from resnets.initial import initial_weights
-from resnets.tracing import tensors
-from resnets.weights import Weights, check
+from resnets.backends.malloc import keep_pages
+from resnets.networks.architecture import Architecture
+from resnets.networks.initialization import initial_weights
+from resnets.networks.tracing import tensors
+from resnets.networks.weights import Weights, check
 
 __all__ = [
     "RegNet",

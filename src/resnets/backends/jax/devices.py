@@ -6,9 +6,9 @@ import platform
 
 import jax
 
-from resnets.backends.pages import keep_pages
+from resnets.backends.malloc import keep_pages
 from resnets.errors import ResnetsError, in_one_line
-from resnets.recipe import Recipe
+from resnets.recipes.recipe import Recipe
 
 
 def _found() -> dict[str, jax.Device]:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from jax import Array
 
-from resnets.recipe import Recipe
+from resnets.recipes.recipe import Recipe
 
 Arrays = dict[str, Array]
 """By canonical name."""

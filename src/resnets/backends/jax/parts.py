@@ -12,9 +12,9 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from resnets.architecture import Architecture, Stage
 from resnets.backends.jax.norm import BatchNorm
-from resnets.blocks import Convolution, Place
+from resnets.networks.architecture import Architecture, Stage
+from resnets.networks.geometry import Convolution, Place
 
 Layer = Callable[[Array], Array]
 """A module, or a function that has nothing to learn."""

@@ -7,7 +7,6 @@ of torchvision's ``regnet``.
 from flax import nnx
 from jax import Array
 
-from resnets.architecture import Architecture, Stage
 from resnets.backends.jax.parts import (
     Layer,
     Named,
@@ -23,7 +22,8 @@ from resnets.backends.jax.parts import (
     pool,
     shortcut,
 )
-from resnets.blocks import Convolution, Place, convolutions, places
+from resnets.networks.architecture import Architecture, Stage
+from resnets.networks.geometry import Convolution, Place, convolutions, places
 
 
 class RegNet(nnx.Module):

@@ -7,7 +7,6 @@ names of timm's ``resnetv2``.
 from flax import nnx
 from jax import Array
 
-from resnets.architecture import Architecture, Stage
 from resnets.backends.jax.parts import (
     Layer,
     Named,
@@ -21,7 +20,8 @@ from resnets.backends.jax.parts import (
     scaled,
     shortcut,
 )
-from resnets.blocks import Convolution, Place, convolutions, places
+from resnets.networks.architecture import Architecture, Stage
+from resnets.networks.geometry import Convolution, Place, convolutions, places
 
 
 class ResNetV2(nnx.Module):

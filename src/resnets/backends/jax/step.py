@@ -21,7 +21,7 @@ from resnets.backends.jax.convolution import convolve
 from resnets.backends.jax.norm import BatchNorm
 from resnets.backends.jax.optimiser import Arrays, Optimiser
 from resnets.backends.jax.placement import Placement
-from resnets.naming import block_names
+from resnets.networks.naming import block_names
 
 State = dict[str, Arrays]
 """``weights``, ``statistics``, ``average`` and the optimiser's buffers, each by canonical name."""

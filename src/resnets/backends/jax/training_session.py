@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 from jax import Array
 
-from resnets.architecture import Architecture
 from resnets.backends import Batch, Evaluator
 from resnets.backends.jax.augmentation import Preparation
 from resnets.backends.jax.canonical import from_canonical, to_canonical, variables
@@ -30,11 +29,12 @@ from resnets.backends.jax.resnetv2 import ResNetV2
 from resnets.backends.jax.step import Network, State, Training, logits_of, step_of
 from resnets.data.images import Pixels
 from resnets.errors import WeightsError
-from resnets.export.folding import idle_biases
-from resnets.layout import Tensor
-from resnets.recipe import Recipe
-from resnets.tracing import tensors
-from resnets.weights import Preprocessing, Weights
+from resnets.networks.architecture import Architecture
+from resnets.networks.folding import idle_biases
+from resnets.networks.layers import Tensor
+from resnets.networks.tracing import tensors
+from resnets.networks.weights import Preprocessing, Weights
+from resnets.recipes.recipe import Recipe
 
 Model = ResNet | ResNetV2 | RegNet
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy.typing as npt
 
-from resnets.architecture import Architecture
 from resnets.backends.mxnet.devices import available_devices, precision
 from resnets.backends.mxnet.importing import mx
 from resnets.backends.mxnet.parameters import Model, arrays, assign, parameters
@@ -23,8 +22,9 @@ from resnets.backends.mxnet.resnet import ResNet
 from resnets.backends.mxnet.resnetv2 import ResNetV2
 from resnets.backends.mxnet.training_session import MXNetSession, evaluator
 from resnets.backends.mxnet.transfer import to_device
-from resnets.initial import initial_weights
-from resnets.weights import Weights, check
+from resnets.networks.architecture import Architecture
+from resnets.networks.initialization import initial_weights
+from resnets.networks.weights import Weights, check
 
 __all__ = [
     "RegNet",

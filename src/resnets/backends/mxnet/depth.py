@@ -5,7 +5,7 @@ from typing import Any
 
 from resnets.backends.mxnet.importing import mx
 from resnets.backends.mxnet.parameters import Model
-from resnets.naming import block_names
+from resnets.networks.naming import block_names
 
 
 class Dropping(mx.gluon.HybridBlock):

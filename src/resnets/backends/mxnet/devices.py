@@ -5,7 +5,7 @@ from typing import Any
 
 from resnets.backends.mxnet.importing import mx
 from resnets.errors import ResnetsError
-from resnets.recipe import Recipe
+from resnets.recipes.recipe import Recipe
 
 
 def available_devices() -> list[str]:

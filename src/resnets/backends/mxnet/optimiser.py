@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from resnets.backends.mxnet.importing import mx
-from resnets.recipe import Recipe
+from resnets.recipes.recipe import Recipe
 
 EPSILON = 1e-8
 

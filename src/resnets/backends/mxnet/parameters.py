@@ -10,7 +10,7 @@ from resnets.backends.mxnet.regnet import RegNet
 from resnets.backends.mxnet.resnet import ResNet
 from resnets.backends.mxnet.resnetv2 import ResNetV2
 from resnets.backends.mxnet.transfer import to_device
-from resnets.tracing import tensors
+from resnets.networks.tracing import tensors
 
 Model = ResNet | ResNetV2 | RegNet
 _CANONICAL = {"gamma": "weight", "beta": "bias"}

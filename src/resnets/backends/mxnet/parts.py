@@ -8,9 +8,9 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from resnets.architecture import Architecture, Stage
 from resnets.backends.mxnet.importing import mx
-from resnets.blocks import Convolution, Place
+from resnets.networks.architecture import Architecture, Stage
+from resnets.networks.geometry import Convolution, Place
 
 nn, HybridBlock = mx.gluon.nn, mx.gluon.HybridBlock
 Identity = mx.gluon.contrib.nn.Identity

@@ -7,7 +7,6 @@ for the norms' scale and shift, which Gluon calls gamma and beta.
 from collections.abc import Iterator
 from typing import Any
 
-from resnets.architecture import Architecture, Stage
 from resnets.backends.mxnet.importing import mx
 from resnets.backends.mxnet.parts import (
     Shift,
@@ -21,7 +20,8 @@ from resnets.backends.mxnet.parts import (
     sequence,
     shortcut,
 )
-from resnets.blocks import Convolution, Place, convolutions, places
+from resnets.networks.architecture import Architecture, Stage
+from resnets.networks.geometry import Convolution, Place, convolutions, places
 
 nn, HybridBlock = mx.gluon.nn, mx.gluon.HybridBlock
 

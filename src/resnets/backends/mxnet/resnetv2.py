@@ -6,7 +6,6 @@ of the parts are those of timm's ``resnetv2``.
 
 from typing import Any
 
-from resnets.architecture import Architecture, Stage
 from resnets.backends.mxnet.importing import mx
 from resnets.backends.mxnet.parts import (
     activation,
@@ -18,7 +17,8 @@ from resnets.backends.mxnet.parts import (
     sequence,
     shortcut,
 )
-from resnets.blocks import Convolution, Place, convolutions, places
+from resnets.networks.architecture import Architecture, Stage
+from resnets.networks.geometry import Convolution, Place, convolutions, places
 
 nn, HybridBlock = mx.gluon.nn, mx.gluon.HybridBlock
 

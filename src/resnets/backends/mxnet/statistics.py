@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from resnets.architecture import Architecture
-from resnets.tracing import trace
+from resnets.networks.architecture import Architecture
+from resnets.networks.tracing import trace
 
 
 class Statistics:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from resnets.architecture import Architecture
 from resnets.backends import Batch, Evaluator
 from resnets.backends.mxnet.augmentation import Preparation
 from resnets.backends.mxnet.depth import Dropping
@@ -20,9 +19,10 @@ from resnets.backends.mxnet.transfer import to_device
 from resnets.data.augmentation import Draws, Mix
 from resnets.data.images import Images, Pixels
 from resnets.errors import WeightsError
-from resnets.export.folding import idle_biases
-from resnets.recipe import Recipe
-from resnets.weights import Preprocessing, Weights
+from resnets.networks.architecture import Architecture
+from resnets.networks.folding import idle_biases
+from resnets.networks.weights import Preprocessing, Weights
+from resnets.recipes.recipe import Recipe
 
 
 @dataclass(frozen=True)

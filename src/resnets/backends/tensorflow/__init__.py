@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from resnets.architecture import Architecture
 from resnets.backends.tensorflow.quiet import greetings_dropped
-from resnets.initial import initial_weights
-from resnets.weights import Weights, check
+from resnets.networks.architecture import Architecture
+from resnets.networks.initialization import initial_weights
+from resnets.networks.weights import Weights, check
 
 with greetings_dropped():
     import keras
@@ -20,7 +20,7 @@ from resnets.backends.tensorflow.canonical import canonical, native, variables
 from resnets.backends.tensorflow.devices import available_devices, precision
 from resnets.backends.tensorflow.resnet import ResNet
 from resnets.backends.tensorflow.training_session import TensorFlowSession, evaluator
-from resnets.tracing import trace
+from resnets.networks.tracing import trace
 
 __all__ = [
     "ResNet",

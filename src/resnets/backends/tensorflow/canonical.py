@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from resnets.layout import Tensor
-from resnets.tracing import tensors
+from resnets.networks.layers import Tensor
+from resnets.networks.tracing import tensors
 
 ATTRIBUTES = {
     "kernel": "kernel",

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from resnets.errors import ResnetsError
-from resnets.recipe import Recipe
+from resnets.recipes.recipe import Recipe
 
 
 def require_tensorflow() -> None:

@@ -90,7 +90,7 @@ def _on_gpu(x: Any) -> bool:
 
 @registered
 class BatchNorm(keras.layers.BatchNormalization):
-    """Batch norm by the definition of ``resnets.architecture.Norm``.
+    """Batch norm by the definition of ``resnets.networks.architecture.Norm``.
 
     Values are normalised by the biased variance, ``moving_variance`` is updated with the
     unbiased one. ``momentum`` is the share of the old statistics kept. As in Keras, a layer that

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from resnets.layout import Tensor
-from resnets.recipe import Recipe
+from resnets.networks.layers import Tensor
+from resnets.recipes.recipe import Recipe
 
 Variables = dict[Tensor, Any]
 EPSILON = 1e-8

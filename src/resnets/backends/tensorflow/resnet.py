@@ -10,7 +10,6 @@ from typing import Any
 
 import keras
 
-from resnets.architecture import Architecture
 from resnets.backends.tensorflow.layers import (
     BatchNorm,
     Convolution,
@@ -21,8 +20,9 @@ from resnets.backends.tensorflow.layers import (
     Shift,
     registered,
 )
-from resnets.layout import Layer
-from resnets.tracing import trace
+from resnets.networks.architecture import Architecture
+from resnets.networks.layers import Layer
+from resnets.networks.tracing import trace
 
 
 @registered

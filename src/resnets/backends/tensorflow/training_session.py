@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from resnets.architecture import Architecture
 from resnets.backends import Batch, Evaluator
 from resnets.backends.tensorflow import devices
 from resnets.backends.tensorflow.augmentation import Preparation, Tensors, tensors_of
@@ -21,12 +20,13 @@ from resnets.backends.tensorflow.optimiser import Variables, clipped, optimiser
 from resnets.backends.tensorflow.resnet import ResNet
 from resnets.data.images import Pixels
 from resnets.errors import WeightsError
-from resnets.export.folding import idle_biases
-from resnets.layout import Tensor
-from resnets.naming import block_names
-from resnets.recipe import Recipe
-from resnets.tracing import trace
-from resnets.weights import Preprocessing, Weights
+from resnets.networks.architecture import Architecture
+from resnets.networks.folding import idle_biases
+from resnets.networks.layers import Tensor
+from resnets.networks.naming import block_names
+from resnets.networks.tracing import trace
+from resnets.networks.weights import Preprocessing, Weights
+from resnets.recipes.recipe import Recipe
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from resnets.architecture import Architecture
 from resnets.backends.torch.devices import available_devices, precision
 from resnets.backends.torch.regnet import RegNet
 from resnets.backends.torch.resnet import ResNet
 from resnets.backends.torch.resnetv2 import ResNetV2
 from resnets.backends.torch.training_session import TorchSession, evaluator
-from resnets.initial import initial_weights
-from resnets.tracing import tensors
-from resnets.weights import Weights, check
+from resnets.networks.architecture import Architecture
+from resnets.networks.initialization import initial_weights
+from resnets.networks.tracing import tensors
+from resnets.networks.weights import Weights, check
 
 __all__ = [
     "RegNet",

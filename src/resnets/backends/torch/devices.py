@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from resnets.errors import ResnetsError
-from resnets.recipe import Recipe
+from resnets.recipes.recipe import Recipe
 
 
 def available_devices() -> list[str]:

@@ -6,14 +6,14 @@ import torch
 from torch import nn
 
 from resnets.backends import Evaluator
-from resnets.backends.pages import keep_pages
+from resnets.backends.malloc import keep_pages
 from resnets.backends.torch.augmentation import Preparation
 from resnets.backends.torch.regnet import RegNet
 from resnets.backends.torch.resnet import ResNet
 from resnets.backends.torch.resnetv2 import ResNetV2
-from resnets.export.folding import foldable, folded
-from resnets.tracing import trace
-from resnets.weights import Preprocessing
+from resnets.networks.folding import foldable, folded
+from resnets.networks.tracing import trace
+from resnets.networks.weights import Preprocessing
 
 
 def fold_norms(model: ResNet | ResNetV2 | RegNet) -> nn.Module:

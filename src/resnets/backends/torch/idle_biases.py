@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from resnets.export.folding import foldable
-from resnets.tracing import trace
+from resnets.networks.folding import foldable
+from resnets.networks.tracing import trace
 
 if TYPE_CHECKING:
     from resnets.backends.torch.training_session import Model

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from resnets.recipe import Recipe
+from resnets.recipes.recipe import Recipe
 
 BUFFERS = {"momentum_buffer": "momentum", "exp_avg": "mean", "exp_avg_sq": "square"}
 """The optimisers' buffers by torch's names and by ours, which are the same for every framework."""

@@ -5,8 +5,8 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from resnets.architecture import Architecture, Stage
-from resnets.blocks import Convolution, Place
+from resnets.networks.architecture import Architecture, Stage
+from resnets.networks.geometry import Convolution, Place
 
 ACTIVATIONS = {
     "relu": lambda in_place: nn.ReLU(inplace=in_place),

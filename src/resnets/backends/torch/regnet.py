@@ -9,7 +9,6 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from resnets.architecture import Architecture, Stage
 from resnets.backends.torch.parts import (
     SqueezeExcitation,
     activation,
@@ -19,7 +18,8 @@ from resnets.backends.torch.parts import (
     scaled,
     shortcut,
 )
-from resnets.blocks import Convolution, Place, convolutions, places
+from resnets.networks.architecture import Architecture, Stage
+from resnets.networks.geometry import Convolution, Place, convolutions, places
 
 
 class RegNet(nn.Sequential):

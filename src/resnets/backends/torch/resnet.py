@@ -10,7 +10,6 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from resnets.architecture import Architecture, Stage
 from resnets.backends.torch.parts import (
     Shift,
     SqueezeExcitation,
@@ -21,7 +20,8 @@ from resnets.backends.torch.parts import (
     scaled,
     shortcut,
 )
-from resnets.blocks import Convolution, Place, convolutions, places
+from resnets.networks.architecture import Architecture, Stage
+from resnets.networks.geometry import Convolution, Place, convolutions, places
 
 
 class ResNet(nn.Sequential):

@@ -8,9 +8,9 @@ from collections import OrderedDict
 
 from torch import Tensor, nn
 
-from resnets.architecture import Architecture, Stage
 from resnets.backends.torch.parts import activation, convolution, norm, pool, scaled, shortcut
-from resnets.blocks import Convolution, Place, convolutions, places
+from resnets.networks.architecture import Architecture, Stage
+from resnets.networks.geometry import Convolution, Place, convolutions, places
 
 
 class ResNetV2(nn.Sequential):

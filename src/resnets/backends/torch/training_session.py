@@ -11,9 +11,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from resnets.architecture import Architecture
 from resnets.backends import Batch, Evaluator, Measured
-from resnets.backends.pages import keep_pages
+from resnets.backends.malloc import keep_pages
 from resnets.backends.torch.augmentation import Preparation
 from resnets.backends.torch.convolution import FastConvolutions
 from resnets.backends.torch.devices import device_called, in_words, precision
@@ -26,9 +25,10 @@ from resnets.backends.torch.resnetv2 import ResNetV2
 from resnets.data.augmentation import Draws, Mix
 from resnets.data.images import Pixels
 from resnets.errors import WeightsError
-from resnets.naming import block_names
-from resnets.recipe import Recipe
-from resnets.weights import Preprocessing, Weights
+from resnets.networks.architecture import Architecture
+from resnets.networks.naming import block_names
+from resnets.networks.weights import Preprocessing, Weights
+from resnets.recipes.recipe import Recipe
 
 Model = ResNet | ResNetV2 | RegNet
 

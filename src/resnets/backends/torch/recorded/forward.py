@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from resnets.backends.torch.recorded.augmentation import batch_of
 from resnets.backends.torch.recorded.images import Placed
-from resnets.naming import block_names
+from resnets.networks.naming import block_names
 
 if TYPE_CHECKING:
     from resnets.backends.torch.training_session import TorchSession

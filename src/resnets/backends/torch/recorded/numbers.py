@@ -12,7 +12,7 @@ from torch import Tensor
 
 from resnets.backends import Batch
 from resnets.data.augmentation import Draws
-from resnets.recipe import Recipe
+from resnets.recipes.recipe import Recipe
 
 Shape = tuple[int, ...]
 

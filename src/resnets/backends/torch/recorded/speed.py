@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from resnets.architecture import Architecture
-from resnets.recipe import Recipe
-from resnets.tracing import trace
+from resnets.networks.architecture import Architecture
+from resnets.networks.tracing import trace
+from resnets.recipes.recipe import Recipe
 
 PAYS = 2e16
 """Operations of a whole training from which on it is compiled.

@@ -1,0 +1,147 @@
+"""``bench``: how fast a network trains and infers here, beside the machine's limit and others."""
+
+import signal
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from resnets.cli.flags import Count, Flag, Whole
+from resnets.cli.show import described
+from resnets.terminal import note, print_drawn, print_json
+
+if TYPE_CHECKING:
+    from resnets.bench import Bench, Report
+
+Several = Parameter(consume_multiple=True, negative=())
+
+
+def bench(
+    network: str = "resnet10d_narrow",
+    /,
+    *,
+    framework: Annotated[tuple[str, ...], Several] = (),
+    training: Flag = False,
+    inference: Flag = False,
+    size: Count = None,
+    batch: Count = None,
+    channels: Count = None,
+    classes: Count = None,
+    precision: Annotated[tuple[Literal["auto", "fp32", "bf16"], ...], Several] = ("auto",),
+    device: str = "auto",
+    rounds: Whole = 7,
+    json: Flag = False,
+) -> None:
+    """Measure how fast a network trains and infers on this machine.
+
+    In the same run, in turn, measured are: our own ways; the framework's plain ones (a plain loop
+    in PyTorch, timm's network in it, Keras fit, a plain nnx step with optax, Gluon's Trainer), to
+    which the ratios are, round by round; and the machine's limit, a large matrix product and the
+    network's convolutions alone. Rounds that other work disturbed are repeated. Let nothing else
+    run meanwhile. Interrupted, it prints what the complete rounds tell.
+
+    Parameters
+    ----------
+    network
+        A name (resnets models), an architecture's JSON file, or any weights that convert reads.
+    framework
+        torch, jax, tensorflow, mxnet. Default: those that are installed.
+    training
+        Measure training alone.
+    inference
+        Measure inference alone: one image, and the batch.
+    size
+        Height and width of the images in pixels. Default: what the network is made for.
+    batch
+        Images in a step. Default: 128 up to 96 pixels, 32 above.
+    channels
+        Of the images.
+    classes
+        Logits.
+    precision
+        Of our own training: auto, fp32, bf16.
+    device
+        auto, cpu, or as the framework calls its others: cuda, cuda:1, mps (resnets check).
+    rounds
+        Of turns; 3 at least.
+    json
+        Print everything as JSON.
+    """
+    from resnets import bench
+    from resnets.training.preparation import refuse_lone_values
+
+    architecture, made_for = described(network, channels, classes)
+    pixels = made_for if size is None else size
+    both = training == inference
+    wanted = bench.Bench(
+        architecture=architecture,
+        size=pixels,
+        batch=batch if batch is not None else 128 if pixels <= 96 else 32,
+        frameworks=_found(framework),
+        purposes=("training", "inference")
+        if both
+        else ("training",)
+        if training
+        else ("inference",),
+        precisions=tuple(dict.fromkeys(precision)),
+        device=device,
+        rounds=rounds,
+    )
+    if "training" in wanted.purposes:
+        mend = "use --batch 2 or a larger --size"
+        refuse_lone_values(architecture, wanted.size, wanted.batch, mend)
+    report = _measured(wanted, json=json)
+    _print(report, json=json)
+    if any(row.died for row in report.rows):
+        raise SystemExit(1)
+
+
+def _measured(wanted: "Bench", *, json: bool) -> "Report":
+    """Measure; interrupted, print what is complete."""
+    from resnets import bench
+
+    try:
+        with _a_polite_kill_interrupts():
+            return bench.measure(wanted, note)
+    except bench.Interrupted as stopped:
+        if json or stopped.report.rows:
+            _print(stopped.report, json=json)
+        raise
+
+
+def _print(report: "Report", *, json: bool) -> None:
+    from resnets.bench import tables
+
+    if json:
+        print_json(report.to_json())
+    else:
+        print_drawn(tables.report(report))
+
+
+@contextmanager
+def _a_polite_kill_interrupts() -> Generator[None]:
+    """Let SIGTERM do what Ctrl-C does, meanwhile."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may handle signals
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _found(asked: tuple[str, ...]) -> tuple[str, ...]:
+    """Give the frameworks that are meant; one that is asked for and not installed is an error."""
+    from resnets import backends
+    from resnets.errors import RunError
+
+    for name in asked:
+        if name not in backends.NAMES:
+            known = ", ".join(backends.NAMES)
+            raise RunError(f"no framework is called {name} (there are {known})")
+        if not backends.installed(name):
+            backends.load(name)  # says how to install it
+    return tuple(dict.fromkeys(asked)) or tuple(filter(backends.installed, backends.NAMES))

@@ -1,0 +1,173 @@
+"""``explain``: where in images the evidence is, and what a network is most wrong about."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from resnets.cli.flags import Flag, Whole
+from resnets.cli.predict import no_options
+from resnets.errors import RunError
+from resnets.terminal import json_line, note, print_drawn, print_json
+
+if TYPE_CHECKING:
+    from resnets.inference.explain import Explanation
+    from resnets.networks.weights import Network
+    from resnets.report.drawing import Theme
+
+DEFAULT = Path("explanation.png")
+MOST = 200
+"""Images, and classes of each, that are shown at most."""
+
+
+def explain(
+    network: str,
+    images: Annotated[
+        tuple[str, ...], Parameter(allow_leading_hyphen=True, validator=no_options)
+    ] = (),
+    /,
+    *,
+    output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
+    top: Whole = 3,
+    count: Whole = 12,
+    data: str | None = None,
+    trained: Flag = False,
+    framework: str | None = None,
+    device: str = "auto",
+    theme: Literal["light", "dark", "auto"] = "auto",
+    json: Flag = False,
+) -> None:
+    """Draw where in images the evidence for a class is; without images, the worst mistakes.
+
+    Mistakes are looked for among the images that training held out, never in the test set: those
+    with the largest loss are what the network has not understood, or what is labelled wrongly.
+
+    Parameters
+    ----------
+    network
+        A run folder, or any weights that convert reads.
+    images
+        Image files, folders of them, or - for one image from standard input.
+    output
+        An .svg or .png file. Default: explanation.png; with --json none.
+    top
+        For how many classes of each image given the evidence is drawn.
+    count
+        How many images are shown at most.
+    data
+        Mistakes of other data: fashion_mnist, or a folder of images, a twentieth of whose training
+        images is held out. Default: the run's own.
+    trained
+        Look for mistakes among the images that were trained on: wrong labels stand out.
+    framework
+        torch, jax, tensorflow or mxnet. Default: the run's own, or the first that is installed.
+    device
+        Where mistakes are looked for: auto, cpu, or as the framework calls its others.
+    theme
+        light, dark, or auto: as the reader's screen (in a PNG, light).
+    json
+        Print what was found as JSON, maps of evidence included.
+    """
+    from resnets.inference.evaluate import received
+    from resnets.report.drawing.parts import require_place
+    from resnets.training.run_folder import framework_of
+
+    for flag, value in (("--top", top), ("--count", count)):
+        if not 1 <= value <= MOST:
+            raise RunError(f"{flag} {value}: from 1 to {MOST}")
+    if images and (data is not None or trained):
+        raise RunError("--data and --trained are for mistakes: leave them out, or the images")
+    path = output or (None if json else DEFAULT)
+    if path is not None:
+        require_place(path)  # before any work is done
+    framework = framework or framework_of(network)
+    whole = received(network, note)
+    failed = False
+    if images:
+        shown, failed = _of_files(whole, images, top, count, framework, json=json)
+    else:
+        folder = Path(network)
+        shown = _of_mistakes(whole, folder, data, count, framework, device, trained, json=json)
+    if path is not None and shown.found:
+        _draw(shown, path, theme)
+        note(f"wrote {path}") if json else print(f"wrote {path}")
+    elif path is not None:
+        note(f"note: there is nothing to draw: {path} was not written")
+    if failed:
+        raise SystemExit(1)
+
+
+@dataclass(frozen=True)
+class _Shown:
+    found: list["Explanation"]
+    title: str
+    subtitle: str
+
+
+def _draw(shown: _Shown, path: Path, theme: "Theme") -> None:
+    from resnets.report.drawing import write
+    from resnets.report.drawing.evidence import evidence_diagram
+
+    write(evidence_diagram(shown.found, shown.title, shown.subtitle), path, theme)
+
+
+def _of_files(
+    network: "Network",
+    images: Sequence[str],
+    top: int,
+    count: int,
+    framework: str,
+    *,
+    json: bool,
+) -> tuple[_Shown, bool]:
+    """Explain images; say whether one could not be read."""
+    from resnets.inference.explain import explain_files
+    from resnets.inference.predict import Prediction, files_in
+    from resnets.report.console import prediction_lines
+
+    files = list(files_in(images, note))
+    if len(files) > count:
+        note(f"note: the first {count} of {len(files)} images; --count shows more")
+    found: list[Explanation] = []
+    failed = False
+    for one in explain_files(network, files[:count], top, framework):
+        if json:
+            print(json_line(one.to_json()), flush=True)
+        if isinstance(one, Prediction):
+            failed = True
+            note(f"error: {one.error}")
+            continue
+        found.append(one)
+        if not json:
+            print(prediction_lines(Prediction(one.image, one.classes)), flush=True)
+    name = network.architecture.name
+    return _Shown(
+        found, f"What {name} sees", "where the evidence for its likeliest classes is"
+    ), failed
+
+
+def _of_mistakes(
+    network: "Network",
+    folder: Path,
+    data: str | None,
+    count: int,
+    framework: str,
+    device: str,
+    trained: bool,
+    *,
+    json: bool,
+) -> _Shown:
+    from resnets.inference.explain import mistakes
+    from resnets.report.console import mistakes_report
+
+    result = mistakes(network, folder, data, count, framework, device, note, trained=trained)
+    if json:
+        print_json(result.to_json())
+    else:
+        print_drawn(mistakes_report(result))
+    kind = "training" if trained else "held-out"
+    looked = f"{result.wrong:,} of {result.images:,} {kind} images are taken for another class"
+    worst = f"{looked}; the {len(result.worst)} of the largest loss, the worst first"
+    return _Shown(result.worst, f"Mistakes of {network.architecture.name}", worst)

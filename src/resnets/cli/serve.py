@@ -1,0 +1,67 @@
+"""``serve``: a trained network behind a page and an address."""
+
+from resnets.cli.flags import Flag, Whole
+from resnets.errors import RunError
+from resnets.terminal import note
+
+
+def serve(
+    network: str,
+    /,
+    *,
+    host: str = "127.0.0.1",
+    port: Whole = 8000,
+    top: Whole = 5,
+    framework: str | None = None,
+    engine: str | None = None,
+    device: str = "auto",
+    mirror: Flag = False,
+    log: Flag = False,
+) -> None:
+    """Serve a trained network: a page to drop images on, and an address for programs.
+
+    Images that come in together are computed together. POST an image to /predict, or a form of
+    several, for classes and probabilities as JSON; to /explain for a picture of the evidence.
+    Whoever reaches the address may ask; there are no passwords.
+
+    Parameters
+    ----------
+    network
+        A run folder, a folder that export wrote, or any weights that convert reads.
+    host
+        Where to listen: 127.0.0.1 is this machine alone, 0.0.0.0 all that reach it.
+    port
+        0: any that is free.
+    top
+        How many classes to name where a request does not say, as in /predict?top=3.
+    framework
+        torch, jax, tensorflow or mxnet. Default: the run's own, or the first that is installed.
+    engine
+        Compute with an engine of export in place of a framework, such as openvino-bf16. Default:
+        in a folder that export wrote the one chosen there.
+    device
+        auto, cpu, or as the framework calls its others: cuda, cuda:1, mps (resnets check).
+    mirror
+        Average the logits of each image and of its mirror image: twice the work, and often a
+        little better where training mirrored images, too.
+    log
+        Say each request on standard error.
+    """
+    from resnets.cli.predict import refuse_both
+    from resnets.serve import running, service
+
+    refuse_both(framework, engine)
+    if top < 1:
+        raise RunError(f"--top {top}: at least one class is named")
+    running.require()
+    with (
+        running.listening(host, port) as place,
+        service.opened(network, framework, engine, device, mirror, note) as ready,
+    ):
+        ready.warm()
+
+        def answers() -> None:
+            print(f"{ready.network.architecture.name} answers at {running.url(place)}", flush=True)
+            note("Ctrl-C ends it")
+
+        running.run(ready, place, top, answers, note, log)

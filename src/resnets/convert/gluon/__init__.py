@@ -1,0 +1,1 @@
+"""Gluon parameter files (.params)."""

@@ -1,0 +1,1 @@
+"""Keras weight files: .h5, .weights.h5 and .keras."""

@@ -1,0 +1,1 @@
+"""Architectures from the names and shapes of tensors."""

@@ -1,0 +1,213 @@
+"""What a source is, and what is found in it: folders, files and repositories alike."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from resnets.convert import configs, hub, safetensors_files
+from resnets.convert.foreign_names import canonical
+from resnets.convert.found import Found
+from resnets.convert.recognition.blocks import Shapes
+from resnets.convert.recognition.recognition import recognise
+from resnets.errors import WeightsError
+from resnets.networks.architecture import Architecture
+from resnets.networks.weights import (
+    Config,
+    Preprocessing,
+    Weights,
+    config_from,
+    load_config,
+    require_model,
+)
+
+CONFIG, IMAGES = "config.json", "preprocessor_config.json"
+IN_FOLDERS = ("model.safetensors", "pytorch_model.bin", "pytorch_model.pth", "model.pth")
+"""Weights that folders hold, in the order of preference: timm's and transformers' names."""
+
+OURS = "resnets"
+"""The key of a safetensors file's metadata under which ``convert`` keeps the description."""
+
+
+def found_in(source: str, *, stated: bool = False, averaged: bool = False) -> Found:
+    """Read a source: a folder, a file, or a repository of the hub.
+
+    ``stated`` says that the user states the architecture: none is recognised then. ``averaged``
+    takes the running average of the weights, of files that hold both. Arrays of safetensors and
+    PyTorch files stay in the file until they are used: this is quick, however large they are.
+
+    Raises:
+        WeightsError: if it is none of these, or is damaged, or tells of no network.
+        InvalidDescription: if a config.json that resnets wrote is not valid.
+        MissingDependency: if a format's library is not installed.
+    """
+    path = Path(source)
+    if path.is_dir():
+        return _folder(path, stated, averaged)
+    if path.is_file():
+        return _file(path, stated, averaged)
+    if hub.is_hub_id(source):
+        found = _folder(hub.snapshot(source), stated, averaged)
+        return replace(found, kind=f"{found.kind} from the hub")
+    raise WeightsError(
+        f"{source}: no such file or folder (a name on the hub: hf-hub:owner/name; the catalog's "
+        "names have no weights)"
+    )
+
+
+def _folder(folder: Path, stated: bool, averaged: bool) -> Found:
+    config = folder / CONFIG
+    file = next((folder / name for name in IN_FOLDERS if (folder / name).is_file()), None)
+    if not config.is_file():
+        held = f"{file.name} alone: name the file" if file else "no weights either"
+        raise WeightsError(f"{config}: no such file; a network's folder holds it ({held})")
+    ours = our_config(folder)
+    if ours is not None:
+        require_model(folder)
+        return Found(
+            weights=safetensors_files.read(folder / IN_FOLDERS[0]),
+            kind="folder of resnets",
+            architecture=ours.architecture,
+            preprocessing=ours.preprocessing,
+            class_names=ours.class_names,
+        )
+    if file is None:
+        split = " (split weights, model.safetensors.index.json, are not read)"
+        also = split if (folder / f"{IN_FOLDERS[0]}.index.json").is_file() else ""
+        raise WeightsError(f"{folder}: holds none of {', '.join(IN_FOLDERS)}{also}")
+    return _foreign_folder(config, file, stated, averaged)
+
+
+def our_config(folder: Path) -> Config | None:
+    """Read the config.json of a folder that resnets wrote; None where it is no such folder."""
+    config = folder / CONFIG
+    if not config.is_file() or "resnets" not in configs.content(config):
+        return None
+    return load_config(config)
+
+
+def _foreign_folder(config: Path, file: Path, stated: bool, averaged: bool) -> Found:
+    weights, notes = _tensors(file, averaged)
+    if stated:
+        return Found(weights=weights, kind="folder", notes=notes)
+    content = configs.content(config)
+    who = configs.origin(content, str(config))
+    recognised = recognise(_shapes(weights)).architecture
+    if who == "timm":
+        told = configs.timm(content, recognised, str(config))
+    else:
+        beside = config.parent / IMAGES
+        images = configs.content(beside) if beside.is_file() else {}
+        told = configs.transformers(content, images, recognised, str(config))
+    return Found(
+        weights=weights,
+        kind=f"folder of {who}",
+        architecture=told.architecture,
+        preprocessing=told.preprocessing,
+        class_names=told.class_names,
+        notes=(*notes, *told.notes),
+    )
+
+
+def _file(path: Path, stated: bool, averaged: bool) -> Found:
+    name = path.name.lower()
+    for endings, read in _READERS:
+        if name.endswith(endings):
+            return read(path, stated, averaged)
+    known = ", ".join(ending for endings, _ in _READERS for ending in endings)
+    raise WeightsError(f"{path}: weights are files of {known}, folders, or hub names")
+
+
+def _safetensors(path: Path, stated: bool, averaged: bool) -> Found:
+    metadata = safetensors_files.header(path).metadata
+    weights, notes = _tensors(path, averaged)
+    if OURS in metadata:
+        ours = config_from(metadata[OURS], str(path))
+        return Found(
+            weights=weights,
+            kind="safetensors file of resnets",
+            architecture=ours.architecture,
+            preprocessing=ours.preprocessing,
+            class_names=ours.class_names,
+        )
+    return _bare("safetensors file", weights, notes, stated)
+
+
+def _torch(path: Path, stated: bool, averaged: bool) -> Found:
+    return _bare("PyTorch file", *_tensors(path, averaged), stated)
+
+
+def _keras(path: Path, stated: bool, averaged: bool) -> Found:
+    from resnets.convert.keras import files
+
+    del averaged
+    return _recognised(files.read(path), stated)
+
+
+def _gluon(path: Path, stated: bool, averaged: bool) -> Found:
+    from resnets.convert.gluon import files
+
+    del averaged
+    return _recognised(files.read(path), stated)
+
+
+def _recognised(found: Found, stated: bool) -> Found:
+    """Recognise the network of a file that tells none."""
+    if found.architecture is not None:
+        return found
+    return _bare(found.kind, found.weights, found.notes, stated)
+
+
+_Reader = Callable[[Path, bool, bool], Found]
+_READERS: tuple[tuple[tuple[str, ...], _Reader], ...] = (
+    ((".safetensors",), _safetensors),
+    ((".pth", ".pt", ".bin", ".pth.tar", ".ckpt"), _torch),
+    ((".weights.h5", ".h5", ".hdf5", ".keras"), _keras),
+    ((".params",), _gluon),
+)
+
+
+def _bare(kind: str, weights: Weights, notes: tuple[str, ...], stated: bool) -> Found:
+    """A file of tensors and nothing else."""
+    if stated:
+        return Found(weights=weights, kind=kind, notes=notes)
+    recognised = recognise(_shapes(weights))
+    return Found(
+        weights=weights,
+        kind=kind,
+        architecture=recognised.architecture,
+        notes=(*notes, *recognised.notes),
+    )
+
+
+def _tensors(path: Path, averaged: bool) -> tuple[Weights, tuple[str, ...]]:
+    """Read a file of tensors, under canonical names."""
+    if path.name.lower().endswith(".safetensors"):
+        if averaged:
+            raise WeightsError(f"{path}: a safetensors file holds one set of weights")
+        weights, notes = safetensors_files.read(path), ()
+    else:
+        from resnets.convert import torch_files
+
+        weights, notes = torch_files.read(path, averaged=averaged)
+    renamed, whose = canonical(weights)
+    if whose:
+        notes = (*notes, f"the tensors have {whose} names")
+    return {renamed[name]: array for name, array in weights.items()}, notes
+
+
+def _shapes(weights: Weights) -> Shapes:
+    return {name: array.shape for name, array in weights.items()}
+
+
+def assumed_preprocessing(a: Architecture, size: int) -> tuple[Preprocessing, str]:
+    """Give the preprocessing assumed where a file tells none, and say so."""
+    if a.channels == 3:
+        note = f"preprocessing assumed: {size} pixels, ImageNet's mean and deviation (torchvision)"
+        return Preprocessing(size=size, mean=IMAGENET_MEAN, std=IMAGENET_STD), note
+    zero, one = (0.0,) * a.channels, (1.0,) * a.channels
+    note = f"preprocessing assumed: {size} pixels, values from 0 to 1 as they are"
+    return Preprocessing(size=size, mean=zero, std=one), note
+
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of the pixels of ImageNet, as torchvision, timm and transformers have them."""

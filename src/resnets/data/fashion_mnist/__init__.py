@@ -1,0 +1,1 @@
+"""The Fashion-MNIST data set."""

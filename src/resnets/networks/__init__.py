@@ -1,0 +1,1 @@
+"""Networks as values: description, names, layers, costs, initial weights, the NumPy function."""

@@ -1,0 +1,82 @@
+"""Where the blocks of an architecture stand, and the convolutions of their branches."""
+
+from dataclasses import dataclass
+
+from resnets.networks.architecture import Architecture, Stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a block stands.
+
+    Attributes:
+        channels: that it reads.
+        stride: 1 but for a stage's first block.
+        dilations: of its first and of its second 3×3 convolution.
+        changes: whether its shortcut changes the shape.
+    """
+
+    channels: int
+    stride: int
+    dilations: tuple[int, int]
+    changes: bool
+
+
+def places(architecture: Architecture) -> tuple[tuple[Place, ...], ...]:
+    """Give every stage's blocks the place where they stand.
+
+    A stage that would shrink the maps beyond the output stride dilates instead: its first block's
+    first 3×3 still as the stage before, all later ones by the stride it forgoes.
+    """
+    stem = architecture.stem
+    channels, dilation = stem.width, 1
+    reduction = stem.stride * (2 if stem.pool else 1)
+    limit = architecture.output_stride
+    found: list[tuple[Place, ...]] = []
+    for stage in architecture.stages:
+        stride, before = stage.stride, dilation
+        if limit is not None and reduction >= limit:
+            stride, dilation = 1, dilation * stage.stride
+        reduction *= stride
+        first = Place(
+            channels=channels,
+            stride=stride,
+            dilations=(before, dilation),
+            changes=stride != 1 or channels != stage.width,
+        )
+        channels = stage.width
+        later = Place(channels=channels, stride=1, dilations=(dilation, dilation), changes=False)
+        found.append((first, *[later] * (stage.depth - 1)))
+    return tuple(found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convolution:
+    """One of a block's convolutions: channels put out, and the rest as ``Layer`` has it."""
+
+    width: int
+    kernel: int
+    stride: int = 1
+    groups: int = 1
+    dilation: int = 1
+
+
+def convolutions(stage: Stage, place: Place) -> tuple[Convolution, ...]:
+    """List the convolutions of a block's branch."""
+    block, width, stride = stage.block, stage.width, place.stride
+    inner = block.inner_width(width)
+    first, second = place.dilations
+    if block.kind == "basic":
+        return (
+            Convolution(width=inner, kernel=3, stride=stride, dilation=first),
+            Convolution(width=width, kernel=3, dilation=second),
+        )
+    if block.kind == "shift":
+        narrow = Convolution(width=inner, kernel=1)
+        return narrow, Convolution(width=width, kernel=1, stride=stride)
+    in_1x1, in_3x3 = (stride, 1) if block.stride_in == "1x1" else (1, stride)
+    return (
+        Convolution(width=inner, kernel=1, stride=in_1x1),
+        Convolution(width=inner, kernel=3, stride=in_3x3, groups=block.groups, dilation=first),
+        Convolution(width=width, kernel=1),
+    )

@@ -1,0 +1,1 @@
+"""What people read about networks and runs: summaries, comparisons, drawings, pages."""

@@ -1,0 +1,23 @@
+"""Pictures of networks and their blocks, from the description alone, as SVG or PNG.
+
+``part_diagram`` places a picture once, as a value; ``to_svg``, ``to_png`` and ``write`` write it.
+No framework and no drawing library: Pillow measures the texts and makes the PNG.
+"""
+
+from resnets.report.drawing.diagram import Diagram
+from resnets.report.drawing.palette import Theme
+from resnets.report.drawing.parts import DrawingError, Part, default_path, part_diagram, write
+from resnets.report.drawing.png import to_png
+from resnets.report.drawing.svg import to_svg
+
+__all__ = [
+    "Diagram",
+    "DrawingError",
+    "Part",
+    "Theme",
+    "default_path",
+    "part_diagram",
+    "to_png",
+    "to_svg",
+    "write",
+]

@@ -1,0 +1,121 @@
+"""What a residual block consists of, found in the trace: branch, shortcut, gate, scalings."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from resnets.networks.layers import Layer, Trace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """Layers one after the other, and the name of the layer that the first of them reads."""
+
+    source: str
+    layers: tuple[Layer, ...]
+
+    @property
+    def end(self) -> str:
+        """Name of the layer that gives its result."""
+        return self.layers[-1].name if self.layers else self.source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Anatomy:
+    """A residual block.
+
+    Attributes:
+        name: canonical, such as ``layer2.0``.
+        source: the layer that the block reads.
+        branch, shortcut: what is added; a shortcut without layers is the identity.
+        gate: what weighs the sum, up to the sigmoid; None without a gate.
+        excitations: for each scaling of the branch, the way to its factors, by the scaling's name.
+        total: the sum.
+        after: what follows the sum.
+    """
+
+    name: str
+    source: Layer
+    branch: Way
+    shortcut: Way
+    gate: Way | None
+    excitations: dict[str, Way]
+    total: Layer
+    after: tuple[Layer, ...]
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """All layers, in no particular order."""
+        ways = [self.branch, self.shortcut, *self.excitations.values()]
+        ways += [self.gate] if self.gate else []
+        return (*(layer for way in ways for layer in way.layers), self.total, *self.after)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of what it puts out."""
+        return self.total.shape
+
+    @property
+    def grouped(self) -> Layer | None:
+        """The convolution in groups, where the branch has one."""
+        found = (x for x in self.branch.layers if x.operation == "convolution" and x.groups > 1)
+        return next(found, None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Blocks of one stage that are alike, drawn as one: the first of them, and how many."""
+
+    block: Anatomy
+    count: int
+
+
+def blocks(trace: Trace) -> list[Anatomy]:
+    """Take apart every block of a network, in order."""
+    inside = [layer for layer in trace.layers if layer.block]
+    return [
+        anatomy(trace, name, tuple(layers))
+        for name, layers in groupby(inside, lambda layer: layer.block)
+    ]
+
+
+def anatomy(trace: Trace, name: str, layers: Sequence[Layer]) -> Anatomy:
+    """Take apart the block whose layers are given."""
+    total = next(layer for layer in layers if layer.operation in ("add", "gated_add"))
+    own = {layer.name for layer in layers}
+    branch = _way(trace, total.inputs[0], own)
+    through = own - {layer.name for layer in branch.layers}
+    gate = _way(trace, total.inputs[2], through) if total.operation == "gated_add" else None
+    scalings = [layer for layer in branch.layers if layer.operation == "scale"]
+    return Anatomy(
+        name=name,
+        source=trace.named[branch.source],
+        branch=branch,
+        shortcut=_way(trace, total.inputs[1], through),
+        gate=gate,
+        excitations={layer.name: _way(trace, layer.inputs[1], through) for layer in scalings},
+        total=total,
+        after=tuple(layers[layers.index(total) + 1 :]),
+    )
+
+
+def runs(stage: Sequence[Anatomy]) -> list[Run]:
+    """Put neighbouring blocks together that differ in their names alone."""
+    found = [list(alike) for _, alike in groupby(stage, _likeness)]
+    return [Run(block=alike[0], count=len(alike)) for alike in found]
+
+
+def _way(trace: Trace, end: str, through: set[str]) -> Way:
+    """Walk back from the layer ``end`` by first inputs, as long as they are in ``through``."""
+    layers: list[Layer] = []
+    while end in through:
+        layers.append(trace.named[end])
+        end = layers[-1].inputs[0]
+    return Way(source=end, layers=tuple(reversed(layers)))
+
+
+def _likeness(block: Anatomy) -> tuple[Any, ...]:
+    """Everything that a picture of the block shows but its name."""
+    costs = ((x.operation, x.kernel, x.stride, x.groups, x.dilation, x.shape) for x in block.layers)
+    return (block.source.shape, len(block.shortcut.layers), *costs)

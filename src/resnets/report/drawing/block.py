@@ -1,0 +1,300 @@
+"""One residual block in full: the branch downwards, the shortcut and the gate to its right.
+
+In the manner of *Dive into Deep Learning*, Figures 8.6.2, 8.6.3 and 8.6.5, and of He et al. 2015,
+Figure 2; data flow downwards, as in the papers.
+"""
+
+from dataclasses import dataclass, field
+
+from resnets.networks.layers import Layer, Trace
+from resnets.report.drawing import wording
+from resnets.report.drawing.anatomy import Anatomy, Way
+from resnets.report.drawing.beside import GAP, Column
+from resnets.report.drawing.cards import Card, card, common_width
+from resnets.report.drawing.diagram import Box, Diagram, Sign, Sketch, Text
+from resnets.report.drawing.headings import headed
+from resnets.report.drawing.lettering import width_of
+from resnets.report.drawing.paths import Paths, parallel
+
+WIDE_GAP = 36.0
+"""Length of an arrow that has a label beside it, or from which a line parts."""
+
+FRAME_GAP = 44.0
+"""Length of the arrow that leads out of a frame."""
+
+PARTING = 15.0
+"""How far below a box a line parts from such an arrow."""
+
+SIDE = 32.0
+"""Space between columns."""
+
+LABEL = 11.5
+"""Size of the labels beside arrows."""
+
+SIGN = 12.0
+"""Radius of the circle around a plus or a cross."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Style:
+    """How a block is drawn where that is not its own affair.
+
+    Attributes:
+        summed: whether with shortcut and sum, or as a plain block.
+        paths: whether convolutions in groups are drawn as parallel paths.
+        begins, ends: what input and output are called.
+        frame: what comes out of the branch, which then has a frame around it; empty for none.
+    """
+
+    summed: bool = True
+    paths: bool = False
+    begins: str = "input"
+    ends: str = "output"
+    frame: str = ""
+
+
+def block_sketch(trace: Trace, block: Anatomy, style: Style) -> Sketch:
+    """Draw a block around x = 0, from y = 0 down."""
+    return _Placer(trace, block, style).run()
+
+
+@dataclass
+class _Placer:
+    """Goes down the branch and notes where lines part; then draws what stands beside it.
+
+    Attributes:
+        width: of the branch's boxes.
+        parts: how far down lines part after a layer, by the layer's name.
+        reach: how far the branch and its labels go to the right.
+        left: how far what belongs to it goes to the left.
+        y: how far down the picture goes by now.
+        splits: the branch's layers that are drawn as parallel paths, if any.
+    """
+
+    trace: Trace
+    block: Anatomy
+    style: Style
+    sketch: Sketch = field(default_factory=Sketch)
+    width: float = 0.0
+    parts: dict[str, float] = field(default_factory=dict[str, float])
+    reach: float = 0.0
+    left: float = 0.0
+    y: float = 0.0
+    splits: Paths | None = None
+
+    def run(self) -> Sketch:
+        block, style = self.block, self.style
+        self.width = common_width(self.cards((*block.branch.layers, *block.after)), 176.0)
+        self.reach = self.width / 2 + 6
+        self.splits = parallel(self.trace, block) if style.paths else None
+        self.name_end(style.begins, block.source.shape)
+        self.arrow_after(block.source, block.branch.layers[0])
+        top = self.y
+        self.branch()
+        if style.frame:
+            self.framed(top, self.y - FRAME_GAP)
+        if style.summed:
+            self.total()
+        for layer in block.after:
+            self.arrow(GAP) if style.summed else None
+            self.put(self.card(layer))
+        self.arrow(GAP)
+        self.name_end(style.ends, block.shape)
+        return self.sketch
+
+    def card(self, layer: Layer) -> Card:
+        return card(self.trace, layer)
+
+    def cards(self, layers: tuple[Layer, ...]) -> tuple[Card, ...]:
+        return tuple(map(self.card, layers))
+
+    def column(self, way: Way) -> Column:
+        return Column(cards=self.cards(way.layers))
+
+    def name_end(self, name: str, shape: tuple[int, ...]) -> None:
+        """Write what goes in or comes out, in the middle."""
+        text = f"{name}:  {wording.shape(shape)}"
+        self.sketch.add(Text(x=0, y=self.y + 16, text=text, size=13, anchor="middle"))
+        self.y += 23
+
+    def put(self, card: Card) -> None:
+        """Draw a box in the branch's column."""
+        self.sketch.place(card.sketch(self.width), 0, self.y)
+        self.y += card.height
+
+    def arrow(self, length: float, head: bool = True) -> None:
+        self.sketch.line((0, self.y), (0, self.y + length), arrow=head)
+        self.y += length
+
+    def branch(self) -> None:
+        """Draw the branch's layers, each with the arrow after it."""
+        layers = list(self.block.branch.layers)
+        paths = self.splits
+        while layers:
+            layer = layers.pop(0)
+            if paths and layer is paths.layers[0]:
+                self.paths(paths)
+                layer = paths.layers[-1]
+                del layers[: len(paths.layers) - 1]
+            elif layer.operation == "scale":
+                self.scaled(layer)
+            else:
+                self.put(self.card(layer))
+            self.arrow_after(layer, layers[0] if layers else None)
+
+    def paths(self, paths: Paths) -> None:
+        drawn = paths.sketch()
+        _, _, right, bottom = drawn.bounds
+        self.sketch.place(drawn, 0, self.y)
+        self.reach = max(self.reach, right)
+        self.y += bottom
+
+    def arrow_after(self, layer: Layer, following: Layer | None) -> None:
+        """Draw the arrow after a layer, long enough for what happens beside it."""
+        label = self.label(layer, following)
+        parting = layer.name in self.sources()
+        self.parts[layer.name] = self.y + PARTING
+        # A plain block begins as the residual block beside it does.
+        first = layer is self.block.source and bool(self.style.frame)
+        length = WIDE_GAP if label or parting or first else GAP
+        length = FRAME_GAP if label and label == self.style.frame else length
+        length = max(length, self.next_sign(layer, following) - SIGN - self.y)
+        if label and label == self.style.frame:
+            self.sketch.add(Text(x=10, y=self.y + 27, text=label, size=13))
+        elif label:
+            self.sketch.add(Text(x=9, y=self.y + 21, text=label, size=LABEL, faint=True))
+            self.reach = max(self.reach, 9 + width_of(label, LABEL))
+        parted = self.splits is not None and following is self.splits.layers[0]
+        self.arrow(length, head=not parted)
+        if parting:
+            self.sketch.add(Sign(x=0, y=self.parts[layer.name], kind="dot", radius=2.6))
+
+    def label(self, layer: Layer, following: Layer | None) -> str:
+        """Say the shape where it changes, or what comes out of a branch with a frame."""
+        if following is None and self.style.frame:
+            return self.style.frame
+        if layer is self.block.source:
+            return ""
+        changes = layer.shape != self.trace.named[layer.inputs[0]].shape
+        return wording.shape(layer.shape) if changes else ""
+
+    def sources(self) -> set[str]:
+        """Names of the layers after which lines part from the branch's."""
+        block = self.block
+        ways = list(block.excitations.values())
+        if self.style.summed:
+            ways += [block.shortcut, *([block.gate] if block.gate else [])]
+        return {way.source for way in ways}
+
+    def next_sign(self, layer: Layer, following: Layer | None) -> float:
+        """Give the least y of the sign that follows a layer, for what comes in beside; or 0."""
+        if following is not None:
+            if following.operation != "scale":
+                return 0.0
+            column = self.column(self.block.excitations[following.name])
+            return self.parts[layer.name] + column.room
+        ways = [self.block.shortcut, self.block.gate] if self.style.summed else []
+        return max(
+            (self.parts[way.source] + self.column(way).room for way in ways if way), default=0.0
+        )
+
+    def framed(self, top: float, bottom: float) -> None:
+        """Draw the frame around the branch."""
+        right = max(self.width / 2 + 14, self.reach + 8)
+        left = min(-right, self.left - 14)
+        self.sketch.marks.insert(
+            0,
+            Box(
+                x=left,
+                y=top - 10,
+                width=right - left,
+                height=bottom - top + 18,
+                look="frame",
+                radius=10,
+            ),
+        )
+        self.reach = right
+
+    def scaled(self, layer: Layer) -> None:
+        """Draw a scaling's cross, and left of the branch the way to its factors."""
+        way = self.block.excitations[layer.name]
+        column, centre = self.column(way), self.y + SIGN
+        x = -(self.width / 2 + SIDE + column.width / 2)
+        self.left = min(self.left, x - column.width / 2)
+        away = column.draw(self.sketch, x, (0, self.parts[way.source]), centre)
+        self.sketch.line(*away, (x, centre), (-SIGN, centre), arrow=True)
+        self.sketch.add(Sign(x=0, y=centre, kind="times", hue="scale", radius=SIGN))
+        self.y = centre + SIGN
+
+    def total(self) -> None:
+        """Draw the sum with all that reaches it from the right."""
+        block, left = self.block, self.reach + SIDE
+        crosses = self.y + SIGN
+        gate = self.column(block.gate) if block.gate else Column(cards=())
+        gate_x = left + gate.width / 2
+        left += gate.width + SIDE if gate.cards else 0.0
+        column = self.column(block.shortcut)
+        x = left + column.width / 2
+        begin = (0.0, self.parts[block.shortcut.source])
+        away = column.draw(self.sketch, x, begin, crosses)
+        if not column.cards:
+            middle = (begin[1] + crosses) / 2
+            self.sketch.add(Text(x=x + 10, y=middle, text="identity", size=LABEL, faint=True))
+        if block.gate:
+            self.sketch.line(*away, (x, crosses - SIGN), arrow=True)
+            self.weighed(gate, block.gate, gate_x, x)
+            self.arrow(GAP)
+            away = ((x, crosses + SIGN),)
+        centre = self.y + SIGN
+        self.sketch.line(*away, (x, centre), (SIGN, centre), arrow=True)
+        self.sketch.add(Sign(x=0, y=centre, kind="plus", radius=SIGN))
+        self.y = centre + SIGN
+
+    def weighed(self, gate: Column, way: Way, x: float, shortcut: float) -> None:
+        """Draw the gate at ``x`` and its crosses on the branch and on the shortcut."""
+        centre, begin = self.y + SIGN, (x, self.parts[way.source])
+        ((_, bottom),) = gate.draw(self.sketch, x, begin, centre)
+        self.sketch.add(Sign(x=x, y=begin[1], kind="dot", radius=2.6))
+        for end, towards, factor in ((0.0, SIGN, "T"), (shortcut, -SIGN, "1 − T")):
+            self.sketch.line((x, bottom), (x, centre), (end + towards, centre), arrow=True)
+            self.sketch.add(Sign(x=end, y=centre, kind="times", hue="scale", radius=SIGN))
+            middle = (x + end) / 2
+            text = Text(x=middle, y=centre - 6, text=factor, size=LABEL, anchor="middle")
+            self.sketch.add(text)
+        self.y = centre + SIGN
+
+
+def block_diagram(trace: Trace, block: Anatomy, *, paths: bool = False) -> Diagram:
+    """Draw one block; with ``paths``, its convolution in groups as parallel paths."""
+    drawn = block_sketch(trace, block, Style(paths=paths))
+    return headed(drawn, *titles(trace, block), description(trace, block))
+
+
+def titles(trace: Trace, block: Anatomy) -> tuple[str, str]:
+    """Give title and subtitle."""
+    costs = (
+        f"{sum(layer.parameters for layer in block.layers):,} parameters, "
+        f"{sum(layer.multiply_adds for layer in block.layers):,} multiply-adds"
+    )
+    name = trace.architecture.name or "network"
+    return f"{name} · {block.name}", f"{wording.kind(trace, block)}: {costs}"
+
+
+def description(trace: Trace, block: Anatomy) -> str:
+    """Tell what the picture shows."""
+    ways = [("branch", block.branch), ("shortcut", block.shortcut)]
+    ways += [("gate", block.gate)] if block.gate else []
+    told = [
+        f"{name}: {', '.join(_told(trace, layer) for layer in way.layers) or 'identity'}"
+        for name, way in ways
+    ]
+    after = "".join(f", then {_told(trace, layer)}" for layer in block.after)
+    return (
+        f"From {wording.shape(block.source.shape)} to {wording.shape(block.shape)}. "
+        f"{'; '.join(told)}; their sum{after}."
+    )
+
+
+def _told(trace: Trace, layer: Layer) -> str:
+    channels = wording.channels_read(trace, layer)
+    return " ".join([wording.heading(layer, channels), *wording.details(layer, channels)])

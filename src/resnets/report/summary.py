@@ -1,0 +1,282 @@
+"""What a network is made of and what it costs: tables for people, JSON for programs.
+
+Both come from the architecture alone; no framework is needed. Megabytes are 10⁶ bytes.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from resnets.networks import catalog
+from resnets.networks.architecture import Architecture, Stage
+from resnets.networks.layers import Field, Layer, Trace
+from resnets.networks.memory import BATCHES, megabytes, memory_json, memory_table, training_memories
+from resnets.networks.tracing import trace
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from resnets.tables import Row, Rule
+
+SPOKEN = {
+    "max_pool": "max-pool",
+    "mean_pool": "mean-pool",
+    "average_pool": "average-pool",
+    "pad_shortcut": "pad shortcut",
+    "group_norm": "group norm",
+    "gated_add": "gated add",
+    "leaky_relu": "leaky relu",
+}
+"""Operations whose name in a table is not their name in JSON."""
+
+BESIDE = re.compile(r"\.(downsample|proj|gate)\b")
+"""Names of convolutions that stand beside the main path."""
+
+
+def show_json(trace: Trace, batches: Sequence[int] = BATCHES) -> dict[str, Any]:
+    """Give every layer with its exact costs for one image, and what training takes in bytes.
+
+    ``activations`` count the values that a training step keeps for the backward pass. A layer's
+    are what it puts out, if that is kept, so that the layers add up to the network. A
+    ``receptive_field`` is in pixels, its ``field_stride`` from one value to the next; both are
+    null where the field is the whole image. The network's is that of the last stage.
+
+    Raises:
+        InvalidDescription: where a batch is not a positive number of images.
+    """
+    return {
+        "name": trace.architecture.name,
+        "input": list(trace.layers[0].shape),
+        "parameters": trace.parameters,
+        "multiply_adds": trace.multiply_adds,
+        "activations": trace.activations,
+        **field_json(trace.field),
+        "training_memory": [memory_json(memory) for memory in training_memories(trace, batches)],
+        "layers": [_layer_json(layer, trace) for layer in trace.layers],
+        "architecture": trace.architecture.to_json(),
+    }
+
+
+def show_table(trace: Trace, batches: Sequence[int] = BATCHES) -> "RenderableType":
+    """Draw every layer under its block and stage, what they add up to, and what training takes.
+
+    On a narrow terminal the gaps close; then receptive fields, activations, output shapes and
+    multiply-adds go.
+
+    Raises:
+        InvalidDescription: where a batch is not a positive number of images.
+    """
+    from rich.console import Group
+    from rich.text import Text
+
+    from resnets.tables import Column, Table
+
+    columns = (
+        Column("layer"),
+        Column("operation"),
+        Column("output", spare=2),
+        Column("parameters", right=True),
+        Column("multiply-adds", right=True, spare=1),
+        Column("activations", right=True, spare=3),
+        Column("field", right=True, spare=4),
+    )
+    a = trace.architecture
+    title = f"{a.name or 'network'} for {shape_text(trace.layers[0].shape)}, {a.classes} classes"
+    layers = Table(columns, list(_lines(trace)))
+    memory = memory_table(training_memories(trace, batches))
+    said = Text("a training step: weights, gradients, optimiser, kept activations", "dim")
+    return Group(Text(title, "bold"), "", layers, "", _footer(trace), "", said, memory)
+
+
+def models_json(names: Sequence[str]) -> list[dict[str, Any]]:
+    """Give the costs of networks of the catalog, each at the size it is made for.
+
+    Raises:
+        UnknownName: if the catalog lacks one.
+    """
+    return [_model_json(name) for name in names]
+
+
+def models_table(names: Sequence[str]) -> "RenderableType":
+    """Draw what ``models_json`` gives, a line for each network.
+
+    Raises:
+        UnknownName: if the catalog lacks one.
+    """
+    from resnets.tables import Column, Row, Table
+
+    columns = (
+        Column("network"),
+        Column("input"),
+        Column("classes", right=True, spare=1),
+        Column("layers", right=True),
+        Column("blocks"),
+        Column("parameters", right=True),
+        Column("multiply-adds", right=True),
+    )
+    rows = [
+        Row(
+            (
+                model["name"],
+                shape_text(model["input"]),
+                str(model["classes"]),
+                str(model["layers"]),
+                " ".join(map(str, model["blocks"])),
+                f"{model['parameters']:,}",
+                f"{model['multiply_adds']:,}",
+            )
+        )
+        for model in models_json(names)
+    ]
+    return Table(columns, rows)
+
+
+def field_json(field: Field | None) -> dict[str, int | None]:
+    """Give a receptive field's size and stride in pixels; null for the whole image."""
+    size, stride = (None, None) if field is None else (field.size, field.stride)
+    return {"receptive_field": size, "field_stride": stride}
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """Write a shape as people do: ``64 × 56 × 56``."""
+    return " × ".join(map(str, shape))
+
+
+def natural_size(architecture: Architecture) -> int:
+    """Pixels a side of the images a network is made for.
+
+    224 for a network that shrinks them 32 times, as all for ImageNet do; else Fashion-MNIST's 28
+    for grey images and CIFAR's 32 for coloured ones.
+    """
+    a = architecture
+    strides = (a.stem.stride, 2 if a.stem.pool else 1, *(stage.stride for stage in a.stages))
+    if math.prod(strides) >= 32:
+        return 224
+    return 28 if architecture.channels == 1 else 32
+
+
+def weighted_layers(trace: Trace) -> int:
+    """Count convolutions and dense layers on the main path: the 50 of ResNet-50.
+
+    Projections, gates and squeeze-and-excitation stand beside it.
+    """
+    return sum(
+        (layer.operation == "convolution" and not BESIDE.search(layer.name))
+        or (layer.operation == "dense" and layer.part == "head")
+        for layer in trace.layers
+    )
+
+
+def _model_json(name: str) -> dict[str, Any]:
+    architecture = catalog.get(name)
+    found = trace(architecture, natural_size(architecture))
+    return {
+        "name": name,
+        "input": list(found.layers[0].shape),
+        "classes": architecture.classes,
+        "layers": weighted_layers(found),
+        "blocks": [stage.depth for stage in architecture.stages],
+        "parameters": found.parameters,
+        "multiply_adds": found.multiply_adds,
+        "activations": found.activations,
+    }
+
+
+def _layer_json(layer: Layer, trace: Trace) -> dict[str, Any]:
+    return {
+        "name": layer.name,
+        "operation": layer.operation,
+        "inputs": list(layer.inputs),
+        "shape": list(layer.shape),
+        "kernel": layer.kernel,
+        "dilation": layer.dilation,
+        "stride": layer.stride,
+        "padding": layer.padding,
+        "groups": layer.groups,
+        "parameters": layer.parameters,
+        "multiply_adds": layer.multiply_adds,
+        "activations": layer.activation if layer.name in trace.kept else 0,
+        **field_json(trace.fields[layer.name]),
+    }
+
+
+def _lines(trace: Trace) -> "Iterator[Row | Rule]":
+    """Yield the table's lines: a rule for each stage, a heading for each block, the layers."""
+    from resnets.tables import Row, Rule
+
+    stages = {f"stage{i + 1}": stage for i, stage in enumerate(trace.architecture.stages)}
+    for part, layers in groupby(trace.layers, lambda layer: layer.part):
+        own = list(layers)
+        yield Rule(_part_text(part, stages.get(part), own))
+        for block, inside in groupby(own, lambda layer: layer.block):
+            if block:
+                yield Row((block, "", "", "", "", "", ""), "bold")
+            for layer in inside:
+                cells = _cells(layer, layer.name.removeprefix(block), trace)
+                yield Row(cells, "" if layer.multiply_adds else "dim")
+    yield Rule()
+    total = _numbers(trace.parameters, trace.multiply_adds, trace.activations)
+    yield Row(("total", "", "", *total, ""), "bold")
+
+
+def _part_text(part: str, stage: Stage | None, layers: list[Layer]) -> str:
+    if stage is None:
+        return part
+    blocks = f"{stage.depth} {stage.block.kind} block{'s' if stage.depth > 1 else ''}"
+    parameters = sum(layer.parameters for layer in layers)
+    return f"{part}: {blocks}, {parameters:,} parameters"
+
+
+def _cells(layer: Layer, name: str, trace: Trace) -> tuple[str, ...]:
+    kept = layer.activation if layer.name in trace.kept else 0
+    costs = _numbers(layer.parameters, layer.multiply_adds, kept)
+    indented = f"  {name[1:]}" if name.startswith(".") else name
+    field = field_text(trace.fields[layer.name])
+    return (indented, _operation_text(layer), shape_text(layer.shape), *costs, field)
+
+
+def field_text(field: Field | None) -> str:
+    """Write a receptive field's size and stride in pixels: ``99 /8``."""
+    return "image" if field is None else f"{field.size} /{field.stride}"
+
+
+def _operation_text(layer: Layer) -> str:
+    """Say what a layer does: ``convolution 3×3 /2, 32 groups``."""
+    text = SPOKEN.get(layer.operation, layer.operation)
+    if layer.operation in ("convolution", "max_pool", "average_pool"):
+        text += f" {layer.kernel}×{layer.kernel}"
+    if layer.stride > 1:
+        text += f" /{layer.stride}"
+    if layer.dilation > 1:
+        text += f" *{layer.dilation}"
+    return f"{text}, {layer.groups} groups" if layer.groups > 1 else text
+
+
+def _numbers(*numbers: int) -> tuple[str, ...]:
+    """Write numbers; nothing for none, so that the eye finds those that count."""
+    return tuple([f"{number:,}" if number else "" for number in numbers])
+
+
+def _footer(trace: Trace) -> "RenderableType":
+    """Say what the values weigh in bytes."""
+    from rich.console import Group
+    from rich.text import Text
+
+    stored = sum(tensor.size for layer in trace.layers for tensor in layer.tensors)
+    lines = (
+        ("weights, with running statistics", stored),
+        ("activations that a training step keeps for one image", trace.activations),
+    )
+    return Group(
+        *(
+            Text.assemble(
+                (f"{text}: ", "dim"),
+                f"{megabytes(4 * values)} at fp32",
+                (", ", "dim"),
+                f"{megabytes(2 * values)} at bf16",
+            )
+            for text, values in lines
+        )
+    )

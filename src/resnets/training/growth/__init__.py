@@ -1,0 +1,1 @@
+"""Networks that become deeper or shallower without changing the function."""
