@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from resnets.networks.named import find_architecture
 from resnets.networks.tracing import trace
 from resnets.recipes.recipe import Recipe
-from resnets.training.preparation import architecture_called, growth_plan
+from resnets.training.preparation import growth_plan
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class Work:
     def compute(self, arm: Arm) -> int:
         """Multiply-adds of an arm's training, for one training image."""
         recipe = self.recipe_of(arm)
-        network, total, since = architecture_called(recipe.network), 0, 0
+        network, total, since = find_architecture(recipe.network), 0, 0
         plans = growth_plan(recipe, network)
         ends = [*(growth.epoch for growth in recipe.grow), recipe.epochs]
         for a, until in zip([network, *(plan.target for plan in plans)], ends, strict=True):
@@ -123,7 +124,7 @@ class Work:
 
     def _growths(self, arm: Arm, epochs: int) -> Iterator[dict[str, Any]]:
         small, large = (
-            [stage.depth for stage in architecture_called(name).stages]
+            [stage.depth for stage in find_architecture(name).stages]
             for name in (self.small, self.large)
         )
         depths = {"all": large, "first": [large[0], *small[1:]], "last": [*small[:-1], large[-1]]}

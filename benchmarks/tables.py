@@ -16,8 +16,9 @@ from itertools import pairwise
 from rich.console import Console
 
 from resnets.networks import catalog
+from resnets.networks.geometry import natural_size
 from resnets.networks.tracing import trace
-from resnets.report.summary import natural_size, show_json, show_table
+from resnets.report.summary import show_json, show_table
 from training_step import write
 
 PARTS = ("trace", "table", "JSON", "table as text", "JSON as text")

@@ -14,11 +14,13 @@ sys.path.insert(0, str(DOCS.parent / "tests"))  # where the printed figures are
 
 from published import TABLES, Column, Row, Table  # noqa: E402
 from resnets.networks import catalog  # noqa: E402
-from resnets.networks.architecture import Architecture, Stage  # noqa: E402
+from resnets.networks.architecture import Architecture  # noqa: E402
+from resnets.networks.geometry import natural_size  # noqa: E402
 from resnets.networks.layers import Trace  # noqa: E402
+from resnets.networks.spec import Stage  # noqa: E402
 from resnets.networks.tracing import trace  # noqa: E402
 from resnets.report.comparison import parts  # noqa: E402
-from resnets.report.summary import natural_size, shape_text  # noqa: E402
+from resnets.report.summary import shape_text  # noqa: E402
 
 PAGE = DOCS / "papers.md"
 

@@ -2,7 +2,8 @@
 
 from hypothesis import strategies as st
 
-from resnets.networks.architecture import Architecture, Block, Norm, Stage, Stem
+from resnets.networks.architecture import Architecture
+from resnets.networks.spec import Block, Norm, Stage, Stem
 
 SMALL_STEM = Stem(width=8, kernel=3, stride=1, pool=False)
 

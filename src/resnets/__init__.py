@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     from resnets.errors import UnknownName as UnknownName
     from resnets.errors import WeightsError as WeightsError
     from resnets.networks.architecture import Architecture as Architecture
-    from resnets.networks.architecture import Block as Block
-    from resnets.networks.architecture import Norm as Norm
-    from resnets.networks.architecture import Stage as Stage
-    from resnets.networks.architecture import Stem as Stem
     from resnets.networks.catalog import get as get
     from resnets.networks.catalog import names as names
     from resnets.networks.initialization import initial_weights as initial_weights
@@ -34,6 +30,10 @@ if TYPE_CHECKING:
     from resnets.networks.layers import Tensor as Tensor
     from resnets.networks.layers import Trace as Trace
     from resnets.networks.reference import forward as forward
+    from resnets.networks.spec import Block as Block
+    from resnets.networks.spec import Norm as Norm
+    from resnets.networks.spec import Stage as Stage
+    from resnets.networks.spec import Stem as Stem
     from resnets.networks.tracing import tensors as tensors
     from resnets.networks.tracing import trace as trace
     from resnets.networks.weights import Network as Network
@@ -79,7 +79,7 @@ __all__ = [
 ]
 
 _HOME = {
-    "networks.architecture": ("Architecture", "Block", "Norm", "Stage", "Stem"),
+    "networks.architecture": ("Architecture",),
     "networks.catalog": ("get", "names"),
     "errors": (
         "DataError",
@@ -98,6 +98,7 @@ _HOME = {
     "networks.layers": ("Layer", "Tensor", "Trace"),
     "recipes.recipe": ("Recipe",),
     "networks.reference": ("forward",),
+    "networks.spec": ("Block", "Norm", "Stage", "Stem"),
     "networks.tracing": ("tensors", "trace"),
     "networks.weights": ("Network", "Preprocessing", "load", "save"),
 }

@@ -19,8 +19,9 @@ from resnets.backends.jax.parts import max_pool
 from resnets.data.augmentation import Draws, draw
 from resnets.data.images import Images
 from resnets.networks import catalog, reference
-from resnets.networks.architecture import Architecture, Block, Norm, Stage, Stem
+from resnets.networks.architecture import Architecture
 from resnets.networks.initialization import initial_weights
+from resnets.networks.spec import Block, Norm, Stage, Stem
 from resnets.networks.weights import Preprocessing, Weights
 from resnets.recipes.recipe import Recipe
 

@@ -16,7 +16,8 @@ from resnets.backends import jax as backend
 from resnets.backends.jax.placement import Placement
 from resnets.data.augmentation import draw
 from resnets.data.images import Images
-from resnets.networks.architecture import Architecture, Block, Stage, Stem
+from resnets.networks.architecture import Architecture
+from resnets.networks.spec import Block, Stage, Stem
 from resnets.networks.weights import Preprocessing
 from resnets.recipes.recipe import Recipe
 

@@ -21,7 +21,8 @@ from resnets.backends import tensorflow as backend
 from resnets.data.augmentation import Draws
 from resnets.data.images import Images
 from resnets.networks import catalog, reference
-from resnets.networks.architecture import Architecture, Block, Norm, Stage, Stem
+from resnets.networks.architecture import Architecture
+from resnets.networks.spec import Block, Norm, Stage, Stem
 from resnets.networks.tracing import trace
 from resnets.networks.weights import Preprocessing
 from resnets.recipes.recipe import Recipe

@@ -13,9 +13,10 @@ import pytest
 from backends.networks import images, lively_weights, relative
 from resnets import backends
 from resnets.networks import catalog
-from resnets.networks.architecture import Architecture, Block, Stage
+from resnets.networks.architecture import Architecture
 from resnets.networks.families import chapter_resnext_block
 from resnets.networks.reference import forward
+from resnets.networks.spec import Block, Stage
 
 HERE = Path(__file__).parent
 TABS = ("torch", "tensorflow", "jax", "mxnet")

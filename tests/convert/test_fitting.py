@@ -11,10 +11,11 @@ from resnets import convert
 from resnets.convert.fitting import head_weights, reset_head, with_channels
 from resnets.errors import WeightsError
 from resnets.networks import weights
-from resnets.networks.architecture import Architecture, Stage, Stem
+from resnets.networks.architecture import Architecture
 from resnets.networks.initialization import initial_weights
 from resnets.networks.naming import names_of
 from resnets.networks.reference import forward
+from resnets.networks.spec import Stage, Stem
 from resnets.networks.tracing import tensors
 from resnets.networks.weights import Network, Preprocessing
 from strategies import SMALL_ARCHITECTURES, architectures

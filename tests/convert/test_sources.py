@@ -17,8 +17,9 @@ from resnets import convert
 from resnets.convert.foreign_names import canonical
 from resnets.errors import InvalidDescription, MissingDependency, ResnetsError, WeightsError
 from resnets.networks import catalog, weights
-from resnets.networks.architecture import Architecture, Block, Stage, Stem
+from resnets.networks.architecture import Architecture
 from resnets.networks.reference import forward
+from resnets.networks.spec import Block, Stage, Stem
 from resnets.networks.tracing import tensors
 from resnets.networks.weights import Network, Preprocessing, Weights
 from strategies import architectures

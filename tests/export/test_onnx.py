@@ -21,7 +21,8 @@ from resnets.export import onnx_bytes, openvino, write_onnx
 from resnets.export.operations import OPSET
 from resnets.files import replacing
 from resnets.networks import catalog
-from resnets.networks.architecture import Architecture, Block, Stage, Stem
+from resnets.networks.architecture import Architecture
+from resnets.networks.spec import Block, Stage, Stem
 from resnets.networks.tracing import tensors
 from resnets.networks.weights import Network
 from strategies import architectures

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from resnets.errors import InvalidDescription
 from resnets.networks import catalog
-from resnets.networks.architecture import Architecture, Block, Norm, Stage, Stem
+from resnets.networks.architecture import Architecture
+from resnets.networks.spec import Block, Norm, Stage, Stem
 from strategies import architectures
 
 

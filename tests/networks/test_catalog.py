@@ -9,7 +9,8 @@ import pytest
 from published import TABLES, Column, Row, Table
 from resnets.errors import UnknownName
 from resnets.networks import catalog, families
-from resnets.networks.architecture import Architecture, Stage, Stem
+from resnets.networks.architecture import Architecture
+from resnets.networks.spec import Stage, Stem
 from resnets.networks.tracing import trace
 
 

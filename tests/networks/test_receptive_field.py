@@ -8,9 +8,10 @@ import pytest
 
 from backends.networks import double, lively_weights
 from resnets.networks import catalog
-from resnets.networks.architecture import Architecture, Block, Stage, Stem
+from resnets.networks.architecture import Architecture
 from resnets.networks.layers import Field
 from resnets.networks.reference import Forward, forward
+from resnets.networks.spec import Block, Stage, Stem
 from resnets.networks.tracing import trace
 from strategies import SMALL_ARCHITECTURES
 

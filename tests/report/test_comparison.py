@@ -10,11 +10,12 @@ import pytest
 from rich.console import Console
 
 from resnets.networks import catalog
-from resnets.networks.architecture import Architecture, Block, Stage, Stem
+from resnets.networks.architecture import Architecture
+from resnets.networks.geometry import natural_size
 from resnets.networks.layers import Trace
+from resnets.networks.spec import Block, Stage, Stem
 from resnets.networks.tracing import trace
 from resnets.report.comparison import compare_json, compare_table, parts
-from resnets.report.summary import natural_size
 from strategies import SMALL_ARCHITECTURES
 
 

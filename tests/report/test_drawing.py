@@ -16,7 +16,9 @@ from PIL import Image, ImageFont
 
 from resnets.errors import UnknownName
 from resnets.networks import catalog, families
-from resnets.networks.architecture import Architecture, Block, Stage, Stem
+from resnets.networks.architecture import Architecture
+from resnets.networks.geometry import natural_size
+from resnets.networks.spec import Block, Stage, Stem
 from resnets.networks.tracing import trace
 from resnets.report.drawing import (
     Diagram,
@@ -33,7 +35,6 @@ from resnets.report.drawing.diagram import Bounds, Box, Line, Sign, Text
 from resnets.report.drawing.lettering import clean, own_font, shortened, width_of
 from resnets.report.drawing.palette import DARK, LIGHT, Palette
 from resnets.report.drawing.wording import brief
-from resnets.report.summary import natural_size
 from strategies import SMALL_ARCHITECTURES, architectures
 
 PARTS: tuple[Part, ...] = typing.get_args(Part)

@@ -8,16 +8,11 @@ from rich.console import Console, RenderableType
 
 from resnets.errors import UnknownName
 from resnets.networks import catalog
-from resnets.networks.architecture import Architecture, Block, Stage, Stem
+from resnets.networks.architecture import Architecture
+from resnets.networks.geometry import natural_size
+from resnets.networks.spec import Block, Stage, Stem
 from resnets.networks.tracing import trace
-from resnets.report.summary import (
-    models_json,
-    models_table,
-    natural_size,
-    show_json,
-    show_table,
-    weighted_layers,
-)
+from resnets.report.summary import models_json, models_table, show_json, show_table, weighted_layers
 from resnets.tables import Column, Row, Table
 
 

@@ -9,10 +9,11 @@ import pytest
 from resnets.data.images import Dataset, Images
 from resnets.errors import DataError, InvalidDescription, RunError
 from resnets.networks import catalog
-from resnets.networks.architecture import Norm
+from resnets.networks.named import find_architecture
+from resnets.networks.spec import Norm
 from resnets.networks.weights import check
 from resnets.recipes.recipe import Recipe
-from resnets.training.preparation import architecture_called, prepare
+from resnets.training.preparation import prepare
 
 
 def _dataset(n: int, classes: int = 2, channels: int = 3, size: int = 28) -> Dataset:
@@ -62,9 +63,9 @@ def test_a_norm_with_a_single_value_is_refused_before_training() -> None:
 def test_a_network_in_a_file_takes_the_files_name(tmp_path: Path) -> None:
     path = tmp_path / "mine.json"
     path.write_text('{"stages": [{"depth": 1, "width": 8}]}')
-    assert architecture_called(str(path)).name == "mine"
+    assert find_architecture(str(path)).name == "mine"
     path.write_text('{"stages": []}')
     with pytest.raises(InvalidDescription, match="stages"):
-        architecture_called(str(path))
+        find_architecture(str(path))
     with pytest.raises(RunError, match="no such file"):
-        architecture_called(str(tmp_path / "gone.json"))
+        find_architecture(str(tmp_path / "gone.json"))

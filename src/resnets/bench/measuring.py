@@ -20,7 +20,7 @@ from resnets.errors import RunError
 from resnets.networks.architecture import Architecture
 from resnets.networks.tracing import trace
 from resnets.progress_bar import Announce
-from resnets.training.monitor.progress import duration
+from resnets.training.monitor.phrases import duration
 
 LARGEST_BATCH = 2**16
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from resnets.chapter.parts import BatchNorm, Block, Convolution, refusal
-from resnets.networks import architecture as described
+from resnets.networks import spec as described
 from resnets.networks.naming import RESNET, RESNET_V2, Names
 
 

@@ -16,8 +16,9 @@ from resnets.chapter.parts import (
     Slot,
     refusal,
 )
-from resnets.networks.architecture import Architecture, Norm, Stage, Stem
+from resnets.networks.architecture import Architecture
 from resnets.networks.naming import RESNET, RESNET_V2, Names
+from resnets.networks.spec import Norm, Stage, Stem
 
 _Kind = TypeVar("_Kind", Convolution, BatchNorm, Dense, Block)
 

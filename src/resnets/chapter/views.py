@@ -14,7 +14,7 @@ from resnets.chapter.board import ProgressBoard, in_notebook
 from resnets.chapter.plotting import PER_EPOCH
 from resnets.tables import Column, Row, Table
 from resnets.training.events import Epoch, Step
-from resnets.training.monitor.progress import duration, loss_text
+from resnets.training.monitor.phrases import duration, loss_text
 
 REFRESH = 1 / 8
 """Least seconds from frame to frame on a terminal."""

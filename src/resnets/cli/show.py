@@ -145,7 +145,7 @@ def described(network: str, channels: int | None, classes: int | None) -> tuple[
     """Give a network's architecture and the input size it is made for."""
     from dataclasses import replace
 
-    from resnets.report.summary import natural_size
+    from resnets.networks.geometry import natural_size
 
     path = Path(network)
     if path.name == "config.json" and path.is_file():
@@ -154,9 +154,9 @@ def described(network: str, channels: int | None, classes: int | None) -> tuple[
         if our_config(path.parent) is not None:  # it stands for its folder
             path, network = path.parent, str(path.parent)
     if path.suffix == ".json":
-        from resnets.training.preparation import architecture_called
+        from resnets.networks.named import find_architecture
 
-        architecture = architecture_called(network)
+        architecture = find_architecture(network)
         size = natural_size(architecture)
     elif path.exists() or len(path.parts) > 1 or path.suffix or ":" in network:
         from resnets import convert

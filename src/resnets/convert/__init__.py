@@ -15,10 +15,11 @@ from resnets.convert.found import Found
 from resnets.convert.sources import assumed_preprocessing, found_in, our_config
 from resnets.errors import WeightsError
 from resnets.networks.architecture import Architecture
+from resnets.networks.geometry import natural_size
+from resnets.networks.named import find_architecture
 from resnets.networks.naming import names_of
 from resnets.networks.tracing import tensors
 from resnets.networks.weights import Config, Network, Weights, check, check_config
-from resnets.report.summary import natural_size
 
 __all__ = [
     "Description",
@@ -131,9 +132,7 @@ def _architecture(
             raise WeightsError(f"this {found.kind} tells no architecture; --network NAME|FILE does")
         return found.architecture, list(found.notes)
     if isinstance(network, str):
-        from resnets.training.preparation import architecture_called
-
-        network = architecture_called(network)
+        network = find_architecture(network)
     # Classes and input channels are the weights': to change them is another choice.
     dense = found.weights.get(f"{names_of(network).dense}.weight")
     first = found.weights.get(tensors(network)[0].name)

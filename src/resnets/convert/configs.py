@@ -12,7 +12,8 @@ from resnets.convert.timm_names import ACTIVATIONS, IN_TENSORS, IN_TRAINING, REA
 from resnets.errors import WeightsError
 from resnets.files import explained
 from resnets.networks import catalog
-from resnets.networks.architecture import Activation, Architecture
+from resnets.networks.architecture import Architecture
+from resnets.networks.spec import Activation
 from resnets.networks.tracing import tensors
 from resnets.networks.weights import LARGEST_CONFIG, TIMM_NAMES, Preprocessing
 

@@ -7,9 +7,10 @@ from typing import Literal
 import numpy as np
 
 from resnets.errors import WeightsError
-from resnets.networks.architecture import Architecture, Block, Norm, Stage, Stem
+from resnets.networks.architecture import Architecture
 from resnets.networks.initialization import initial_weights
 from resnets.networks.naming import names_of
+from resnets.networks.spec import Block, Norm, Stage, Stem
 from resnets.networks.tracing import tensors
 from resnets.networks.weights import Network, Preprocessing, Weights
 

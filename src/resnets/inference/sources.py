@@ -11,9 +11,9 @@ from resnets.data.images import Images
 from resnets.errors import DataError, InvalidDescription, Problem, RunError
 from resnets.inference.evaluate import divided, require_held_out
 from resnets.networks import catalog
+from resnets.networks.geometry import natural_size
 from resnets.networks.initialization import initial_weights
 from resnets.networks.weights import Network
-from resnets.report.summary import natural_size
 from resnets.training.preparation import few
 from resnets.training.run_folder import RECIPE
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Literal
 
-from resnets.networks.architecture import Architecture, Block, Stage, Stem
+from resnets.networks.architecture import Architecture
+from resnets.networks.spec import Block, Stage, Stem
 
 SMALL_STEM = Stem(kernel=3, stride=1, pool=False)
 

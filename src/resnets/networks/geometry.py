@@ -1,8 +1,10 @@
 """Where the blocks of an architecture stand, and the convolutions of their branches."""
 
+import math
 from dataclasses import dataclass
 
-from resnets.networks.architecture import Architecture, Stage
+from resnets.networks.architecture import Architecture
+from resnets.networks.spec import Stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,3 +82,16 @@ def convolutions(stage: Stage, place: Place) -> tuple[Convolution, ...]:
         Convolution(width=inner, kernel=3, stride=in_3x3, groups=block.groups, dilation=first),
         Convolution(width=width, kernel=1),
     )
+
+
+def natural_size(architecture: Architecture) -> int:
+    """Pixels a side of the images a network is made for.
+
+    224 for a network that shrinks them 32 times, as all for ImageNet do; else Fashion-MNIST's 28
+    for grey images and CIFAR's 32 for coloured ones.
+    """
+    a = architecture
+    strides = (a.stem.stride, 2 if a.stem.pool else 1, *(stage.stride for stage in a.stages))
+    if math.prod(strides) >= 32:
+        return 224
+    return 28 if architecture.channels == 1 else 32

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 
 from resnets.errors import InvalidDescription, Problem
-from resnets.networks.architecture import Architecture, Stage
+from resnets.networks.architecture import Architecture
 from resnets.networks.geometry import Convolution, Place, convolutions, places
 from resnets.networks.layers import Layer, Operation, Role, Tensor, Trace
 from resnets.networks.naming import REGNET, Names, names_of
+from resnets.networks.spec import Stage
 
 LARGEST_SIZE = 2**15
 

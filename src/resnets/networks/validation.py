@@ -6,18 +6,21 @@ An architecture calls this on construction, so that whatever exists is a network
 import operator
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
-from typing import Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from resnets.errors import Problem
-from resnets.networks.architecture import Architecture, Block, Norm, Stage, Stem
+from resnets.networks.spec import Block, Norm, Stage, Stem
 from resnets.schema import shortened
+
+if TYPE_CHECKING:
+    from resnets.networks.architecture import Architecture
 
 LARGEST_WIDTH = 2**16
 LARGEST_DEPTH = 2**12
 MOST_STAGES = 32
 
 
-def problems(a: Architecture) -> Iterator[Problem]:
+def find_problems(a: "Architecture") -> Iterator[Problem]:
     """Yield everything that keeps ``a`` from being a network."""
     if not isinstance(a.name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         yield Problem("name", f"{shortened(a.name)} is not a string")
@@ -75,7 +78,7 @@ def _regnet_problems(block: Block, path: str) -> Iterator[Problem]:
         yield Problem(f"{path}.shortcut", "regnet has names for projections only")
 
 
-def _group_problems(a: Architecture) -> Iterator[Problem]:
+def _group_problems(a: "Architecture") -> Iterator[Problem]:
     """Every number of channels must be whole groups."""
     if getattr(a.norm, "kind", "") != "group" or not _is_whole(a.norm.groups) or a.norm.groups < 1:
         return
@@ -92,7 +95,7 @@ def _group_problems(a: Architecture) -> Iterator[Problem]:
             yield Problem("norm.groups", message)
 
 
-def _output_stride_problems(a: Architecture) -> Iterator[Problem]:
+def _output_stride_problems(a: "Architecture") -> Iterator[Problem]:
     found: list[Any] = [getattr(part, "stride", None) for part in (a.stem, *a.stages)]
     strides = [stride for stride in found if _is_whole(stride) and stride >= 1]
     if len(strides) < len(found):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from resnets.errors import InvalidDescription
+from resnets.recipes import validation
 from resnets.schema import from_json
 
 Start = Literal["identity", "copy", "stack", "random"]
@@ -178,9 +179,7 @@ class Recipe:
     grow: tuple[Growth, ...] = ()
 
     def __post_init__(self) -> None:
-        from resnets.recipes import validation  # which needs the classes of this file
-
-        problems = list(validation.problems(self))
+        problems = list(validation.find_problems(self))
         if problems:
             raise InvalidDescription("recipe", problems)
 

@@ -4,10 +4,13 @@ A recipe calls this on construction, so that whatever exists can be trained by.
 """
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from resnets.errors import Problem
-from resnets.recipes.recipe import Growth, Recipe
 from resnets.schema import shortened
+
+if TYPE_CHECKING:
+    from resnets.recipes.recipe import Growth, Recipe
 
 FASTEST_SCALES = 1000
 """A growth's largest ``scale_rate``."""
@@ -39,7 +42,7 @@ _OPEN_BELOW = ("rate", "mixup", "cutmix", "clip", "drop")
 _OPEN_ABOVE = ("momentum", "average", "label_smoothing", "warmup", "stochastic_depth", "skip")
 
 
-def problems(r: Recipe) -> Iterator[Problem]:
+def find_problems(r: "Recipe") -> Iterator[Problem]:
     """Yield everything that keeps ``r`` from being a recipe."""
     for name, (least, most) in _RANGES.items():
         value = getattr(r, name)
@@ -60,7 +63,7 @@ def problems(r: Recipe) -> Iterator[Problem]:
     yield from _growth_problems(r)
 
 
-def _contradictions(r: Recipe) -> Iterator[Problem]:
+def _contradictions(r: "Recipe") -> Iterator[Problem]:
     if r.optimiser == "adamw":
         if r.momentum is not None:
             yield Problem("momentum", "adamw has none; its memory is set by betas")
@@ -95,7 +98,7 @@ def _contradictions(r: Recipe) -> Iterator[Problem]:
         yield Problem("patience", "needs a validation split; set validation above 0")
 
 
-def _growth_problems(r: Recipe) -> Iterator[Problem]:
+def _growth_problems(r: "Recipe") -> Iterator[Problem]:
     last = 0 if r.start is None else -1  # trained weights may grow at once
     for i, growth in enumerate(r.grow):
         if not last < growth.epoch < r.epochs:
@@ -114,7 +117,7 @@ def _growth_problems(r: Recipe) -> Iterator[Problem]:
         last = growth.epoch
 
 
-def _scale_rate_problems(growth: Growth, place: str) -> Iterator[Problem]:
+def _scale_rate_problems(growth: "Growth", place: str) -> Iterator[Problem]:
     if not 0 < growth.scale_rate <= FASTEST_SCALES:
         yield Problem(place, f"{growth.scale_rate:g} is not above 0 and at most {FASTEST_SCALES}")
     elif growth.scale_rate != 1 and growth.start not in ("identity", "copy"):

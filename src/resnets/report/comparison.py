@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from resnets.networks.architecture import Stage
 from resnets.networks.geometry import Place, convolutions, places
 from resnets.networks.layers import Trace
 from resnets.networks.memory import (
@@ -20,6 +19,7 @@ from resnets.networks.memory import (
     training_memories,
     training_memory,
 )
+from resnets.networks.spec import Stage
 from resnets.report.summary import field_json, field_text, shape_text, weighted_layers
 
 if TYPE_CHECKING:

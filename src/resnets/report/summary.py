@@ -3,16 +3,16 @@
 Both come from the architecture alone; no framework is needed. Megabytes are 10⁶ bytes.
 """
 
-import math
 import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from resnets.networks import catalog
-from resnets.networks.architecture import Architecture, Stage
+from resnets.networks.geometry import natural_size
 from resnets.networks.layers import Field, Layer, Trace
 from resnets.networks.memory import BATCHES, megabytes, memory_json, memory_table, training_memories
+from resnets.networks.spec import Stage
 from resnets.networks.tracing import trace
 
 if TYPE_CHECKING:
@@ -142,19 +142,6 @@ def field_json(field: Field | None) -> dict[str, int | None]:
 def shape_text(shape: Sequence[int]) -> str:
     """Write a shape as people do: ``64 × 56 × 56``."""
     return " × ".join(map(str, shape))
-
-
-def natural_size(architecture: Architecture) -> int:
-    """Pixels a side of the images a network is made for.
-
-    224 for a network that shrinks them 32 times, as all for ImageNet do; else Fashion-MNIST's 28
-    for grey images and CIFAR's 32 for coloured ones.
-    """
-    a = architecture
-    strides = (a.stem.stride, 2 if a.stem.pool else 1, *(stage.stride for stage in a.stages))
-    if math.prod(strides) >= 32:
-        return 224
-    return 28 if architecture.channels == 1 else 32
 
 
 def weighted_layers(trace: Trace) -> int:

@@ -12,9 +12,9 @@ from resnets.data.augmentation import split
 from resnets.data.images import Dataset
 from resnets.errors import DataError, GrowthError, InvalidDescription, RunError, WeightsError
 from resnets.files import explained
-from resnets.networks import catalog
 from resnets.networks.architecture import Architecture
 from resnets.networks.initialization import Scheme, initial_weights
+from resnets.networks.named import find_architecture
 from resnets.networks.tracing import trace
 from resnets.networks.weights import Network, Preprocessing
 from resnets.progress_bar import count_bar
@@ -107,12 +107,12 @@ def starting_architecture(recipe: Recipe) -> Architecture:
     """Give the architecture that the recipe's network, or what it starts from, has.
 
     Raises:
-        UnknownName, InvalidDescription, RunError: as ``architecture_called``.
+        UnknownName, InvalidDescription, RunError: as ``find_architecture``.
         WeightsError: if the weights to start from cannot be read.
     """
     if recipe.start is not None:
         return convert.describe(recipe.start).architecture
-    return architecture_called(recipe.network)
+    return find_architecture(recipe.network)
 
 
 def growth_plan(recipe: Recipe, network: Architecture) -> tuple[Deepening, ...]:
@@ -120,7 +120,7 @@ def growth_plan(recipe: Recipe, network: Architecture) -> tuple[Deepening, ...]:
 
     Raises:
         GrowthError: where a network does not contain the one before it, or adds no block to it.
-        UnknownName, InvalidDescription, RunError: as ``architecture_called``.
+        UnknownName, InvalidDescription, RunError: as ``find_architecture``.
     """
     plan: list[Deepening] = []
     for growth in recipe.grow:
@@ -140,7 +140,7 @@ def deepening(growth: Growth, network: Architecture, seed: int, scheme: Scheme =
     if growth.depths:
         target = _deepened(network, growth.depths)
     else:
-        named = architecture_called(growth.to)
+        named = find_architecture(growth.to)
         target = replace(named, channels=network.channels, classes=network.classes)
     how = (growth.placement, growth.start, seed, growth.momentum, scheme)
     return Deepening(network, target, *how)
@@ -171,23 +171,6 @@ def _deepened(network: Architecture, depths: tuple[int, ...]) -> Architecture:
 
 def _stages(number: int) -> str:
     return f"{number} stage{'' if number == 1 else 's'}"
-
-
-def architecture_called(network: str) -> Architecture:
-    """Give the catalog's network of that name, or the one that a JSON file describes.
-
-    Raises:
-        UnknownName, InvalidDescription: if it is neither; RunError: if the file cannot be read.
-    """
-    path = Path(network)
-    if path.suffix != ".json":
-        return catalog.get(network)
-    if not path.is_file():
-        raise RunError(f"{path}: no such file; a network is a name (resnets models) or a JSON file")
-    with explained(f"cannot read {path}", RunError):
-        text = path.read_text(encoding="utf-8", errors="replace")
-    described = Architecture.from_text(text, str(path))
-    return described if described.name else replace(described, name=path.stem)
 
 
 def fingerprint(dataset: Dataset) -> str:

@@ -16,8 +16,9 @@ from resnets.convert.gluon import files
 from resnets.convert.gluon.params_file import read_arrays, write_arrays
 from resnets.errors import WeightsError
 from resnets.networks import catalog
-from resnets.networks.architecture import Architecture, Block, Norm, Stage, Stem
+from resnets.networks.architecture import Architecture
 from resnets.networks.reference import forward
+from resnets.networks.spec import Block, Norm, Stage, Stem
 from resnets.networks.weights import Network, Preprocessing, check
 
 # What mxnet 1.9.1 asks of SciPy whenever it makes an array.

@@ -35,7 +35,7 @@ from resnets.convert.keras import files as keras_files
 from resnets.convert.keras import hdf5
 from resnets.convert.keras.layers import read_here
 from resnets.errors import WeightsError
-from resnets.networks.architecture import Block, Norm, Stage, Stem
+from resnets.networks.spec import Block, Norm, Stage, Stem
 from resnets.networks.weights import Network, Preprocessing, check
 from strategies import SMALL_ARCHITECTURES
 

@@ -10,8 +10,9 @@ from backends.networks import images, lively_weights
 from resnets.convert.recognition.recognition import recognise, unfitting
 from resnets.errors import WeightsError
 from resnets.networks import catalog
-from resnets.networks.architecture import Architecture, Block, Norm, Stage, Stem
+from resnets.networks.architecture import Architecture
 from resnets.networks.reference import forward
+from resnets.networks.spec import Block, Norm, Stage, Stem
 from resnets.networks.tracing import tensors
 from strategies import SMALL_ARCHITECTURES, architectures
 

@@ -14,8 +14,8 @@ from rich.console import Console
 from backends.networks import lively_weights
 from resnets.errors import InvalidDescription, RunError
 from resnets.networks import catalog
-from resnets.networks.architecture import Norm
 from resnets.networks.initialization import initial_weights, last_scales
+from resnets.networks.spec import Norm
 from resnets.networks.tracing import trace
 from resnets.networks.weights import Network, Preprocessing, load, load_weights
 from resnets.recipes import presets

@@ -10,7 +10,8 @@ from rich.console import Console
 from resnets.training.events import Epoch, Event, Progress, Step
 from resnets.training.monitor.live import Live
 from resnets.training.monitor.pace import Pace
-from resnets.training.monitor.progress import Plain, Plan, duration, view
+from resnets.training.monitor.phrases import duration
+from resnets.training.monitor.progress import Plain, Plan, view
 
 
 @dataclass

@@ -13,8 +13,9 @@ from flax import nnx
 from jax import Array
 
 from resnets.backends.jax.norm import BatchNorm
-from resnets.networks.architecture import Architecture, Stage
+from resnets.networks.architecture import Architecture
 from resnets.networks.geometry import Convolution, Place
+from resnets.networks.spec import Stage
 
 Layer = Callable[[Array], Array]
 """A module, or a function that has nothing to learn."""

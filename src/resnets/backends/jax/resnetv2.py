@@ -20,8 +20,9 @@ from resnets.backends.jax.parts import (
     scaled,
     shortcut,
 )
-from resnets.networks.architecture import Architecture, Stage
+from resnets.networks.architecture import Architecture
 from resnets.networks.geometry import Convolution, Place, convolutions, places
+from resnets.networks.spec import Stage
 
 
 class ResNetV2(nnx.Module):

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from resnets.backends.mxnet.importing import mx
-from resnets.networks.architecture import Architecture, Stage
+from resnets.networks.architecture import Architecture
 from resnets.networks.geometry import Convolution, Place
+from resnets.networks.spec import Stage
 
 nn, HybridBlock = mx.gluon.nn, mx.gluon.HybridBlock
 Identity = mx.gluon.contrib.nn.Identity

@@ -20,8 +20,9 @@ from resnets.backends.mxnet.parts import (
     sequence,
     shortcut,
 )
-from resnets.networks.architecture import Architecture, Stage
+from resnets.networks.architecture import Architecture
 from resnets.networks.geometry import Convolution, Place, convolutions, places
+from resnets.networks.spec import Stage
 
 nn, HybridBlock = mx.gluon.nn, mx.gluon.HybridBlock
 

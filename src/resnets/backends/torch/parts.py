@@ -5,8 +5,9 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from resnets.networks.architecture import Architecture, Stage
+from resnets.networks.architecture import Architecture
 from resnets.networks.geometry import Convolution, Place
+from resnets.networks.spec import Stage
 
 ACTIVATIONS = {
     "relu": lambda in_place: nn.ReLU(inplace=in_place),

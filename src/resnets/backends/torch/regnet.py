@@ -18,8 +18,9 @@ from resnets.backends.torch.parts import (
     scaled,
     shortcut,
 )
-from resnets.networks.architecture import Architecture, Stage
+from resnets.networks.architecture import Architecture
 from resnets.networks.geometry import Convolution, Place, convolutions, places
+from resnets.networks.spec import Stage
 
 
 class RegNet(nn.Sequential):

@@ -9,8 +9,9 @@ from collections import OrderedDict
 from torch import Tensor, nn
 
 from resnets.backends.torch.parts import activation, convolution, norm, pool, scaled, shortcut
-from resnets.networks.architecture import Architecture, Stage
+from resnets.networks.architecture import Architecture
 from resnets.networks.geometry import Convolution, Place, convolutions, places
+from resnets.networks.spec import Stage
 
 
 class ResNetV2(nn.Sequential):

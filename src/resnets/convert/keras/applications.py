@@ -17,9 +17,10 @@ from dataclasses import replace
 from resnets.convert.keras.hdf5 import Array
 from resnets.convert.recognition.matching import Shape, extent
 from resnets.errors import InvalidDescription, WeightsError
-from resnets.networks.architecture import Architecture, Block, Norm, Stage, Stem
+from resnets.networks.architecture import Architecture
 from resnets.networks.geometry import places
 from resnets.networks.layers import Role, Tensor
+from resnets.networks.spec import Block, Norm, Stage, Stem
 from resnets.networks.tracing import tensors
 from resnets.networks.weights import Preprocessing
 

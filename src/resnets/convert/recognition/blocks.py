@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from resnets.errors import WeightsError
-from resnets.networks.architecture import Block, Stage
 from resnets.networks.naming import REGNET, RESNET_V2, Names
+from resnets.networks.spec import Block, Stage
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Shapes of tensors by canonical name."""

@@ -12,8 +12,9 @@ from functools import cache
 from resnets.convert.recognition.blocks import Shapes, kernel_at, some, stages_of
 from resnets.errors import InvalidDescription, WeightsError
 from resnets.networks import catalog
-from resnets.networks.architecture import Architecture, Norm, Stem
+from resnets.networks.architecture import Architecture
 from resnets.networks.naming import REGNET, RESNET, RESNET_V2, Names
+from resnets.networks.spec import Norm, Stem
 from resnets.networks.tracing import tensors
 
 UNTOLD = "strides, pools and anti-aliasing, activation and the norms' epsilon"

@@ -16,7 +16,6 @@ from typing import Protocol
 
 from PIL import Image
 
-import resnets
 from resnets.data.cache.blocks import Begin, Done, Request, Target, decode
 from resnets.errors import DataError
 
@@ -117,7 +116,7 @@ class Apart:
 
     def _running(self) -> subprocess.Popen[str]:
         if self._process is None or self._process.poll() is not None:
-            package = str(Path(resnets.__file__).parents[1])
+            package = str(Path(__file__).parents[3])
             places = [package, *filter(None, sys.path)]
             self._process = subprocess.Popen(
                 # -P: a file of the user's called json.py, where they stand, is no module of ours.

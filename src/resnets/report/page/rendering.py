@@ -20,7 +20,7 @@ from resnets.report.page.contents import Contents
 from resnets.schema import to_json
 from resnets.training.metrics import interval
 from resnets.training.monitor import curves
-from resnets.training.monitor.progress import duration
+from resnets.training.monitor.phrases import duration
 
 MOST_CLASSES = 30
 """Classes up to which the whole table of who is taken for whom is shown."""

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from resnets.backends import Evaluator
 from resnets.data.images import Images
 from resnets.errors import GrowthError
-from resnets.networks.architecture import Architecture, Stage
+from resnets.networks.architecture import Architecture
 from resnets.networks.naming import block_names
+from resnets.networks.spec import Stage
 from resnets.networks.tracing import trace
 from resnets.networks.weights import Network, Weights, check
 from resnets.training.metrics import Evaluation, evaluate

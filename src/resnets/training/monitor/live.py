@@ -17,7 +17,7 @@ from rich.text import Text
 from resnets.tables import PLAIN, Column, Row, Table
 from resnets.training.events import Epoch, Event, Grown
 from resnets.training.monitor.pace import Clock, Pace, Plan
-from resnets.training.monitor.progress import duration, facts, growth_line, loss_text, moment
+from resnets.training.monitor.phrases import duration, facts, growth_line, loss_text, moment
 
 REFRESH = 1 / 8
 """Least seconds from frame to frame."""

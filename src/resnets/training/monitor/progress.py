@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from resnets.training.events import Epoch, Event, Grown
 from resnets.training.monitor.pace import Clock, Pace, Plan
+from resnets.training.monitor.phrases import duration, facts, growth_line, loss_text, moment
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -142,64 +143,3 @@ class Plain:
             duration(event.seconds),
         ]
         return "  ".join(parts + ["best"] * (event.best and event.validation_loss is not None))
-
-
-def growth_line(event: Grown) -> str:
-    """Say what the network has become: ``grown to resnet14_slim: 2-2-2 blocks``."""
-    return f"grown to {event.network}: {'-'.join(map(str, event.depths))} blocks"
-
-
-def facts(plan: Plan) -> list[list[str]]:
-    """Say what is trained, on what and where: groups of phrases."""
-    network = [] if plan.network in plan.title else [plan.network]
-    images = [f"{plan.training_images:,} training images"]
-    if plan.epoch_images < plan.training_images:
-        images.append(f"{plan.epoch_images:,} of them an epoch")
-    if plan.validation_images:
-        images.append(f"{plan.validation_images:,} validation images")
-    steps = [f"{_count(plan.epochs, 'epoch')} of {_count(plan.steps_per_epoch, 'step')}"]
-    if plan.done_steps:
-        steps.append(f"resumed after step {plan.done_steps:,}")
-    return [
-        [*network, f"{plan.parameters:,} parameters", f"{plan.multiply_adds:,} multiply-adds"],
-        [*images, *steps],
-        [plan.framework, plan.precision, plan.device, plan.folder],
-    ]
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
-
-
-def moment(pace: Pace) -> list[str]:
-    """Say how it goes right now: phrases."""
-    phrases: list[str] = []
-    if pace.validating:
-        phrases.append("validating")
-    elif pace.loss is not None:
-        phrases.append(f"loss {loss_text(pace.loss)}")
-    if pace.images_per_second is not None:
-        phrases.append(f"{pace.images_per_second:,.0f} images/s")
-    left = pace.seconds_left
-    return phrases if left is None else [*phrases, f"{duration(left)} left"]
-
-
-def loss_text(loss: float) -> str:
-    """Write a loss so that it stays narrow: ``0.4321``, ``123.5``."""
-    return f"{loss:.4f}" if abs(loss) < 100 else f"{loss:.4g}"
-
-
-def duration(seconds: float) -> str:
-    """Write seconds as people do, in two units at most: ``3.4 s``, ``1 m 23 s``, ``2 h 5 m``."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} m {whole % 60} s"
-    minutes = round(seconds / 60)
-    if minutes < 24 * 60:
-        return f"{minutes // 60} h {minutes % 60} m"
-    hours = round(seconds / 3600)
-    return f"{hours // 24} d {hours % 24} h"
