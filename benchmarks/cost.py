@@ -115,7 +115,7 @@ def one(axis: str, value: int) -> dict[str, float]:
 def _epoch(wanted: Work, images: int) -> dict[str, float]:
     from resnets import backends
     from resnets.data.images import Images
-    from resnets.networks.weights import Preprocessing
+    from resnets.networks.network import Preprocessing
     from resnets.training.events import Epoch
     from resnets.training.loop import TrainingData, train
 

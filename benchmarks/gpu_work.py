@@ -23,8 +23,8 @@ from resnets.data.fashion_mnist import loading
 from resnets.data.images import Images
 from resnets.networks import catalog
 from resnets.networks.architecture import Architecture
+from resnets.networks.network import Preprocessing
 from resnets.networks.tracing import trace
-from resnets.networks.weights import Preprocessing
 from resnets.recipes.recipe import Recipe
 
 

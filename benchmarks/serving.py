@@ -28,8 +28,9 @@ from PIL import Image
 
 from resnets.convert.fitting import numbered
 from resnets.networks import catalog
+from resnets.networks.folder import load, save
 from resnets.networks.initialization import initial_weights
-from resnets.networks.weights import Network, Preprocessing, load, save
+from resnets.networks.network import Network, Preprocessing
 from training_step import write
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

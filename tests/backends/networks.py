@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from resnets.inference.parity import lively_weights as lively_weights
 from resnets.networks.architecture import Architecture
-from resnets.networks.weights import Weights
+from resnets.networks.network import Weights
 
 
 def double(weights: Weights) -> Weights:

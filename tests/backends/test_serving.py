@@ -14,7 +14,7 @@ from resnets.inference.evaluate import evaluator_of
 from resnets.inference.explain import Explainer
 from resnets.inference.predict import likeliest
 from resnets.networks.initialization import initial_weights
-from resnets.networks.weights import Network, Preprocessing
+from resnets.networks.network import Network, Preprocessing
 from resnets.serve.service import Service
 from strategies import SMALL_ARCHITECTURES
 

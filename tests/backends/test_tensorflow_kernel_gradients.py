@@ -9,7 +9,7 @@ from resnets.backends import tensorflow as backend
 from resnets.backends.tensorflow import kernel_gradients
 from resnets.backends.tensorflow.layers import Convolution
 from resnets.networks import catalog
-from resnets.networks.weights import Preprocessing
+from resnets.networks.network import Preprocessing
 from resnets.recipes import presets
 
 import tensorflow as tf  # isort: skip  # after the backend, which keeps TensorFlow quiet

@@ -16,8 +16,9 @@ from resnets.cli.bench import bench
 from resnets.cli.show import show
 from resnets.errors import RunError
 from resnets.networks import catalog
+from resnets.networks.folder import save
 from resnets.networks.initialization import initial_weights
-from resnets.networks.weights import Network, Preprocessing, save
+from resnets.networks.network import Network, Preprocessing
 
 WHY = "no device is called 'cuda' here; torch finds cpu"
 

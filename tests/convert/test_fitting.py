@@ -10,14 +10,14 @@ from backends.networks import images, lively_weights
 from resnets import convert
 from resnets.convert.fitting import head_weights, reset_head, with_channels
 from resnets.errors import WeightsError
-from resnets.networks import weights
 from resnets.networks.architecture import Architecture
+from resnets.networks.folder import save, save_weights
 from resnets.networks.initialization import initial_weights
 from resnets.networks.naming import names_of
+from resnets.networks.network import Network, Preprocessing, check_weights
 from resnets.networks.reference import forward
 from resnets.networks.spec import Stage, Stem
 from resnets.networks.tracing import tensors
-from resnets.networks.weights import Network, Preprocessing
 from strategies import SMALL_ARCHITECTURES, architectures
 
 
@@ -49,7 +49,7 @@ def test_a_new_layer_leaves_the_rest(a: Architecture) -> None:
     after = reset_head(before, 9, seed=1, class_names=tuple("abcdefghi"))
     assert after.architecture == replace(a, classes=9)
     assert after.class_names == tuple("abcdefghi")
-    weights.check(after.architecture, after.weights)
+    check_weights(after.architecture, after.weights)
     dense = names_of(a).dense
     for tensor in tensors(a):
         if not tensor.name.startswith(f"{dense}."):
@@ -91,7 +91,7 @@ def test_a_kernel_repeated_as_timm_does(old: int, new: int) -> None:
     found = after.weights["conv1.weight"]
     np.testing.assert_array_equal(found, expected)
     assert found.dtype == np.float32
-    weights.check(after.architecture, after.weights)
+    check_weights(after.architecture, after.weights)
     assert after.preprocessing.mean == (before.preprocessing.mean * new)[:new]
     assert after.preprocessing.std == (before.preprocessing.std * new)[:new]
 
@@ -108,7 +108,7 @@ def test_a_sum_to_several_channels_is_none() -> None:
 
 @pytest.fixture
 def saved(tmp_path):
-    weights.save(network(plain()), tmp_path / "net")
+    save(network(plain()), tmp_path / "net")
     return tmp_path / "net"
 
 
@@ -124,7 +124,7 @@ def test_what_is_asked_for_is_fitted_and_said(saved) -> None:
     received = convert.receive(saved, classes=7, new_head=True, channels=1, adapt="sum", seed=3)
     a = received.network.architecture
     assert (a.channels, a.classes, len(received.network.class_names)) == (1, 7, 7)
-    weights.check(a, received.network.weights)
+    check_weights(a, received.network.weights)
     drawn = initial_weights(a, seed=3)
     np.testing.assert_array_equal(received.network.weights["fc.weight"], drawn["fc.weight"])
     assert any("not trained" in note for note in received.notes)
@@ -133,13 +133,13 @@ def test_what_is_asked_for_is_fitted_and_said(saved) -> None:
 
 def test_another_number_of_classes_in_the_weights_than_in_their_description(saved) -> None:
     other = lively_weights(replace(plain(), classes=6))
-    weights.save_weights(other, saved / "model.safetensors")
+    save_weights(other, saved / "model.safetensors")
     with pytest.raises(WeightsError, match=r"fc\.weight: shape \(6, 4\).*\(4, 4\)") as refusal:
         convert.read(saved)
     assert "--reset-head" in str(refusal.value)
     assert convert.receive(saved, new_head=True).network.architecture.classes == 4
     del other["layer1.0.bn1.weight"]
-    weights.save_weights(other, saved / "model.safetensors")
+    save_weights(other, saved / "model.safetensors")
     with pytest.raises(WeightsError, match=r"layer1\.0\.bn1\.weight: missing") as refusal:
         convert.read(saved)
     assert "--reset-head" not in str(refusal.value)

@@ -13,8 +13,9 @@ from resnets.convert.fitting import numbered
 from resnets.data import folder
 from resnets.errors import DataError
 from resnets.inference.predict import Prediction, predict_images
+from resnets.networks.folder import save
 from resnets.networks.initialization import initial_weights
-from resnets.networks.weights import Network, Preprocessing, save
+from resnets.networks.network import Network, Preprocessing
 
 Predict = Callable[..., list[Prediction]]
 

@@ -18,7 +18,7 @@ from resnets.data.augmentation import Draws, Index
 from resnets.data.images import Images, Pixels
 from resnets.errors import MissingDependency, ResnetsError, UnknownName, in_one_line
 from resnets.networks.architecture import Architecture
-from resnets.networks.weights import Preprocessing, Weights
+from resnets.networks.network import Preprocessing, Weights
 from resnets.recipes.recipe import Recipe
 
 NAMES = ("torch", "jax", "tensorflow", "mxnet")

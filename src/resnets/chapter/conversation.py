@@ -20,9 +20,9 @@ from resnets.data.fashion_mnist.loading import CLASS_NAMES
 from resnets.errors import InvalidDescription, Problem, ResnetsError, WeightsError
 from resnets.networks.architecture import Architecture
 from resnets.networks.naming import RESNET, RESNET_V2
+from resnets.networks.network import Network, Preprocessing, Weights, check_weights
 from resnets.networks.reference import forward
 from resnets.networks.tracing import LARGEST_SIZE
-from resnets.networks.weights import Network, Preprocessing, Weights, check
 
 FAMILIES = (RESNET, RESNET_V2)
 """Whose tensor names the chapter's networks have."""
@@ -93,7 +93,7 @@ def load(
     architecture = examined.recognised.architecture
     if isinstance(source, Network):
         _expect_alike(architecture, source.architecture)
-    check(architecture, given)
+    check_weights(architecture, given)
     for name, slot in examined.recognised.slots.items():
         slot.write(np.asarray(given[name]))
     return examined.inspected.written()
@@ -153,7 +153,7 @@ def _expect_function(inspected: Inspected, recognised: Recognised) -> None:
     images = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     images *= np.asarray(SCALES, np.float32)[:, None, None, None]
     values = {name: slot.read() for name, slot in recognised.slots.items()}
-    check(a, values)
+    check_weights(a, values)
     expected = forward(a, values, images).logits
     found = _logits(inspected, images)
     if found.shape != expected.shape:

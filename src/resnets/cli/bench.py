@@ -70,7 +70,7 @@ def bench(
         Print everything as JSON.
     """
     from resnets import bench
-    from resnets.training.preparation import refuse_lone_values
+    from resnets.training.plan import require_two_values
 
     architecture, made_for = described(network, channels, classes)
     pixels = made_for if size is None else size
@@ -91,7 +91,7 @@ def bench(
     )
     if "training" in wanted.purposes:
         mend = "use --batch 2 or a larger --size"
-        refuse_lone_values(architecture, wanted.size, wanted.batch, mend)
+        require_two_values(architecture, wanted.size, batch=wanted.batch, remedy=mend)
     report = _measured(wanted, json=json)
     _print(report, json=json)
     if any(row.died for row in report.rows):

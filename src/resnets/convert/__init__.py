@@ -15,17 +15,20 @@ from resnets.convert.found import Found
 from resnets.convert.sources import assumed_preprocessing, found_in, our_config
 from resnets.errors import WeightsError
 from resnets.networks.architecture import Architecture
+from resnets.networks.folder import Config, check_config
 from resnets.networks.geometry import natural_size
 from resnets.networks.named import find_architecture
 from resnets.networks.naming import names_of
+from resnets.networks.network import Network, Weights, check_weights
 from resnets.networks.tracing import tensors
-from resnets.networks.weights import Config, Network, Weights, check, check_config
 
 __all__ = [
     "Description",
     "Found",
     "Received",
+    "WeightsSource",
     "describe",
+    "open_source",
     "read",
     "receive",
     "reset_head",
@@ -56,6 +59,98 @@ def read(source: str | Path, *, network: Architecture | str | None = None) -> Ne
     return receive(source, network=network).network
 
 
+@dataclass(frozen=True)
+class WeightsSource:
+    """An opened source of weights.
+
+    Its architecture is known. Arrays of safetensors and PyTorch files stay in the file until
+    they are used.
+
+    Attributes:
+        name: as the user wrote it.
+        found: what the reader found.
+        architecture: what it computes, with the classes and channels of the weights.
+        notes: what had to be assumed, a sentence each.
+    """
+
+    name: str
+    found: Found
+    architecture: Architecture
+    notes: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        """Height and width, in pixels, of the images that it is made for."""
+        preprocessing = self.found.preprocessing
+        return natural_size(self.architecture) if preprocessing is None else preprocessing.size
+
+    def fit(
+        self,
+        *,
+        classes: int | None = None,
+        new_head: bool = False,
+        channels: int | None = None,
+        adapt: Input | None = None,
+        seed: int = 0,
+    ) -> Received:
+        """Make a network of it, perhaps with other classes or channels.
+
+        Args:
+            classes, new_head: another number of classes needs a new dense layer, drawn by
+                ``seed``.
+            channels, adapt: another number of input channels, and what becomes of the first
+                kernel: ``sum`` (to 1) or ``repeat``.
+            seed: of the new dense layer.
+
+        Raises:
+            WeightsError: if the weights do not fit, with names and both shapes.
+        """
+        a, notes = self.architecture, list(self.notes)
+        weights, widened = _as_float32(self.found.weights)
+        if new_head:
+            a = replace(a, classes=a.classes if classes is None else classes)
+            weights = {**weights, **head_weights(a, seed)}
+            notes.append(f"a new dense layer for {a.classes} classes, not trained")
+        elif classes not in (None, a.classes):
+            raise WeightsError(
+                f"{self.name} has {a.classes} classes, not {classes}; --reset-head draws a new "
+                f"dense layer for {classes}"
+            )
+        _check(a, weights)
+        whole = _completed(self.found, a, weights, notes)
+        if channels not in (None, a.channels):
+            if adapt is None:
+                raise WeightsError(
+                    f"{self.name} takes {a.channels} channels, not {channels}; choose what "
+                    "becomes of its first kernel: --input sum (to 1 channel) or --input repeat"
+                )
+            whole = with_channels(whole, channels, adapt)
+            notes.append(f"the first kernel was fitted to {channels} channels ({adapt})")
+        check_config(Config.of(whole), Path(self.name))
+        return Received(whole, self.found.kind, (*notes, *widened))
+
+
+def open_source(
+    source: str | Path, *, network: Architecture | str | None = None, averaged: bool = False
+) -> WeightsSource:
+    """Open a source of weights and find out what network it is.
+
+    Args:
+        source: a folder that resnets, timm or transformers wrote; a .safetensors, PyTorch, Keras
+            or Gluon file; ``owner/name`` on the Hugging Face hub.
+        network: the architecture, its name or its JSON file, in place of what the source says.
+        averaged: take the running average of the weights, of files that hold both.
+
+    Raises:
+        WeightsError: if the source cannot be read or does not fit, with names and both shapes.
+        InvalidDescription, UnknownName, RunError: if ``network`` is none.
+        MissingDependency: if the format's library is not installed.
+    """
+    found = found_in(str(source), stated=network is not None, averaged=averaged)
+    architecture, notes = _architecture(found, network)
+    return WeightsSource(str(source), found, architecture, tuple(notes))
+
+
 def receive(
     source: str | Path,
     *,
@@ -67,46 +162,9 @@ def receive(
     averaged: bool = False,
     seed: int = 0,
 ) -> Received:
-    """Read a network and say what had to be assumed.
-
-    Args:
-        source: a folder that resnets, timm or transformers wrote; a .safetensors, PyTorch, Keras
-            or Gluon file; ``owner/name`` on the Hugging Face hub.
-        network: the architecture, its name or its JSON file, in place of what the source tells.
-        classes, new_head: another number of classes needs a new dense layer, drawn by ``seed``.
-        channels, adapt: another number of input channels, and what becomes of the first kernel:
-            ``sum`` (to 1) or ``repeat``.
-        averaged: take the running average of the weights, of files that hold both.
-
-    Raises:
-        WeightsError: if the source cannot be read or does not fit, with names and both shapes.
-        InvalidDescription, UnknownName, RunError: where ``network`` is none.
-        MissingDependency: if the format's library is not installed.
-    """
-    found = found_in(str(source), stated=network is not None, averaged=averaged)
-    a, notes = _architecture(found, network)
-    weights, widened = _as_float32(found.weights)
-    if new_head:
-        a = replace(a, classes=a.classes if classes is None else classes)
-        weights = {**weights, **head_weights(a, seed)}
-        notes.append(f"a new dense layer for {a.classes} classes, not trained")
-    elif classes not in (None, a.classes):
-        raise WeightsError(
-            f"{source} has {a.classes} classes, not {classes}; --reset-head draws a new dense "
-            f"layer for {classes}"
-        )
-    _check(a, weights)
-    whole = _completed(found, a, weights, notes)
-    if channels not in (None, a.channels):
-        if adapt is None:
-            raise WeightsError(
-                f"{source} takes {a.channels} channels, not {channels}; choose what becomes of its "
-                "first kernel: --input sum (to 1 channel) or --input repeat"
-            )
-        whole = with_channels(whole, channels, adapt)
-        notes.append(f"the first kernel was fitted to {channels} channels ({adapt})")
-    check_config(Config.of(whole), Path(source))
-    return Received(whole, found.kind, (*notes, *widened))
+    """Open a source and make a network of it; see ``open_source`` and ``WeightsSource.fit``."""
+    opened = open_source(source, network=network, averaged=averaged)
+    return opened.fit(classes=classes, new_head=new_head, channels=channels, adapt=adapt, seed=seed)
 
 
 def describe(source: str | Path, *, network: Architecture | str | None = None) -> Description:
@@ -147,7 +205,7 @@ def _architecture(
 def _check(a: Architecture, weights: Weights) -> None:
     """Compare weights with the architecture; where only the last layer differs, say what helps."""
     try:
-        check(a, weights)
+        check_weights(a, weights)
     except WeightsError as error:
         dense = names_of(a).dense
         needed = {t.name: t.shape for t in tensors(a) if not t.name.startswith(f"{dense}.")}

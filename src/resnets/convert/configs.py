@@ -13,9 +13,10 @@ from resnets.errors import WeightsError
 from resnets.files import explained
 from resnets.networks import catalog
 from resnets.networks.architecture import Architecture
+from resnets.networks.folder import LARGEST_CONFIG, TIMM_NAMES
+from resnets.networks.network import Preprocessing
 from resnets.networks.spec import Activation
 from resnets.networks.tracing import tensors
-from resnets.networks.weights import LARGEST_CONFIG, TIMM_NAMES, Preprocessing
 
 Content = Mapping[str, Any]
 SHAPING = (IN_TENSORS | {"norm_layer", "stem_type"}) - {"num_classes", "in_chans"}

@@ -10,9 +10,9 @@ from resnets.errors import WeightsError
 from resnets.networks.architecture import Architecture
 from resnets.networks.initialization import initial_weights
 from resnets.networks.naming import names_of
+from resnets.networks.network import Network, Preprocessing, Weights
 from resnets.networks.spec import Block, Norm, Stage, Stem
 from resnets.networks.tracing import tensors
-from resnets.networks.weights import Network, Preprocessing, Weights
 
 Input = Literal["sum", "repeat"]
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from resnets.errors import InvalidDescription, WeightsError
 from resnets.files import explained
-from resnets.networks.weights import Weights
+from resnets.networks.network import Weights
 from resnets.schema import read_text
 
 LARGEST_HEADER = 100 * 2**20

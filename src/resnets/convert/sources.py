@@ -11,14 +11,8 @@ from resnets.convert.recognition.blocks import Shapes
 from resnets.convert.recognition.recognition import recognise
 from resnets.errors import WeightsError
 from resnets.networks.architecture import Architecture
-from resnets.networks.weights import (
-    Config,
-    Preprocessing,
-    Weights,
-    config_from,
-    load_config,
-    require_model,
-)
+from resnets.networks.folder import Config, config_from, load_config, require_model
+from resnets.networks.network import Preprocessing, Weights
 
 CONFIG, IMAGES = "config.json", "preprocessor_config.json"
 IN_FOLDERS = ("model.safetensors", "pytorch_model.bin", "pytorch_model.pth", "model.pth")

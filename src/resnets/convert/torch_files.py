@@ -18,7 +18,7 @@ import numpy as np
 
 from resnets.errors import MissingDependency, WeightsError
 from resnets.files import explained
-from resnets.networks.weights import Weights
+from resnets.networks.network import Weights
 
 NESTINGS = ("state_dict", "model_state_dict", "model_state", "model", "module", "net", "network")
 """Keys under which training scripts keep the weights, the likeliest first."""

@@ -10,7 +10,8 @@ from resnets.convert import safetensors_files
 from resnets.convert.sources import CONFIG, OURS
 from resnets.errors import WeightsError
 from resnets.files import explained
-from resnets.networks.weights import Network, check, config_text, save, save_weights
+from resnets.networks.folder import config_text, save, save_weights
+from resnets.networks.network import Network, check_weights
 
 RUNS = ("recipe.json", "state.safetensors", "metrics.jsonl")
 """Files that tell a run folder."""
@@ -43,7 +44,7 @@ def write(network: Network, target: Path | str) -> str:
     """
     target = Path(target)
     refuse_target(target)
-    check(network.architecture, network.weights)
+    check_weights(network.architecture, network.weights)
     for endings, kind, write_file in _WRITERS:
         if target.name.lower().endswith(endings):
             with explained(f"cannot write {target}", WeightsError):

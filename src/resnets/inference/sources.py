@@ -13,8 +13,8 @@ from resnets.inference.evaluate import divided, require_held_out
 from resnets.networks import catalog
 from resnets.networks.geometry import natural_size
 from resnets.networks.initialization import initial_weights
-from resnets.networks.weights import Network
-from resnets.training.preparation import few
+from resnets.networks.network import Network
+from resnets.schema import list_some
 from resnets.training.run_folder import RECIPE
 
 Say = Callable[[str], None]
@@ -86,7 +86,8 @@ def pictures(
     labelled = dataset.class_names == network.class_names
     if not labelled:
         announce(
-            f"note: {data} has the classes {few(dataset.class_names)}; the network in {source} "
-            f"knows {few(network.class_names)}: its images are used without labels, for no accuracy"
+            f"note: {data} has the classes {list_some(dataset.class_names)}; the network in "
+            f"{source} knows {list_some(network.class_names)}: its images are used without "
+            "labels, for no accuracy"
         )
     return Pictures(dataset.training.only(trained), dataset.training.only(held), labelled)

@@ -35,8 +35,8 @@ from resnets.convert.keras import files as keras_files
 from resnets.convert.keras import hdf5
 from resnets.convert.keras.layers import read_here
 from resnets.errors import WeightsError
+from resnets.networks.network import Network, Preprocessing, check_weights
 from resnets.networks.spec import Block, Norm, Stage, Stem
-from resnets.networks.weights import Network, Preprocessing, check
 from strategies import SMALL_ARCHITECTURES
 
 # What keras 3.15 asks of NumPy 2 whenever it saves or returns an array.
@@ -61,7 +61,7 @@ def test_kerass_logits_for_the_same_images(
     found = keras_files.read(form(model, tmp_path / "x"))
     a = found.architecture
     assert a is not None
-    check(a, found.weights)
+    check_weights(a, found.weights)
     assert (a.channels, a.classes, a.bias, a.norm) == (3, 5, True, EPSILON)
     assert [(stage.depth, stage.width, stage.stride) for stage in a.stages] == [
         (2, 16, 1),

@@ -32,8 +32,8 @@ from resnets.errors import WeightsError
 from resnets.networks.architecture import Architecture
 from resnets.networks.folding import idle_biases
 from resnets.networks.layers import Tensor
+from resnets.networks.network import Preprocessing, Weights
 from resnets.networks.tracing import tensors
-from resnets.networks.weights import Preprocessing, Weights
 from resnets.recipes.recipe import Recipe
 
 Model = ResNet | ResNetV2 | RegNet

@@ -24,7 +24,7 @@ from resnets.backends.mxnet.training_session import MXNetSession, evaluator
 from resnets.backends.mxnet.transfer import to_device
 from resnets.networks.architecture import Architecture
 from resnets.networks.initialization import initial_weights
-from resnets.networks.weights import Weights, check
+from resnets.networks.network import Weights, check_weights
 
 __all__ = [
     "RegNet",
@@ -74,7 +74,7 @@ def load(model: Model, weights: Mapping[str, npt.NDArray[Any]]) -> None:
     Raises:
         WeightsError: listing the missing, unknown and misshapen tensors.
     """
-    check(model.architecture, weights)
+    check_weights(model.architecture, weights)
     assign(model, weights)
 
 

@@ -21,7 +21,7 @@ from resnets.data.images import Images, Pixels
 from resnets.errors import WeightsError
 from resnets.networks.architecture import Architecture
 from resnets.networks.folding import idle_biases
-from resnets.networks.weights import Preprocessing, Weights
+from resnets.networks.network import Preprocessing, Weights
 from resnets.recipes.recipe import Recipe
 
 

@@ -24,8 +24,8 @@ from resnets.networks.architecture import Architecture
 from resnets.networks.folding import idle_biases
 from resnets.networks.layers import Tensor
 from resnets.networks.naming import block_names
+from resnets.networks.network import Preprocessing, Weights
 from resnets.networks.tracing import trace
-from resnets.networks.weights import Preprocessing, Weights
 from resnets.recipes.recipe import Recipe
 
 

@@ -20,8 +20,8 @@ from resnets.backends.torch.resnetv2 import ResNetV2
 from resnets.backends.torch.training_session import TorchSession, evaluator
 from resnets.networks.architecture import Architecture
 from resnets.networks.initialization import initial_weights
+from resnets.networks.network import Weights, check_weights
 from resnets.networks.tracing import tensors
-from resnets.networks.weights import Weights, check
 
 __all__ = [
     "RegNet",
@@ -83,7 +83,7 @@ def load(model: Model, weights: Mapping[str, npt.NDArray[Any]]) -> None:
     Raises:
         WeightsError: listing the missing, unknown and misshapen tensors.
     """
-    check(model.architecture, weights)
+    check_weights(model.architecture, weights)
     state = model.state_dict()
     with torch.no_grad():
         for name, array in weights.items():

@@ -12,8 +12,8 @@ from resnets.backends.torch.regnet import RegNet
 from resnets.backends.torch.resnet import ResNet
 from resnets.backends.torch.resnetv2 import ResNetV2
 from resnets.networks.folding import foldable, folded
+from resnets.networks.network import Preprocessing
 from resnets.networks.tracing import trace
-from resnets.networks.weights import Preprocessing
 
 
 def fold_norms(model: ResNet | ResNetV2 | RegNet) -> nn.Module:

@@ -27,7 +27,7 @@ from resnets.data.images import Pixels
 from resnets.errors import WeightsError
 from resnets.networks.architecture import Architecture
 from resnets.networks.naming import block_names
-from resnets.networks.weights import Preprocessing, Weights
+from resnets.networks.network import Preprocessing, Weights
 from resnets.recipes.recipe import Recipe
 
 Model = ResNet | ResNetV2 | RegNet

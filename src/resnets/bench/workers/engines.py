@@ -10,8 +10,8 @@ from resnets.errors import MissingDependency, RunError
 from resnets.export.engines import Prepared as Network
 from resnets.export.engines import engine
 from resnets.networks.initialization import initial_weights
-from resnets.networks.weights import Network as Trained
-from resnets.networks.weights import Preprocessing
+from resnets.networks.network import Network as Trained
+from resnets.networks.network import Preprocessing
 
 
 def opened(work: Work, *, name: str) -> Prepared:

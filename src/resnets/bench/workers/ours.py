@@ -10,7 +10,7 @@ from resnets import backends
 from resnets.bench.work import Work
 from resnets.bench.worker import Prepared, Task
 from resnets.data.images import Images
-from resnets.networks.weights import Preprocessing
+from resnets.networks.network import Preprocessing
 from resnets.recipes import presets
 from resnets.training.events import Step
 from resnets.training.loop import TrainingData, train

@@ -17,7 +17,7 @@ from resnets.bench.worker import Absent, Prepared, Task
 from resnets.bench.workers import torch_profile
 from resnets.bench.workers.ours import RATE, over_batches, watched
 from resnets.bench.workers.places import Where
-from resnets.networks.weights import TIMM_NAMES
+from resnets.networks.folder import TIMM_NAMES
 from resnets.recipes.recipe import Recipe
 
 

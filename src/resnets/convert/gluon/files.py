@@ -17,8 +17,8 @@ from resnets.convert.keras.hdf5 import Array
 from resnets.convert.recognition.matching import require
 from resnets.errors import WeightsError
 from resnets.networks.architecture import Architecture
+from resnets.networks.network import Network, Weights, check_weights
 from resnets.networks.tracing import tensors
-from resnets.networks.weights import Network, Weights, check
 
 KIND = "Gluon file"
 
@@ -59,7 +59,7 @@ def write(network: Network, path: Path) -> None:
     Raises:
         WeightsError: if the weights do not fit, or the file cannot be written.
     """
-    check(network.architecture, network.weights)
+    check_weights(network.architecture, network.weights)
     arrays = _as_zoo(network) if not _unlike(network) else _as_backend(network)
     write_arrays(arrays, path)
 

@@ -16,9 +16,9 @@ from resnets.convert.recognition.matching import Shape, extent
 from resnets.errors import InvalidDescription, WeightsError
 from resnets.networks.architecture import Architecture
 from resnets.networks.layers import Role, Tensor
+from resnets.networks.network import Preprocessing
 from resnets.networks.spec import Block, Norm, Stage, Stem
 from resnets.networks.tracing import tensors
-from resnets.networks.weights import Preprocessing
 
 FORM = "a ResNet of Gluon's model zoo"
 PREPROCESSING = Preprocessing(size=224, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))

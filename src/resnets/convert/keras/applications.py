@@ -20,9 +20,9 @@ from resnets.errors import InvalidDescription, WeightsError
 from resnets.networks.architecture import Architecture
 from resnets.networks.geometry import places
 from resnets.networks.layers import Role, Tensor
+from resnets.networks.network import Preprocessing
 from resnets.networks.spec import Block, Norm, Stage, Stem
 from resnets.networks.tracing import tensors
-from resnets.networks.weights import Preprocessing
 
 FORM = "a ResNet of keras.applications"
 HEAD = "predictions/kernel"

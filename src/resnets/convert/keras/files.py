@@ -29,9 +29,10 @@ from resnets.convert.recognition.matching import require
 from resnets.errors import WeightsError
 from resnets.files import explained, write_bytes
 from resnets.networks.architecture import Architecture
+from resnets.networks.folder import config, config_from
 from resnets.networks.layers import Tensor
+from resnets.networks.network import Network, Weights, check_weights
 from resnets.networks.tracing import tensors
-from resnets.networks.weights import Network, Weights, check, config, config_from
 
 KIND = "Keras file"
 ENDINGS = (".weights.h5", ".keras", ".h5", ".hdf5")
@@ -94,7 +95,7 @@ def write(network: Network, path: Path) -> None:
             and ``keras.applications`` has no such network; says why.
         MissingDependency: if h5py, or what the TensorFlow backend needs, cannot be imported.
     """
-    check(network.architecture, network.weights)
+    check_weights(network.architecture, network.weights)
     ending = next((e for e in ENDINGS if path.name.endswith(e)), None)
     if ending is None:
         raise WeightsError(f"{path}: a Keras file ends in {', '.join(ENDINGS)}")

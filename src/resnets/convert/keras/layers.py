@@ -26,7 +26,7 @@ import numpy as np
 from resnets.convert.keras.hdf5 import Array, Reader, reading
 from resnets.errors import WeightsError
 from resnets.files import explained
-from resnets.networks.weights import LARGEST_CONFIG
+from resnets.networks.folder import LARGEST_CONFIG
 
 ARCHIVE = b"PK\x03\x04"
 DESCRIPTION = "resnets"

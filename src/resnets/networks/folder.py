@@ -7,13 +7,11 @@ the keys that timm reads). Nothing is ever unpickled.
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 import safetensors
 import safetensors.numpy
 
@@ -21,11 +19,9 @@ from resnets.errors import InvalidDescription, Problem, WeightsError
 from resnets.files import explained, replacing, write_text
 from resnets.networks import catalog
 from resnets.networks.architecture import Architecture
+from resnets.networks.network import Network, Preprocessing, Weights, check_weights
 from resnets.networks.tracing import tensors
 from resnets.schema import from_json, to_json
-
-Weights = dict[str, npt.NDArray[Any]]
-"""Arrays by canonical name."""
 
 ARCHITECTURE = "architecture"
 """Key of the metadata in which the weights of a run that grows carry their network."""
@@ -65,51 +61,6 @@ TIMM_NAMES = {
 """What timm calls the catalog's networks; it knows torchvision's names of a RegNet's tensors."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Preprocessing:
-    """How an image becomes the network's input.
-
-    Attributes:
-        size: pixels of height and width; the shorter side is resized to it, the middle cut out.
-        mean, std: one for each channel, of pixel values scaled to 0 to 1.
-    """
-
-    size: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Network:
-    """A network with its weights and what is needed to use it on images."""
-
-    architecture: Architecture
-    weights: Weights
-    preprocessing: Preprocessing
-    class_names: tuple[str, ...]
-
-
-def check(architecture: Architecture, weights: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Compare ``weights`` with what the architecture needs.
-
-    Raises:
-        WeightsError: listing the missing, the unknown and the misshapen tensors.
-    """
-    needed = {tensor.name: tensor.shape for tensor in tensors(architecture)}
-    problems = [f"{name}: missing, shape {needed[name]}" for name in needed if name not in weights]
-    problems += [f"{name}: unknown to this network" for name in weights if name not in needed]
-    problems += [
-        f"{name}: shape {array.shape}, this network has {needed[name]}"
-        for name, array in weights.items()
-        if name in needed and array.shape != needed[name]
-    ]
-    if problems:
-        more = len(problems) - 12
-        shown = problems[:12] + ([f"… and {more} more"] if more > 0 else [])
-        title = architecture.name or "the network"
-        raise WeightsError("\n  ".join([f"weights do not fit {title}:", *shown]))
-
-
 def save(network: Network, folder: Path | str) -> None:
     """Write the folder's two files, each whole or not at all.
 
@@ -118,7 +69,7 @@ def save(network: Network, folder: Path | str) -> None:
         InvalidDescription: if preprocessing or class names contradict it.
     """
     folder = Path(folder)
-    check(network.architecture, network.weights)
+    check_weights(network.architecture, network.weights)
     check_config(Config.of(network), folder / "config.json")
     with explained(f"cannot write the network to {folder}", WeightsError):
         folder.mkdir(parents=True, exist_ok=True)
@@ -151,7 +102,7 @@ def load(folder: Path | str) -> Network:
         # A run that grows writes two files: if it was killed between them, this one is newer.
         subject = f"{folder / 'model.safetensors'}: architecture"
         architecture = Architecture.from_text(metadata[ARCHITECTURE], subject)
-    check(architecture, weights)
+    check_weights(architecture, weights)
     return Network(architecture, weights, described.preprocessing, described.class_names)
 
 

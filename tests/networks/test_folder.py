@@ -11,11 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from resnets.errors import InvalidDescription, ResnetsError, WeightsError
-from resnets.networks import catalog, weights
+from resnets.networks import catalog
 from resnets.networks.architecture import Architecture
+from resnets.networks.folder import config, load, save, save_weights
 from resnets.networks.initialization import initial_weights, last_scales
+from resnets.networks.network import Network, Preprocessing, check_weights
 from resnets.networks.tracing import tensors, trace
-from resnets.networks.weights import Network, Preprocessing
 from strategies import architectures
 
 
@@ -31,8 +32,8 @@ def network(a: Architecture) -> Network:
 @given(architectures())
 def test_round_trip(tmp_path: Path, architecture: Architecture) -> None:
     before = network(architecture)
-    weights.save(before, tmp_path / "net")
-    after = weights.load(tmp_path / "net")
+    save(before, tmp_path / "net")
+    after = load(tmp_path / "net")
     assert after.architecture == before.architecture
     assert (after.preprocessing, after.class_names) == (before.preprocessing, before.class_names)
     for name, array in before.weights.items():
@@ -40,18 +41,18 @@ def test_round_trip(tmp_path: Path, architecture: Architecture) -> None:
 
 
 def test_timms_keys_where_timm_has_the_network() -> None:
-    known = weights.config(network(catalog.get("resnet18", channels=1, classes=10)))
+    known = config(network(catalog.get("resnet18", channels=1, classes=10)))
     assert known["architecture"] == "resnet18"
     assert known["num_classes"] == 10
     assert known["model_args"] == {"in_chans": 1}
     assert known["pretrained_cfg"]["input_size"] == [1, 28, 28]
-    assert "architecture" not in weights.config(network(catalog.get("resnet18_small")))
+    assert "architecture" not in config(network(catalog.get("resnet18_small")))
 
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
     folder = tmp_path / "net"
-    weights.save(network(catalog.get("resnet8_slim")), folder)
+    save(network(catalog.get("resnet8_slim")), folder)
     return folder
 
 
@@ -61,7 +62,7 @@ def test_any_truncation_is_refused(saved: Path) -> None:
     for length in (0, 1, 7, 8, 100, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:length])
         with pytest.raises(WeightsError, match=r"model\.safetensors"):
-            weights.load(saved)
+            load(saved)
 
 
 def test_hostile_files_are_refused_and_run_nothing(saved: Path, tmp_path: Path) -> None:
@@ -74,10 +75,10 @@ def test_hostile_files_are_refused_and_run_nothing(saved: Path, tmp_path: Path) 
     path = saved / "model.safetensors"
     path.write_bytes(pickle.dumps(Hostile()))
     with pytest.raises(WeightsError):
-        weights.load(saved)
+        load(saved)
     path.write_bytes((2**63 - 1).to_bytes(8, "little") + b"{}")
     with pytest.raises(WeightsError):
-        weights.load(saved)
+        load(saved)
     assert not ran.exists()
 
 
@@ -88,7 +89,7 @@ def test_hostile_files_are_refused_and_run_nothing(saved: Path, tmp_path: Path) 
 def test_a_config_that_is_none(saved: Path, text: str) -> None:
     (saved / "config.json").write_text(text, encoding="latin-1")
     with pytest.raises((WeightsError, InvalidDescription)):
-        weights.load(saved)
+        load(saved)
 
 
 @pytest.mark.parametrize(
@@ -105,19 +106,19 @@ def test_a_config_that_contradicts_itself(saved: Path, key: str, value: Any, pat
     content["resnets"][key] = value
     (saved / "config.json").write_text(json.dumps(content))
     with pytest.raises(InvalidDescription, match=path):
-        weights.load(saved)
+        load(saved)
 
 
 def test_weights_of_another_network_list_names_and_both_shapes(saved: Path) -> None:
     other = catalog.get("resnet8_slim", classes=7)
-    weights.save_weights(initial_weights(other), saved / "model.safetensors")
+    save_weights(initial_weights(other), saved / "model.safetensors")
     with pytest.raises(WeightsError, match=r"fc\.weight: shape \(7, 128\), .* \(10, 128\)"):
-        weights.load(saved)
+        load(saved)
 
 
 def test_missing_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(ResnetsError, match=r"config\.json: no such file"):
-        weights.load(tmp_path)
+        load(tmp_path)
 
 
 @settings(max_examples=25)
@@ -126,7 +127,7 @@ def test_initial_weights_fit_and_do_not_depend_on_other_layers(
     architecture: Architecture, scheme: Any
 ) -> None:
     drawn = initial_weights(architecture, seed=3, scheme=scheme)
-    weights.check(architecture, drawn)
+    check_weights(architecture, drawn)
     assert all(array.dtype == np.float32 for array in drawn.values())
     assert all(np.isfinite(array).all() for array in drawn.values())
 
