@@ -1,7 +1,8 @@
 """Where a step's time goes in MXNet: each operator, by MXNet's own profiler.
 
-MXNet runs a network's operators in bundles, which the profiler cannot see into: meanwhile there
-are none. Its operators do not tell the optimiser's from others: they are all ``other``.
+MXNet runs a network's operators in bundles, which the profiler cannot see into, so they are
+switched off meanwhile. The optimiser's operators cannot be told from others: all of these are
+``other``.
 """
 
 import json
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from profiles.session_time import measure_data_share
 from resnets.backends.mxnet.importing import mx
 
 STEPS = 3
@@ -29,11 +31,25 @@ KINDS = (
 WAITING = ("WaitForVar", "DeleteVariable")
 
 
-def spent(take: Callable[[int], Any], model: Any) -> Counter[str]:
-    """Take a few steps of a hybridized model; give the time of each kind, summed over threads."""
-    # The profiler removes what stands where it writes, be it a device, and writes at the end of
-    # the process, too: to a folder that is gone then.
-    with _one_by_one(model), tempfile.TemporaryDirectory() as folder:
+def split_step(take: Callable[[int], Any], session: Any) -> dict[str, float]:
+    """Return each kind's share, by MXNet's profiler; what makes batches ready is timed."""
+    data = measure_data_share(
+        take,
+        session,
+        lambda pixels, draws: session.prepare(pixels, draws).wait_to_read(),
+        wait=mx.nd.waitall,  # a loss is there before its gradients are
+    )["data"]
+    spent = profile_steps(take, session.model)
+    whole = sum(spent.values())
+    shares = {kind: (1 - data) * time / whole for kind, time in spent.items()}
+    return {**shares, "data": data}
+
+
+def profile_steps(take: Callable[[int], Any], model: Any) -> Counter[str]:
+    """Take steps of a hybridized model; return the time of each kind, summed over threads."""
+    # The profiler removes the file or device at the path it writes to, and writes again at the
+    # end of the process: to a folder that is gone then.
+    with _without_bundles(model), tempfile.TemporaryDirectory() as folder:
         take(1)  # lays out its memory anew
         mx.nd.waitall()
         mx.profiler.set_config(
@@ -52,12 +68,12 @@ def spent(take: Callable[[int], Any], model: Any) -> Counter[str]:
     found: Counter[str] = Counter()
     for name, about in operators.items():
         if name not in WAITING:
-            found[kind_of(name)] += about["Total"]
+            found[find_kind(name)] += about["Total"]
     return found
 
 
-def kind_of(name: str) -> str:
-    """Say what an operator belongs to, by its name."""
+def find_kind(name: str) -> str:
+    """Return what an operator belongs to, by its name."""
     lowered = name.lower()
     for kind, parts in KINDS:
         if any(part in lowered for part in parts):
@@ -66,7 +82,7 @@ def kind_of(name: str) -> str:
 
 
 @contextmanager
-def _one_by_one(model: Any) -> Generator[None]:
+def _without_bundles(model: Any) -> Generator[None]:
     """Let a model's operators run one by one meanwhile."""
     before = os.environ.get(BUNDLES)
     os.environ[BUNDLES] = "0"

@@ -12,6 +12,8 @@ from typing import Any
 
 import jax
 
+from profiles.session_time import add_data_outside, measure_data_share
+
 STEPS = 3
 CONVOLUTIONS, OPTIMISER, DATA = "convolutions", "optimiser", "data"
 NETWORK = "norms, activations"
@@ -23,8 +25,17 @@ _LAYOUT = re.compile(r"\b(?:parameter|copy|transpose|bitcast|reshape)\(")
 _PRODUCT = re.compile(r"\b(?:convolution|dot)\(|(?:conv_general_dilated|dot_general)")
 
 
-def spent(take: Callable[[int], Any]) -> Counter[str]:
-    """Take a few steps; give the time of each kind, summed over threads."""
+def split_step(take: Callable[[int], Any], session: Any) -> dict[str, float]:
+    """Return each kind's share, by XLA's profile; on other devices the share of the data alone."""
+    if jax.devices()[0].platform == "cpu":
+        return add_data_outside(profile_steps(take), take, session)
+    return measure_data_share(
+        take, session, lambda pixels, draws: jax.block_until_ready(session.prepare(pixels, draws))
+    )
+
+
+def profile_steps(take: Callable[[int], Any]) -> Counter[str]:
+    """Take a few steps; return the time of each kind, summed over threads."""
     with tempfile.TemporaryDirectory() as folder:
         options = jax.profiler.ProfileOptions()
         options.python_tracer_level = 0
@@ -40,7 +51,7 @@ def spent(take: Callable[[int], Any]) -> Counter[str]:
             about = dict(event.stats)
             if "hlo_op" in about:
                 times[str(about["hlo_module"]), str(about["hlo_op"])] += event.duration_ns
-    kinds = {name: kinds_of(texts) for name, texts in programs().items()}
+    kinds = {name: find_kinds(texts) for name, texts in list_programs().items()}
     found: Counter[str] = Counter()
     for (program, operation), time in times.items():
         step = "prepared" not in program
@@ -48,8 +59,8 @@ def spent(take: Callable[[int], Any]) -> Counter[str]:
     return found
 
 
-def programs() -> dict[str, list[str]]:
-    """Give the texts of all compiled programs, by name; several may have one."""
+def list_programs() -> dict[str, list[str]]:
+    """Return the texts of all compiled programs, by name; several may share one."""
     found: dict[str, list[str]] = {}
     for executable in jax.devices()[0].client.live_executables():
         for module in executable.hlo_modules():
@@ -57,8 +68,8 @@ def programs() -> dict[str, list[str]]:
     return found
 
 
-def kinds_of(texts: Iterable[str]) -> dict[str, str]:
-    """Say of each operation of compiled programs what it is for."""
+def find_kinds(texts: Iterable[str]) -> dict[str, str]:
+    """Return what each operation of compiled programs is for."""
     lines: dict[str, str] = {}
     bodies: dict[str, list[str]] = {}
     for text in texts:
@@ -69,10 +80,10 @@ def kinds_of(texts: Iterable[str]) -> dict[str, str]:
             elif instruction := _INSTRUCTION.match(line):
                 body.append(line)
                 lines[instruction[1]] = line
-    return {name: _kind(line, bodies) for name, line in lines.items()}
+    return {name: _find_kind(line, bodies) for name, line in lines.items()}
 
 
-def _kind(line: str, bodies: Mapping[str, list[str]]) -> str:
+def _find_kind(line: str, bodies: Mapping[str, list[str]]) -> str:
     whole = [line]
     for part in whole:  # grows: what it calls, and what that calls
         for called in _CALLED.findall(part):
@@ -80,7 +91,7 @@ def _kind(line: str, bodies: Mapping[str, list[str]]) -> str:
     if any(_PRODUCT.search(part) for part in whole):
         return CONVOLUTIONS
     if all(_LAYOUT.search(part) for part in whole[1:] or whole):
-        return CONVOLUTIONS  # nothing else wants its arrays laid out anew
+        return CONVOLUTIONS  # nothing else needs its arrays in another layout
     if any("/optimiser/" in part for part in whole):
         return OPTIMISER
     return NETWORK

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
+from profiles.session_time import time_session
+
 STEPS = 2
 OTHER = "other"
 
@@ -24,18 +26,32 @@ KINDS = (
 )
 
 
-def named(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a function whose time the profiler finds under ``resnets: name``."""
+def split_step(take: Callable[[int], Any], session: Any) -> dict[str, float]:
+    """Return each kind's share of a step of ours; what makes batches ready is timed."""
+    outside = time_session(take, session, STEPS)
+    prepare = session.prepare
+    session.prepare = name_for_profiler("data", prepare)
+    try:
+        found = profile_steps(take)
+    finally:
+        session.prepare = prepare
+    data = max(1 - outside.inside / outside.whole, 0.0)
+    moved = min(data, found[OTHER])
+    return {**found, "data": found["data"] + moved, OTHER: found[OTHER] - moved}
 
-    def inside(*given: Any) -> Any:
+
+def name_for_profiler(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function whose time the profiler finds under ``resnets: name``."""
+
+    def inside(*arguments: Any) -> Any:
         with record_function(f"resnets: {name}"):
-            return function(*given)
+            return function(*arguments)
 
     return inside
 
 
-def shares(take: Callable[[int], Any]) -> dict[str, float]:
-    """Profile a few steps; give each kind's share of their time, and what is left.
+def profile_steps(take: Callable[[int], Any]) -> dict[str, float]:
+    """Profile a few steps; return each kind's share of their time, and what is left.
 
     On a GPU the time is the device's; elsewhere the clock's, so that what is left has Python's
     part too.
@@ -49,15 +65,15 @@ def shares(take: Callable[[int], Any]) -> dict[str, float]:
     spent: Counter[str] = Counter()
     for event in found.events() or ():
         time_of = event.self_device_time_total if on_device else event.self_cpu_time_total
-        spent[kind_of(_and_above(event))] += time_of
+        spent[find_kind(_list_callers(event))] += time_of
     if on_device:
         whole = sum(spent.values())
     result = {name: spent[name] / max(whole, 1e-9) for name, _ in KINDS if name != OTHER}
     return {**result, OTHER: max(1 - sum(result.values()), 0.0)}
 
 
-def kind_of(names: Iterable[str]) -> str:
-    """Say what an operator belongs to, by its name and those of what called it."""
+def find_kind(names: Iterable[str]) -> str:
+    """Return what an operator belongs to, by its name and those of its callers."""
     lowered = [name.lower() for name in names]
     for kind, parts in KINDS:
         if any(part in name for name in lowered for part in parts):
@@ -65,7 +81,7 @@ def kind_of(names: Iterable[str]) -> str:
     return OTHER
 
 
-def _and_above(event: Any) -> Iterable[str]:
+def _list_callers(event: Any) -> Iterable[str]:
     while event is not None:
         yield event.name
         event = event.cpu_parent

@@ -1,4 +1,4 @@
-"""Who is started, and what is said of who is not: with processes that are made up."""
+"""What a run starts, reports and rejects, with processes that are made up."""
 
 import json
 import signal
@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from resnets.bench import measuring
+from resnets.bench import measurement
 from resnets.bench.contenders import Contender
-from resnets.bench.measuring import Bench, measure
-from resnets.bench.processes import WorkerError
-from resnets.bench.worker import Absent
+from resnets.bench.measurement import Bench, Turn, measure, rotate, take_rounds
+from resnets.bench.processes import WorkerFailed
+from resnets.bench.work import Work
+from resnets.bench.worker import Unavailable
 from resnets.cli.bench import bench
 from resnets.cli.show import show
 from resnets.errors import RunError
@@ -30,7 +31,7 @@ class Process:
 
     def __init__(self, contender: Contender) -> None:
         self.contender = contender
-        self.orders: list[dict[str, Any]] = []
+        self.started.append((contender.framework, contender.name))
 
     def __enter__(self) -> "Process":
         return self
@@ -38,25 +39,17 @@ class Process:
     def __exit__(self, *error: object) -> None:
         self.end()
 
-    def tell(self, **order: Any) -> None:
-        self.orders.append(order)
-
-    def answer(self) -> dict[str, Any]:
-        order = self.orders.pop(0)
-        if order["do"] == "device" and order["framework"] == "torch" and order["device"] != "cpu":
-            raise Absent(WHY)
+    def receive(self) -> dict[str, Any]:
         return {}
 
-    def load(self) -> None:
-        self.started.append((self.contender.framework, self.contender.name))
-        self.tell(do="load")
-
-    def prepare(self, work: Any, turn_seconds: float) -> dict[str, Any]:
-        if self.contender.name == "limit":
-            raise Absent("not measured here")
+    def prepare(self, work: Work, turn_seconds: float) -> dict[str, Any]:
+        if self.contender.framework == "torch" and work.device != "cpu":
+            raise Unavailable(WHY)
+        limit = self.contender.name == "limit"
+        tasks = ["matrix fp32"] if limit else [f"batch {n}" for n in work.batches()]
         return {
-            "steps": {f"batch {n}": 1 for n in work.batches()},
-            "seconds": {f"batch {n}": 0.1 for n in work.batches()},
+            "steps": dict.fromkeys(tasks, 1),
+            "seconds": 0.1,
             "device": "a bed",
             "precision": "fp32",
             "versions": {},
@@ -64,7 +57,13 @@ class Process:
         }
 
     def ask(self, **order: Any) -> dict[str, Any]:
-        return {"rate": 1.0} if order["do"] == "turn" else {}
+        assert order["do"] == "turn"
+        return {
+            "rate": 1.0,
+            "processor_share": 1.0,
+            "peak_memory_bytes": 10**9,
+            "device_memory_bytes": None,
+        }
 
     def end(self) -> None:
         pass
@@ -72,12 +71,12 @@ class Process:
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    monkeypatch.setattr(measuring, "Worker", Process)
+    monkeypatch.setattr(measurement, "Worker", Process)
     monkeypatch.setattr(Process, "started", [])
     return Process.started
 
 
-def _bench(*frameworks: str, device: str) -> Bench:
+def make_bench(*frameworks: str, device: str, **changes: Any) -> Bench:
     return Bench(
         architecture=catalog.get("cifar_resnet20"),
         size=8,
@@ -86,29 +85,74 @@ def _bench(*frameworks: str, device: str) -> Bench:
         purposes=("training",),
         device=device,
         rounds=3,
+        **changes,
     )
 
 
-def test_without_the_device_no_row_is_started(started: list[tuple[str, str]]) -> None:
-    said: list[str] = []
-    with pytest.raises(RunError, match=f"nothing could be measured:\n  torch: {WHY}"):
-        measure(_bench("torch", device="cuda"), said.append)
-    assert (started, said) == ([], [])
+def test_without_the_device_nothing_can_be_measured(started: list[tuple[str, str]]) -> None:
+    with pytest.raises(RunError) as caught:
+        measure(make_bench("torch", device="cuda"), [].append)
+    assert str(caught.value).count(WHY) == 1
+    assert started
 
 
 def test_rows_of_a_framework_without_the_device_say_so(started: list[tuple[str, str]]) -> None:
     said: list[str] = []
-    report = measure(_bench("torch", "mxnet", device="cuda"), said.append)
-    assert started == [("mxnet", n) for n in ("Gluon Trainer", "resnets train", "limit")]
-    assert "3 processes" in said[0] and "2 processes" in said[1]
+    report = measure(make_bench("torch", "mxnet", device="cuda"), said.append)
+    assert started[-3:] == [("mxnet", n) for n in ("Gluon Trainer", "resnets train", "limit")]
+    assert len(said) == 1 and "3 processes" in said[0]
     rows = {(row.framework, row.name): row for row in report.rows}
     assert rows["torch", "plain loop"].missing == WHY and not rows["torch", "plain loop"].died
     assert rows["torch", "resnets train"].missing == WHY
     assert rows["mxnet", "resnets train"].measured
-    assert measure(_bench("torch", device="cpu"), said.append).parts[0].rows[0].measured
+    assert [limit.framework for part in report.parts for limit in part.limits] == ["mxnet"]
 
 
-TINY: dict[str, Any] = {"framework": ("torch",), "size": 8, "batch": 2, "rounds": 3}
+def test_further_contenders_and_another_way_to_take_rounds(
+    started: list[tuple[str, str]],
+) -> None:
+    extra = Contender("beside them", "torch", "training", "nowhere:nothing")
+    counts: list[int] = []
+
+    def take_more(take: Any, count: int) -> Any:
+        counts.append(count)
+        return take_rounds(take, count + 1)
+
+    bench = make_bench("torch", device="cpu", extra=(extra,))
+    (part,) = measure(bench, [].append, take_rounds=take_more).parts
+    assert counts == [3] and part.rounds == 4
+    assert part.rows[-1].name == "beside them"
+    assert part.rows[-1].measured[0].ratio is not None
+    assert ("torch", "beside them") in started
+
+
+def test_everyone_follows_everyone() -> None:
+    names = ["a", "b", "c", "d"]
+    orders = [rotate(names, number) for number in range(8)]
+    assert all(sorted(order) == names for order in orders)
+    assert {order[0] for order in orders[:4]} == set(names)
+    assert orders[:4] == orders[4:]
+    assert rotate([], 3) == []
+
+
+def test_an_interrupt_leaves_the_complete_rounds() -> None:
+    def take(number: int) -> dict[tuple[int, str], Turn]:
+        if number == 2:
+            raise KeyboardInterrupt
+        return {(0, "batch 2"): Turn(number)}
+
+    rounds, interrupted = take_rounds(take, 5)
+    assert interrupted and [one[0, "batch 2"].rate for one in rounds] == [0, 1]
+    assert take_rounds(lambda _: {}, 5) == ([{}] * 5, False)
+
+
+TINY: dict[str, Any] = {
+    "framework": ("torch",),
+    "size": 8,
+    "batch": 2,
+    "rounds": 3,
+    "device": "cpu",
+}
 
 
 @pytest.mark.parametrize(("failing", "status"), [("resnets train", 1), ("", None)])
@@ -121,10 +165,10 @@ def test_a_row_of_ours_that_fails_shows_in_the_exit_status(
 ) -> None:
     def ask(self: Process, **order: Any) -> dict[str, Any]:
         if order["do"] == "turn" and self.contender.name == failing:
-            raise WorkerError("the loss became nan at step 5, epoch 1")
+            raise WorkerFailed("the loss became nan at step 5, epoch 1")
         return Process.ask(self, **order)
 
-    monkeypatch.setattr(measuring, "Worker", type("Failing", (Process,), {"ask": ask}))
+    monkeypatch.setattr(measurement, "Worker", type("Failing", (Process,), {"ask": ask}))
     code = None
     try:
         bench("cifar_resnet20", training=True, **TINY)
@@ -133,7 +177,6 @@ def test_a_row_of_ours_that_fails_shows_in_the_exit_status(
     table = capsys.readouterr().out
     assert code == status
     assert "plain loop" in table
-    # The limit's process is not measured here, and that is no failure.
     assert ("resnets train: the loss became nan at step 5" in table) == bool(failing)
     assert started
 
@@ -156,7 +199,7 @@ def test_interrupted_it_prints_the_parts_that_are_complete(
             handler(number, None)
         return Process.ask(self, **order)
 
-    monkeypatch.setattr(measuring, "Worker", type("Interrupting", (Process,), {"ask": ask}))
+    monkeypatch.setattr(measurement, "Worker", type("Interrupting", (Process,), {"ask": ask}))
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):
         bench("cifar_resnet20", json=True, **TINY)
@@ -172,7 +215,7 @@ def test_interrupted_it_prints_the_parts_that_are_complete(
     assert "interrupted: " in table and "training, batch" in table and "inference" not in table
 
 
-@pytest.mark.parametrize(("complete", "kept"), [(2, False), (4, True), (7, True)])
+@pytest.mark.parametrize(("complete", "kept"), [(2, False), (4, True)])
 def test_interrupted_in_a_round_it_keeps_those_before(
     complete: int,
     kept: bool,
@@ -187,13 +230,12 @@ def test_interrupted_in_a_round_it_keeps_those_before(
         nonlocal interrupted
         assert not interrupted  # nothing more is asked
         turns += order["do"] == "turn"
-        of_all = complete * (len(started) - 1)  # all but the limit's take turns here
-        if turns > of_all or order["do"] != "turn":
+        if turns > complete * len(started):
             interrupted = True
             raise KeyboardInterrupt
         return Process.ask(self, **order)
 
-    monkeypatch.setattr(measuring, "Worker", type("Interrupting", (Process,), {"ask": ask}))
+    monkeypatch.setattr(measurement, "Worker", type("Interrupting", (Process,), {"ask": ask}))
     with pytest.raises(KeyboardInterrupt):
         bench("cifar_resnet20", training=True, json=True, **{**TINY, "rounds": 7})
     found = json.loads(capsys.readouterr().out)
