@@ -206,17 +206,3 @@ def _configured(configuration: Mapping[str, Any]) -> dict[str, str]:
 def _snake(kind: str) -> str:
     """``BatchNormalization`` as Keras names its group: ``batch_normalization``; Conv2D: conv2d."""
     return re.sub(r"(?<=.)(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", kind).lower()
-
-
-def in_canonical_layout(array: Array) -> Array:
-    """A kernel [h, w, in, out] as [out, in, h, w], dense [in, out] as [out, in]."""
-    if array.ndim == 4:
-        return array.transpose(3, 2, 0, 1)
-    return array.T if array.ndim == 2 else array
-
-
-def in_keras_layout(array: Array) -> Array:
-    """The reverse of ``in_canonical_layout``."""
-    if array.ndim == 4:
-        array = array.transpose(2, 3, 1, 0)
-    return np.ascontiguousarray(array.T if array.ndim == 2 else array)
