@@ -8,7 +8,7 @@ from hypothesis import given, settings
 
 from backends.networks import images, lively_weights
 from resnets import convert
-from resnets.convert.fitting import head_weights, reset_head, with_channels
+from resnets.convert.fitting import draw_head, reset_head, with_channels
 from resnets.errors import WeightsError
 from resnets.networks.architecture import Architecture
 from resnets.networks.folder import save, save_weights
@@ -39,7 +39,7 @@ def plain(channels: int = 3) -> Architecture:
 @given(architectures())
 def test_the_new_layer_is_what_initial_weights_would_be(a: Architecture) -> None:
     drawn = initial_weights(a, seed=5)
-    for name, array in head_weights(a, seed=5).items():
+    for name, array in draw_head(a, seed=5).items():
         np.testing.assert_array_equal(array, drawn[name])
 
 
@@ -62,7 +62,7 @@ def test_a_summed_kernel_gives_for_grey_what_the_same_grey_in_all_channels_gave(
     a: Architecture,
 ) -> None:
     before = network(a)
-    after = with_channels(before, 1, "sum")
+    after = with_channels(before, 1, how="sum")
     grey = images(replace(a, channels=1), 12, 11).astype(np.float64)
     expected = forward(a, before.weights, np.repeat(grey, a.channels, axis=1)).logits
     found = forward(after.architecture, after.weights, grey).logits
@@ -75,7 +75,7 @@ def test_a_summed_kernel_gives_for_grey_what_the_same_grey_in_all_channels_gave(
 def test_a_kernel_repeated_keeps_the_size_of_what_it_gives() -> None:
     """For 3 to 6 channels, an image that stands there twice gives exactly what it gave."""
     before = network(plain())
-    after = with_channels(before, 6, "repeat")
+    after = with_channels(before, 6, how="repeat")
     x = images(before.architecture, 9, 9).astype(np.float64)
     expected = forward(before.architecture, before.weights, x).logits
     found = forward(after.architecture, after.weights, np.concatenate([x, x], axis=1)).logits
@@ -85,7 +85,7 @@ def test_a_kernel_repeated_keeps_the_size_of_what_it_gives() -> None:
 @pytest.mark.parametrize(("old", "new"), [(3, 1), (3, 2), (3, 4), (3, 7), (1, 3), (1, 2)])
 def test_a_kernel_repeated_as_timm_does(old: int, new: int) -> None:
     before = network(plain(old))
-    after = with_channels(before, new, "repeat")
+    after = with_channels(before, new, how="repeat")
     kernel = before.weights["conv1.weight"]
     expected = np.concatenate([kernel] * new, axis=1)[:, :new] * np.float32(old / new)
     found = after.weights["conv1.weight"]
@@ -98,12 +98,12 @@ def test_a_kernel_repeated_as_timm_does(old: int, new: int) -> None:
 
 def test_the_same_channels_are_the_same_network() -> None:
     before = network(plain())
-    assert with_channels(before, 3, "repeat") is before
+    assert with_channels(before, 3, how="repeat") is before
 
 
 def test_a_sum_to_several_channels_is_none() -> None:
     with pytest.raises(WeightsError, match="--input sum gives 1 channel, not 2"):
-        with_channels(network(plain()), 2, "sum")
+        with_channels(network(plain()), 2, how="sum")
 
 
 @pytest.fixture

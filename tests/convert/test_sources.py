@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 
 from backends.networks import images, lively_weights
 from resnets import convert
-from resnets.convert.foreign_names import canonical
+from resnets.convert.foreign_names import find_canonical_names
 from resnets.errors import InvalidDescription, MissingDependency, ResnetsError, WeightsError
 from resnets.networks import catalog
 from resnets.networks.architecture import Architecture
@@ -252,7 +252,7 @@ def test_timms_names_of_regnets(tmp_path: Path) -> None:
     a = narrow_regnet()
     arrays = lively_weights(a)
     theirs = {timm_regnet_name(name): array for name, array in arrays.items()}
-    assert canonical(theirs)[0] == {timm_regnet_name(name): name for name in arrays}
+    assert find_canonical_names(theirs)[0] == {timm_regnet_name(name): name for name in arrays}
     path = tmp_path / "net.safetensors"
     save_weights(theirs, path)
     received = convert.receive(path)
@@ -316,7 +316,7 @@ def test_transformers_folders(tmp_path: Path) -> None:
 
 def test_names_that_would_become_one() -> None:
     with pytest.raises(WeightsError, match=r"fc\.weight and head\.fc\.weight would both be"):
-        canonical(["s1.b1.conv1.conv.weight", "fc.weight", "head.fc.weight"])
+        find_canonical_names(["s1.b1.conv1.conv.weight", "fc.weight", "head.fc.weight"])
 
 
 def test_weights_of_another_width_are_converted_and_said(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from resnets import convert
 from resnets.backends import Backend
-from resnets.convert.sources import found_in
+from resnets.convert import reading
+from resnets.convert.sources import read_source
 from resnets.data.images import Dataset, Images
 from resnets.errors import DataError, GrowthError, InvalidDescription, RunError, UnknownName
 from resnets.networks import catalog
@@ -112,9 +112,9 @@ def test_weights_to_start_from_are_opened_once_and_may_decide_the_size(
 
     def count(source: str, **options: Any) -> Any:
         opened.append(source)
-        return found_in(source, **options)
+        return read_source(source, **options)
 
-    monkeypatch.setattr(convert, "found_in", count)
+    monkeypatch.setattr(reading, "read_source", count)
     start = Recipe(start=str(tmp_path / "net"), size=28)
     plan = _resolve(start, own_size=True)
     assert plan.recipe.size == 12 and _resolve(start).recipe.size == 28

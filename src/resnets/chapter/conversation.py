@@ -15,7 +15,7 @@ import numpy.typing as npt
 from resnets.chapter.arguments import whole
 from resnets.chapter.parts import Inspected, first_line, refusal
 from resnets.chapter.recognition import Recognised, recognise
-from resnets.convert.fitting import numbered
+from resnets.convert.fitting import number_classes
 from resnets.data.fashion_mnist.loading import CLASS_NAMES
 from resnets.errors import InvalidDescription, Problem, ResnetsError, WeightsError
 from resnets.networks.architecture import Architecture
@@ -119,7 +119,7 @@ def network(
     examined = _examined(model, variables)
     a = examined.recognised.architecture
     if class_names is None:
-        class_names = CLASS_NAMES if a.classes == len(CLASS_NAMES) else numbered(a.classes)
+        class_names = CLASS_NAMES if a.classes == len(CLASS_NAMES) else number_classes(a.classes)
     if isinstance(class_names, str) or len(class_names) != a.classes:
         message = f"{class_names!r} are not {a.classes} names, one for each class"
         raise InvalidDescription("network", [Problem("class_names", message)])

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from resnets.convert import receive
-from resnets.convert.fitting import numbered
-from resnets.convert.sources import assumed_preprocessing
+from resnets.convert.fitting import number_classes
+from resnets.convert.sources import assume_preprocessing
 from resnets.data.images import Images
 from resnets.errors import DataError, InvalidDescription, Problem, RunError
 from resnets.inference.evaluate import divided, require_held_out
@@ -33,10 +33,10 @@ def exported(
     """
     if network is None and source in catalog.names() and not Path(source).exists():
         a = catalog.get(source)
-        preprocessing, note = assumed_preprocessing(a, natural_size(a))
+        preprocessing, note = assume_preprocessing(a, natural_size(a))
         announce(f"note: {source} is the catalog's, with random weights: to try speed, not to use")
         announce(f"note: {note}")
-        found = Network(a, initial_weights(a), preprocessing, numbered(a.classes))
+        found = Network(a, initial_weights(a), preprocessing, number_classes(a.classes))
     else:
         received = receive(source, network=network)
         for note in received.notes:

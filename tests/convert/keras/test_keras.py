@@ -242,12 +242,15 @@ def test_the_head_of_older_files(tmp_path: Path, model: Any) -> None:
 def test_long_lists_of_names_are_cut_as_keras_cuts_them(tmp_path: Path) -> None:
     names = [f"layer {k:050}" for k in range(3000)]
     writer = hdf5.Writer()
-    writer.note_all("", "layer_names", names)
+    writer.note_all("", "layer_names", values=names)
     path = tmp_path / "net.h5"
     path.write_bytes(writer.content())
     with h5py.File(path) as file:
         assert legacy_h5_format.load_attributes_from_hdf5_group(file, "layer_names") == names
-    with path.open("rb") as file, hdf5.reading(file, path.stat().st_size, "net.h5") as reader:
+    with (
+        path.open("rb") as file,
+        hdf5.open_hdf5(file, path.stat().st_size, where="net.h5") as reader,
+    ):
         assert reader.texts("", "layer_names") == names
 
 

@@ -9,7 +9,7 @@ tensors, else the convention; ``Recognised.notes`` says which.
 from dataclasses import dataclass, replace
 from functools import cache
 
-from resnets.convert.recognition.blocks import Shapes, kernel_at, some, stages_of
+from resnets.convert.recognition.blocks import Shapes, get_kernel_shape, list_tensors, read_stages
 from resnets.errors import InvalidDescription, WeightsError
 from resnets.networks import catalog
 from resnets.networks.architecture import Architecture
@@ -40,24 +40,24 @@ def recognise(shapes: Shapes) -> Recognised:
         WeightsError: if no network that can be described has these tensors; names some of them.
     """
     try:
-        found = _read(shapes)
+        found = _read_architecture(shapes)
     except (WeightsError, InvalidDescription) as error:
         raise WeightsError(f"{NOT_RECOGNISED}: {error}") from error
-    same = _catalogued(found, shapes)
+    same = _find_in_catalog(found, shapes)
     if same:
         others = ", ".join(same[1:])
         also = f" (those of {others} are the same)" if others else ""
         note = f"taken for {same[0]} by its tensors{also}; they do not tell {UNTOLD}: {STATED}"
         known = catalog.get(same[0], channels=found.channels, classes=found.classes)
         return Recognised(known, (note,))
-    if problem := unfitting(found, shapes):
+    if problem := explain_mismatch(found, shapes):
         raise WeightsError(f"{NOT_RECOGNISED}; of the nearest that can be described, {problem}")
-    return Recognised(found, (_assumed(found),))
+    return Recognised(found, (_describe_assumptions(found),))
 
 
-def unfitting(architecture: Architecture, shapes: Shapes) -> str:
-    """Say how tensors differ from those that an architecture has; empty where they do not."""
-    needed = _needed(architecture)
+def explain_mismatch(architecture: Architecture, shapes: Shapes) -> str:
+    """Return how tensors differ from those that an architecture has; empty where they do not."""
+    needed = _list_shapes(architecture)
     problems = [f"{name} {shapes[name]} is unknown to it" for name in shapes if name not in needed]
     problems += [f"{name} {needed[name]} is missing" for name in needed if name not in shapes]
     problems += [
@@ -69,32 +69,32 @@ def unfitting(architecture: Architecture, shapes: Shapes) -> str:
     return "; ".join(problems[:5]) + more
 
 
-def _needed(architecture: Architecture) -> dict[str, tuple[int, ...]]:
+def _list_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
     return {tensor.name: tensor.shape for tensor in tensors(architecture)}
 
 
-def _catalogued(a: Architecture, shapes: Shapes) -> list[str]:
+def _find_in_catalog(a: Architecture, shapes: Shapes) -> list[str]:
     """Name the catalog's networks with exactly these tensors."""
-    alike = [name for name, outline in _outlines().items() if outline == _outline(a)]
+    alike = [name for name, outline in _list_outlines().items() if outline == _make_outline(a)]
     entries = (catalog.get(name, channels=a.channels, classes=a.classes) for name in alike)
-    return [entry.name for entry in entries if _needed(entry) == shapes]
+    return [entry.name for entry in entries if _list_shapes(entry) == shapes]
 
 
 @cache
-def _outlines() -> dict[str, tuple[object, ...]]:
-    return {name: _outline(catalog.get(name)) for name in catalog.names()}
+def _list_outlines() -> dict[str, tuple[object, ...]]:
+    return {name: _make_outline(catalog.get(name)) for name in catalog.names()}
 
 
-def _outline(a: Architecture) -> tuple[object, ...]:
+def _make_outline(a: Architecture) -> tuple[object, ...]:
     """What is compared first, because it needs no trace."""
     sizes = tuple((stage.depth, stage.width, stage.block.kind) for stage in a.stages)
     stem = (a.stem.width, a.stem.kernel, a.stem.deep)
     return a.naming, a.preactivation, a.bias, a.norm.kind, stem, sizes
 
 
-def _read(shapes: Shapes) -> Architecture:
-    names = _names(shapes)
-    first, stem = _stem(names, shapes)
+def _read_architecture(shapes: Shapes) -> Architecture:
+    names = _find_naming(shapes)
+    first, stem = _read_stem(names, shapes)
     dense = shapes.get(f"{names.dense}.weight", ())
     if len(dense) < 2:
         raise WeightsError(f"{names.dense}.weight, the last layer's, is missing")
@@ -102,29 +102,29 @@ def _read(shapes: Shapes) -> Architecture:
         channels=shapes[f"{first}.weight"][1],
         classes=dense[0],
         stem=stem,
-        stages=stages_of(names, shapes, stem.width),
+        stages=read_stages(names, shapes, channels=stem.width),
         preactivation=names is RESNET_V2,
         bias=f"{first}.bias" in shapes,
         naming="regnet" if names is REGNET else "resnet",
     )
-    return replace(found, norm=_norm(names, shapes))
+    return replace(found, norm=_read_norm(names, shapes))
 
 
-def _names(shapes: Shapes) -> Names:
+def _find_naming(shapes: Shapes) -> Names:
     for names in (RESNET, RESNET_V2, REGNET):
         at = names.block.format(stage=1, stage0=0, block=0)
         if any(name.startswith(f"{at}.") for name in shapes):
             return names
-    raise WeightsError(f"no block of a residual network among {some(shapes)}")
+    raise WeightsError(f"no block of a residual network among {list_tensors(shapes)}")
 
 
-def _stem(names: Names, shapes: Shapes) -> tuple[str, Stem]:
+def _read_stem(names: Names, shapes: Shapes) -> tuple[str, Stem]:
     """Read the stem; also gives the name of the network's first convolution."""
     first = names.stem
-    kernel = kernel_at(shapes, first)
-    if kernel is None and (last := kernel_at(shapes, f"{first}.6")) is not None:
+    kernel = get_kernel_shape(shapes, first)
+    if kernel is None and (last := get_kernel_shape(shapes, f"{first}.6")) is not None:
         first = f"{first}.0"
-        if kernel_at(shapes, first) is not None:
+        if get_kernel_shape(shapes, first) is not None:
             return first, Stem(width=last[0], kernel=3, stride=2, pool=True, deep=True)
     if kernel is None:
         raise WeightsError(f"{names.stem}.weight, the first convolution's, is missing")
@@ -135,7 +135,7 @@ def _stem(names: Names, shapes: Shapes) -> tuple[str, Stem]:
     return first, stem
 
 
-def _norm(names: Names, shapes: Shapes) -> Norm:
+def _read_norm(names: Names, shapes: Shapes) -> Norm:
     at = names.stem_norm or names.last_norm
     if f"{at}.running_mean" in shapes:
         return Norm()
@@ -151,7 +151,7 @@ def _norm(names: Names, shapes: Shapes) -> Norm:
     return Norm(kind="group", groups=ASSUMED_GROUPS)
 
 
-def _assumed(a: Architecture) -> str:
+def _describe_assumptions(a: Architecture) -> str:
     stem, strides = a.stem, ", ".join(str(stage.stride) for stage in a.stages)
     pool = "a max-pool" if stem.pool else "no pool"
     text = (
