@@ -1,7 +1,7 @@
 """Pictures of networks and their blocks, from the description alone, as SVG or PNG.
 
 ``part_diagram`` places a picture once, as a value; ``to_svg``, ``to_png`` and ``write`` write it.
-No framework and no drawing library: Pillow measures the texts and makes the PNG.
+Pillow measures the texts. A PNG is the rasterised SVG, which needs the extra ``report``.
 """
 
 from resnets.report.drawing.diagram import Diagram

@@ -1,6 +1,6 @@
 """A picture as a value: boxes, texts, lines and signs in their places, y downwards, in pixels.
 
-``svg`` and ``png`` write one and the same diagram. A mark's hue says what it stands for, never a
+``svg`` draws a diagram and ``png`` rasterises it. A mark's hue says what it stands for, never a
 colour: the themes (``palette``) give those.
 """
 

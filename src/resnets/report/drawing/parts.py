@@ -84,11 +84,16 @@ def require_place(path: Path) -> None:
 
     Raises:
         DrawingError: if the suffix is neither .svg nor .png, or there is no such folder.
+        MissingDependency: if it is .png and what that needs is not installed.
     """
     if not path.parent.is_dir():
         raise DrawingError(f"{path}: there is no folder {path.parent}")
     if path.suffix.lower() not in (".svg", ".png"):
         raise DrawingError(f"{path}: pictures are .svg or .png")
+    if path.suffix.lower() == ".png":
+        from resnets.report.drawing.png import require_png
+
+        require_png()
 
 
 def _changing(found: list[Anatomy]) -> Anatomy:

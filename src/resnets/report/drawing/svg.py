@@ -13,8 +13,14 @@ from resnets.report.drawing.palette import DARK, LIGHT, Palette, Theme
 FONTS = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 
 
-def to_svg(diagram: Diagram, theme: Theme = "auto") -> str:
-    """Write a diagram as an SVG document; with ``auto`` it follows its reader's colour scheme."""
+def to_svg(diagram: Diagram, theme: Theme = "auto", *, fonts: str = FONTS) -> str:
+    """Return a diagram as an SVG document.
+
+    Args:
+        diagram: what is drawn.
+        theme: ``auto`` follows its reader's colour scheme.
+        fonts: families of the texts in CSS, the preferred one first.
+    """
     width, height = number(diagram.width), number(diagram.height)
     return "\n".join(
         [
@@ -22,7 +28,7 @@ def to_svg(diagram: Diagram, theme: Theme = "auto") -> str:
             f' viewBox="0 0 {width} {height}" role="img" class="resnets-{theme}">',
             f"<title>{escape(diagram.title)}</title>",
             f"<desc>{escape(diagram.description)}</desc>",
-            f"<style>\n{_style(diagram, theme)}\n</style>",
+            f"<style>\n{_style(diagram, theme, fonts)}\n</style>",
             f'<rect class="ground" width="{width}" height="{height}"/>',
             *(_element(mark) for mark in diagram.marks),
             "</svg>\n",
@@ -35,11 +41,11 @@ def number(value: float) -> str:
     return f"{round(value, 1) + 0.0:.1f}".removesuffix(".0")
 
 
-def _style(diagram: Diagram, theme: Theme) -> str:
+def _style(diagram: Diagram, theme: Theme, fonts: str) -> str:
     """Write the style sheet; its rules begin with the theme, for pages that hold two pictures."""
     at = f".resnets-{theme}"
     shared = [
-        f"{at} text{{font-family:{FONTS};font-size:12px}}",
+        f"{at} text{{font-family:{fonts};font-size:12px}}",
         f"{at} .bold{{font-weight:600}}",
         f"{at} .middle{{text-anchor:middle}}",
         f"{at} .end{{text-anchor:end}}",
