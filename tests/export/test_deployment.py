@@ -1,4 +1,4 @@
-"""Deployed folders: what an engine reads is what was exported, or is refused by name."""
+"""Deployed folders: damaged files are detected and named."""
 
 import json
 import shutil
@@ -12,19 +12,17 @@ from export.networks import network, pixels
 from resnets.data.images import Images
 from resnets.errors import RunError, WeightsError
 from resnets.export import deploy, fastest, onnx_bytes, opened
-from resnets.export.deployment import chosen_engine
+from resnets.export.deployment import check_damage, chosen_engine
 from resnets.networks import catalog
-from resnets.networks.folder import load, save_weights
 from resnets.networks.network import Network
 
 READS = {
-    "torch-plain": "model.safetensors",
     "onnxruntime": "model.onnx",
     "openvino": "model.onnx",
     "onnxruntime-int8": "model-int8.onnx",
     "openvino-int8": "model-int8.onnx",
 }
-"""The file that each engine computes from."""
+"""The file that each engine reads beside the network."""
 
 
 @pytest.fixture(scope="module")
@@ -63,21 +61,15 @@ def of_more_classes(made: Network) -> bytes:
     return onnx_bytes(network(a, size=made.preprocessing.size))
 
 
-@pytest.mark.parametrize("name", READS)
-def test_a_swapped_file_is_refused_by_name(name: str, slim: Network, folder: Path) -> None:
-    """What stands in its place is whole and fits: nothing but its sum can tell."""
-    negated = {**slim.weights, "fc.weight": -slim.weights["fc.weight"]}
-    path = folder / READS[name]
-    if path.suffix == ".onnx":
-        path.write_bytes(onnx_bytes(replace(slim, weights=negated)))
-    else:
-        save_weights(negated, path)
-    with pytest.raises(WeightsError, match=f"{path}: not the file exported .*export .* again"):
-        opened(name, load(folder), folder)
+def damage(path: Path) -> None:
+    """Flip one bit in the middle of a file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
 
 
 @pytest.mark.parametrize("name", READS)
-def test_one_byte_is_enough_and_other_files_are_not_looked_at(
+def test_an_engine_refuses_a_damaged_file_and_looks_at_no_other(
     name: str, slim: Network, folder: Path
 ) -> None:
     for path in folder.iterdir():
@@ -85,27 +77,27 @@ def test_one_byte_is_enough_and_other_files_are_not_looked_at(
             path.write_bytes(b"damaged")
     assert opened(name, slim, folder)(pixels(slim.architecture, 28, 28)).shape == (3, 10)
     path = folder / READS[name]
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-    with pytest.raises(WeightsError, match=f"{path}: not the file exported"):
+    damage(path)
+    with pytest.raises(WeightsError, match=f"{path} is damaged: .*; export it again"):
         opened(name, slim, folder)
 
 
 @pytest.mark.parametrize("name", READS)
-def test_a_file_that_is_gone_or_came_later(name: str, slim: Network, folder: Path) -> None:
+def test_an_engine_refuses_a_missing_file(name: str, slim: Network, folder: Path) -> None:
     path = folder / READS[name]
-    content = path.read_bytes()
     path.unlink()
-    with pytest.raises(WeightsError, match=f"{path}: no such file, though it was exported"):
+    with pytest.raises(WeightsError, match=f"{path} is missing"):
         opened(name, slim, folder)
-    path.write_bytes(content)
-    choice = folder / "engine.json"
-    value = json.loads(choice.read_text())
-    del value["sha256"][path.name]
-    choice.write_text(json.dumps(value))
-    with pytest.raises(WeightsError, match=f"{path}: not the file exported"):
-        opened(name, slim, folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_damaged_network_is_refused(name: str, folder: Path) -> None:
+    check_damage(folder)
+    damage(folder / name)
+    with pytest.raises(WeightsError, match=f"{folder / name} is damaged"):
+        check_damage(folder)
+    forget_sums(folder)
+    check_damage(folder)
 
 
 @pytest.mark.parametrize("name", READS)

@@ -86,11 +86,11 @@ def received(source: Path | str, announce: Callable[[str], None]) -> Network:
 
     Raises:
         WeightsError, RunError: where it cannot be read, or is a deployed folder whose network
-            is not the one that was exported.
+            is damaged.
     """
-    from resnets.export.deployment import refuse_swapped
+    from resnets.export.deployment import check_damage
 
-    refuse_swapped(source)
+    check_damage(source)
     found = receive(source)
     for note in found.notes:
         announce(f"note: {note}")
