@@ -83,11 +83,13 @@ def export(
             "--input, --no-fold, --any-size and --int8 are for a file: --to model.onnx; "
             "of a folder's engines, --engine openvino-int8 computes in int8"
         )
-    from resnets.export import choice, deployment
+    from resnets.export import deployment, selection
 
     engines = () if engine == ("auto",) else engine
-    most = choice.HELD_OUT if images is None else images
-    choice.require(engines, images=most)  # what cannot be is said before anything is read
+    most = selection.HELD_OUT if images is None else images
+    selection.require_engines(
+        engines, images=most
+    )  # what cannot be is said before anything is read
     deployment.refuse_folder(to)
     found = exported(source, size, note, network=network)
     _write_folder(found, source, to, engines, single, data, most, json)
@@ -104,11 +106,12 @@ def _write_file(
     data: str | None,
     json: bool,
 ) -> None:
-    from resnets.export import model, quantisation, view
-    from resnets.export.choice import calibration_of
+    from resnets.export import onnx, quantisation
+    from resnets.export.selection import pick_calibration
     from resnets.inference.sources import pictures
+    from resnets.report.export import format_file
 
-    model.refuse_file(to)
+    onnx.refuse_file(to)
     notes: tuple[str, ...] = ()
     if int8:
         if takes != "pixels" or not fold or any_size:
@@ -116,18 +119,18 @@ def _write_file(
         parts = pictures(source, found, data, note, judged=False)
         if parts is None:
             raise RunError(f"{source} leads to no images; --data names images for int8")
-        calibration = calibration_of(parts.training)
-        model.write_file(to, quantisation.int8_bytes(found, calibration))
+        calibration = pick_calibration(parts.training)
+        onnx.write_file(to, quantisation.build_int8_onnx(found, calibration))
         notes = (f"convolutions in int8, calibrated on {len(calibration)} training images",)
     else:
-        model.write_onnx(found, to, takes=takes, fold=fold, any_size=any_size)
+        onnx.write_onnx(found, to, takes=takes, fold=fold, any_size=any_size)
     if json:
         print_json(
             {"network": found.architecture.name, "target": str(to), "bytes": to.stat().st_size}
-            | {"opset": model.OPSET, "input": takes, "int8": int8}
+            | {"opset": onnx.OPSET, "input": takes, "int8": int8}
         )
     else:
-        print(view.file_lines(found, to, takes, any_size, notes))
+        print(format_file(found, to, takes=takes, any_size=any_size, notes=notes))
 
 
 def _write_folder(
@@ -140,13 +143,14 @@ def _write_folder(
     images: int,
     json: bool,
 ) -> None:
-    from resnets.export import choice, deployment, view
+    from resnets.export import deployment, selection
     from resnets.inference.sources import pictures
+    from resnets.report.export import draw_engines
 
     parts = pictures(source, found, data, note)
     if parts is None:
         note("note: engines are compared on noise, and there is no int8; --data names images")
-    chosen = choice.fastest(
+    chosen = selection.select_fastest(
         found,
         training=None if parts is None else parts.training,
         held_out=None if parts is None else parts.held_out,
@@ -160,5 +164,5 @@ def _write_folder(
     if json:
         print_json({"target": str(to), "engine": chosen.chosen.engine, **chosen.table.to_json()})
     else:
-        print_drawn(view.engines_table(chosen.table, chosen.chosen))
+        print_drawn(draw_engines(chosen.table, chosen.chosen))
         print(f"written  {to} (engine {chosen.chosen.engine}; predict and evaluate: --engine auto)")

@@ -20,8 +20,8 @@ from typing import Any, cast
 
 from resnets.backends import Evaluator
 from resnets.errors import MissingDependency, ResnetsError, RunError, WeightsError
-from resnets.export.choice import Choice
-from resnets.export.engines import Engine, Prepared, engine
+from resnets.export.engines import Engine, Prepared, find_engine
+from resnets.export.selection import Selection
 from resnets.files import explained, write_bytes, write_text
 from resnets.networks.folder import save
 from resnets.networks.network import Network
@@ -35,11 +35,7 @@ LARGEST_ENGINE = 2**20
 
 
 def refuse_folder(folder: Path) -> None:
-    """Refuse a folder that something stands in, or that cannot be made.
-
-    Raises:
-        WeightsError: saying what.
-    """
+    """Raise ``WeightsError`` if a folder is not empty, or cannot be made."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise WeightsError(f"{folder}: exists; choose another name, or remove it first")
     above = next(path for path in folder.absolute().parents if path.exists())
@@ -48,7 +44,7 @@ def refuse_folder(folder: Path) -> None:
         raise WeightsError(f"{folder}: cannot be made: {above} is {why}")
 
 
-def deploy(choice: Choice, folder: Path | str) -> None:
+def deploy(selection: Selection, folder: Path | str) -> None:
     """Write the folder of a network and the engine chosen for it, whole or not at all.
 
     Raises:
@@ -63,60 +59,60 @@ def deploy(choice: Choice, folder: Path | str) -> None:
             dir=folder.parent, prefix=f".{folder.name}.", suffix=".part", ignore_cleanup_errors=True
         ) as place:
             made = Path(place) / "new"
-            save(choice.prepared.network, made)
-            _write_models(choice, made)
-            write_text(made / ENGINE, _engine_text(choice, made))
+            save(selection.prepared.network, made)
+            _write_models(selection, made)
+            write_text(made / ENGINE, _format_choice(selection, made))
             if folder.exists():
                 folder.rmdir()  # empty, as was seen; Windows renames onto nothing
             made.rename(folder)
 
 
-def _write_models(choice: Choice, folder: Path) -> None:
-    prepared = choice.prepared
+def _write_models(selection: Selection, folder: Path) -> None:
+    prepared = selection.prepared
     try:
-        write_bytes(folder / ONNX, prepared.model("fp32"))
+        write_bytes(folder / ONNX, prepared.get_model("fp32"))
     except MissingDependency:
-        if engine(choice.chosen.engine).package != "torch":
+        if find_engine(selection.chosen.engine).package != "torch":
             raise
     if prepared.int8 is not None:
         write_bytes(folder / INT8, prepared.int8)
 
 
-def _engine_text(choice: Choice, folder: Path) -> str:
+def _format_choice(selection: Selection, folder: Path) -> str:
     files = [folder / name for name in (CONFIG, WEIGHTS, ONNX, INT8)]
     value = {
         "format": FORMAT,
-        "engine": choice.chosen.engine,
+        "engine": selection.chosen.engine,
         "sha256": {path.name: _checksum(path) for path in files if path.is_file()},
-        "machine": machine(),
-        "measured": choice.table.to_json(),
+        "machine": describe_machine(),
+        "measured": selection.table.to_json(),
     }
     return json.dumps(value, indent=2, allow_nan=False) + "\n"
 
 
-def machine() -> str:
-    """Say in words what was measured on."""
+def describe_machine() -> str:
+    """Return a description of this machine."""
     return f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs"
 
 
 @dataclass(frozen=True)
-class _Written:
+class _Choice:
     """What is read of engine.json: the engine chosen, and checksums by the names of files."""
 
     engine: str
     checksums: dict[str, str]
 
 
-def chosen_engine(folder: Path | str) -> str:
-    """Read which engine was chosen for a folder.
+def read_chosen_engine(folder: Path | str) -> str:
+    """Return the name of the engine that was chosen for a folder.
 
     Raises:
         RunError: if it is no folder that export wrote, or the file is damaged.
     """
-    return _written(Path(folder)).engine
+    return _read_choice(Path(folder)).engine
 
 
-def _written(folder: Path) -> _Written:
+def _read_choice(folder: Path) -> _Choice:
     path = folder / ENGINE
     if not path.is_file():
         raise RunError(
@@ -135,7 +131,7 @@ def _written(folder: Path) -> _Written:
     known = isinstance(name, str) and isinstance(checksums, dict)
     if content.get("format") != FORMAT or not known:
         raise RunError(f"{path}: not the choice of an engine that resnets wrote")
-    return _Written(name, cast("dict[str, str]", checksums))
+    return _Choice(name, cast("dict[str, str]", checksums))
 
 
 def check_damage(folder: Path | str, names: Sequence[str] = (CONFIG, WEIGHTS)) -> None:
@@ -155,7 +151,7 @@ def check_damage(folder: Path | str, names: Sequence[str] = (CONFIG, WEIGHTS)) -
     folder = Path(folder)
     if not (folder / ENGINE).is_file():
         return
-    checksums = _written(folder).checksums
+    checksums = _read_choice(folder).checksums
     for path in (folder / name for name in names if name in checksums):
         if not path.is_file():
             raise WeightsError(f"{path} is missing, though it was exported; export it again")
@@ -165,8 +161,12 @@ def check_damage(folder: Path | str, names: Sequence[str] = (CONFIG, WEIGHTS)) -
             )
 
 
-def opened(name: str, network: Network, folder: Path | str, device: str = "auto") -> Evaluator:
-    """Open a network in the engine called ``name``; ``auto``: the one chosen for its folder.
+def open_engine(
+    name: str, network: Network, *, folder: Path | str, device: str = "auto"
+) -> Evaluator:
+    """Return the function from stored images to logits, computed by the engine ``name``.
+
+    ``auto`` is the engine that was chosen for the folder.
 
     Raises:
         UnknownName: if there is no such engine; MissingDependency: without its package.
@@ -178,19 +178,19 @@ def opened(name: str, network: Network, folder: Path | str, device: str = "auto"
     if device not in ("auto", "cpu"):
         raise RunError(f"--device {device}: engines compute on the CPU")
     if name != "auto" and not (folder / ENGINE).is_file():
-        return engine(name).opened(Prepared(network))
-    found = engine(_written(folder).engine if name == "auto" else name)
-    return found.opened(_prepared(network, folder, found))
+        return find_engine(name).open(Prepared(network))
+    found = find_engine(_read_choice(folder).engine if name == "auto" else name)
+    return found.open(_prepare(network, folder=folder, engine=found))
 
 
-def _prepared(network: Network, folder: Path, found: Engine) -> Prepared:
+def _prepare(network: Network, *, folder: Path, engine: Engine) -> Prepared:
     """Return the network with the ONNX model of a folder that an engine reads, if it reads one."""
-    if found.package == "torch":
+    if engine.package == "torch":
         return Prepared(network, source=str(folder / WEIGHTS))
-    path = folder / (INT8 if found.precision == "int8" else ONNX)
+    path = folder / (INT8 if engine.precision == "int8" else ONNX)
     check_damage(folder, [path.name])
-    content = _content(path)
-    if found.precision == "int8":
+    content = _read_model(path)
+    if engine.precision == "int8":
         return Prepared(network, int8=content, source=str(path))
     return Prepared(network, fp32=content, source=str(path if content else folder / WEIGHTS))
 
@@ -200,7 +200,7 @@ def _checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _content(path: Path) -> bytes | None:
+def _read_model(path: Path) -> bytes | None:
     if not path.is_file():
         return None
     with explained(f"cannot read {path}", WeightsError):

@@ -204,9 +204,9 @@ def computing(
     if engine is None:
         found = evaluator_of(network, folder, framework, device)
     else:
-        from resnets.export.deployment import opened
+        from resnets.export.deployment import open_engine
 
-        found = _finite(opened(engine, network, folder, device), folder)
+        found = _finite(open_engine(engine, network, folder=folder, device=device), folder)
     return mirrored(found) if mirror else found
 
 

@@ -18,7 +18,7 @@ from resnets.backends import Evaluator
 from resnets.data.decoding import COMMON, open_image
 from resnets.data.images import Pixels
 from resnets.errors import MissingDependency
-from resnets.export.deployment import ENGINE, chosen_engine
+from resnets.export.deployment import ENGINE, read_chosen_engine
 from resnets.inference.evaluate import computing, received
 from resnets.inference.explain import Explainer
 from resnets.inference.predict import Prediction, likeliest
@@ -175,6 +175,6 @@ def opened(
     logits = computing(network, source, framework, device, engine, mirror)
     by = framework if engine is None else engine
     if engine == "auto":
-        by = chosen_engine(source)
+        by = read_chosen_engine(source)
     explains = framework if backends.installed(framework) else None
     return Service(network, logits, by, explains)
