@@ -1,7 +1,6 @@
 """What ``resnets export`` prints: the ONNX file that was written, the engines compared."""
 
 import textwrap
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -18,15 +17,26 @@ WIDTH = 100
 
 
 def format_file(
-    network: Network, path: Path, *, takes: Input, any_size: bool, notes: Sequence[str] = ()
+    network: Network,
+    path: Path,
+    *,
+    takes: Input,
+    any_size: bool = False,
+    calibrated: int | None = None,
 ) -> str:
-    """Return what an ONNX file takes and gives, one line for each."""
+    """Return what an ONNX file takes and gives, one line for each.
+
+    ``calibrated`` is how many images int8 was calibrated on; None for a file in fp32.
+    """
     a, size = network.architecture, network.preprocessing.size
     extent = "height, width" if any_size else f"{size}, {size}"
     if takes == "pixels":
         given = f"uint8 [n, {extent}, {a.channels}], as images are stored, 0 to 255"
     else:
         given = f"float32 [n, {a.channels}, {extent}], prepared as the metadata says"
+    notes: list[str] = []
+    if calibrated is not None:
+        notes = [f"convolutions in int8, calibrated on {calibrated} training images"]
     rows = [
         ("network", f"{a.name or 'a network of no name'}"),
         ("input", f"{INPUT}: {given}"),
