@@ -16,7 +16,7 @@ from matplotlib.ft2font import FT2Font
 from PIL import Image, ImageFont
 
 from resnets.cli import app
-from resnets.cli.show import draw as draw_command
+from resnets.cli.draw import draw as draw_command
 from resnets.errors import MissingDependency, ResnetsError, UnknownName
 from resnets.networks import catalog, families
 from resnets.networks.architecture import Architecture

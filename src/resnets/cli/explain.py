@@ -1,14 +1,13 @@
-"""``explain``: where in images the evidence is, and what a network is most wrong about."""
+"""``resnets explain``: where in images the evidence is, and the worst mistakes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from resnets.cli.flags import Flag, Whole
-from resnets.cli.predict import no_options
+from resnets.cli.options import IMAGES, Flag, Framework, MistakesDevice, Source, Theme, Whole
 from resnets.errors import RunError
 from resnets.terminal import json_line, note, print_drawn, print_json
 
@@ -23,10 +22,8 @@ MOST = 200
 
 
 def explain(
-    network: str,
-    images: Annotated[
-        tuple[str, ...], Parameter(allow_leading_hyphen=True, validator=no_options)
-    ] = (),
+    network: Source,
+    images: Annotated[tuple[str, ...], IMAGES] = (),
     /,
     *,
     output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
@@ -34,9 +31,9 @@ def explain(
     count: Whole = 12,
     data: str | None = None,
     trained: Flag = False,
-    framework: str | None = None,
-    device: str = "auto",
-    theme: Literal["light", "dark", "auto"] = "auto",
+    framework: Framework = None,
+    device: MistakesDevice = "auto",
+    theme: Theme = "auto",
     json: Flag = False,
 ) -> None:
     """Draw where in images the evidence for a class is; without images, the worst mistakes.
@@ -46,10 +43,6 @@ def explain(
 
     Parameters
     ----------
-    network
-        A run folder, or any weights that convert reads.
-    images
-        Image files, folders of them, or - for one image from standard input.
     output
         An .svg or .png file. Default: explanation.png; with --json none.
     top
@@ -61,12 +54,6 @@ def explain(
         images is held out. Default: the run's own.
     trained
         Look for mistakes among the images that were trained on: wrong labels stand out.
-    framework
-        torch, jax, tensorflow or mxnet. Default: the run's own, or the first that is installed.
-    device
-        Where mistakes are looked for: auto, cpu, or as the framework calls its others.
-    theme
-        light, dark, or auto: as the reader's screen (in a PNG, light).
     json
         Print what was found as JSON, maps of evidence included.
     """

@@ -1,11 +1,11 @@
-"""``export``: a network as others take it."""
+"""``resnets export``: a network as an ONNX file, or as a folder to deploy."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from resnets.cli.flags import Count, Flag
+from resnets.cli.options import Count, Flag, Json, OtherNetwork
 from resnets.errors import RunError
 from resnets.terminal import note, print_drawn, print_json
 
@@ -15,7 +15,7 @@ def export(
     /,
     *,
     to: Annotated[Path, Parameter(name=("--to", "-o"))],
-    network: str | None = None,
+    network: OtherNetwork = None,
     takes: Annotated[Literal["pixels", "normalised"], Parameter(name="--input")] = "pixels",
     no_fold: Flag = False,
     any_size: Flag = False,
@@ -27,7 +27,7 @@ def export(
     data: str | None = None,
     images: Annotated[Count, Parameter(show_default=False)] = None,
     size: Count = None,
-    json: Flag = False,
+    json: Json = False,
 ) -> None:
     """Write a trained network as an ONNX file, or as a folder with the fastest engine chosen.
 
@@ -38,8 +38,6 @@ def export(
     to
         A file that ends in .onnx; any other name is a folder: engines are measured on this
         machine, and evaluate and predict use the chosen one by --engine auto.
-    network
-        A name or an architecture's JSON file, in place of what the source tells.
     takes
         Of a .onnx file: pixels, uint8 [n, height, width, channels] as images are stored; or
         normalised, float32 [n, channels, height, width].
@@ -62,8 +60,6 @@ def export(
         The most held-out images to judge on. Default: 1000.
     size
         Another height and width in pixels than the network's.
-    json
-        Print everything as JSON.
     """
     from resnets.inference.sources import exported
 
