@@ -28,19 +28,19 @@ from resnets.report.drawing import (
     DrawingError,
     Part,
     Theme,
-    part_diagram,
+    draw_part,
     png,
     to_png,
     to_svg,
-    write,
+    write_diagram,
 )
-from resnets.report.drawing.anatomy import blocks, runs
+from resnets.report.drawing.anatomy import find_blocks, group_alike
 from resnets.report.drawing.diagram import Bounds, Box, Line, Sign, Text
-from resnets.report.drawing.lettering import clean, own_font, shortened, width_of
+from resnets.report.drawing.labels import format_brief
 from resnets.report.drawing.palette import DARK, LIGHT, Palette
-from resnets.report.drawing.parts import require_place
+from resnets.report.drawing.parts import check_path
 from resnets.report.drawing.png import FONT_HAS, find_font_files
-from resnets.report.drawing.wording import brief
+from resnets.report.drawing.text import clean, load_pillow_font, measure_width, shorten
 from resnets.terminal import note
 from strategies import SMALL_ARCHITECTURES, architectures
 
@@ -49,18 +49,18 @@ PARTS: tuple[Part, ...] = typing.get_args(Part)
 
 def picture(name: str, part: Part = "network", block: str | None = None) -> Diagram:
     architecture = catalog.get(name)
-    return part_diagram(trace(architecture, natural_size(architecture)), part, block)
+    return draw_part(trace(architecture, natural_size(architecture)), part, block)
 
 
 def every_picture(architecture: Architecture, size: int) -> list[Diagram]:
     """Every part, every block; but the parts that the network does not have."""
     steps = trace(architecture, size)
-    found = [part_diagram(steps)]
-    for block in blocks(steps):
+    found = [draw_part(steps)]
+    for block in find_blocks(steps):
         parts: list[Part] = ["block", "plain", *(("paths",) if block.grouped else ())]
-        found += [part_diagram(steps, part, block.name) for part in parts]
-    changing = {bool(block.shortcut.layers) for block in blocks(steps)}
-    return [*found, part_diagram(steps, "pair")] if len(changing) == 2 else found
+        found += [draw_part(steps, part, block.name) for part in parts]
+    changing = {bool(block.shortcut.layers) for block in find_blocks(steps)}
+    return [*found, draw_part(steps, "pair")] if len(changing) == 2 else found
 
 
 def texts(diagram: Diagram) -> list[str]:
@@ -169,9 +169,9 @@ def test_every_part_of_known_networks(name: str) -> None:
     architecture = catalog.get(name)
     steps = trace(architecture, natural_size(architecture))
     for part in PARTS:
-        if part == "paths" and not any(block.grouped for block in blocks(steps)):
+        if part == "paths" and not any(block.grouped for block in find_blocks(steps)):
             continue
-        check(part_diagram(steps, part))
+        check(draw_part(steps, part))
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -189,7 +189,7 @@ def test_the_widest_numbers() -> None:
     huge = Architecture(stem=stem, stages=stages, channels=2**16, classes=2**24, output_stride=6)
     steps = trace(huge, 2**15)
     for part in ("network", "block", "paths", "plain"):
-        check(part_diagram(steps, part))
+        check(draw_part(steps, part))
 
 
 # What is drawn.
@@ -198,7 +198,7 @@ def test_the_widest_numbers() -> None:
 @pytest.mark.parametrize("architecture", SMALL_ARCHITECTURES, ids=lambda a: a.name)
 def test_a_block_is_taken_apart_without_losing_a_layer(architecture: Architecture) -> None:
     steps = trace(architecture, 16)
-    for block in blocks(steps):
+    for block in find_blocks(steps):
         names = [layer.name for layer in block.layers]
         assert len(set(names)) == len(names)
         assert set(names) == {layer.name for layer in steps.layers if layer.block == block.name}
@@ -208,8 +208,8 @@ def test_a_block_is_taken_apart_without_losing_a_layer(architecture: Architectur
 
 def test_alike_blocks_are_drawn_once() -> None:
     steps = trace(catalog.get("resnet152"))
-    third = [block for block in blocks(steps) if block.total.part == "stage3"]
-    assert [(run.block.name, run.count) for run in runs(third)] == [
+    third = [block for block in find_blocks(steps) if block.total.part == "stage3"]
+    assert [(run.block.name, run.count) for run in group_alike(third)] == [
         ("layer3.0", 1),
         ("layer3.1", 35),
     ]
@@ -276,7 +276,7 @@ def test_groups_as_paths() -> None:
     # The chapter's ResNeXtBlock(32, 16, 1) has two groups of 16 channels: both are shown.
     block = families.chapter_resnext_block(32, 16)
     chapter = Architecture(stem=Stem(width=32), stages=(Stage(depth=1, width=32, block=block),))
-    shown = texts(part_diagram(trace(chapter, 96), "paths"))
+    shown = texts(draw_part(trace(chapter, 96), "paths"))
     assert shown.count("16 → 16") == 2 and not any("paths" in text for text in shown)
 
 
@@ -313,10 +313,10 @@ def test_parts_that_a_network_lacks() -> None:
         picture("resnet50", "block", "layer9.0")
     one = Architecture(stem=Stem(width=8), stages=(Stage(depth=1, width=8),))
     with pytest.raises(DrawingError, match="changes the shape"):
-        part_diagram(trace(one, 32), "pair")
+        draw_part(trace(one, 32), "pair")
     other = replace(one, stages=(Stage(depth=1, width=16),))
     with pytest.raises(DrawingError, match="identity"):
-        part_diagram(trace(other, 32), "pair")
+        draw_part(trace(other, 32), "pair")
 
 
 @pytest.mark.parametrize(
@@ -328,7 +328,7 @@ def test_parts_that_a_network_lacks() -> None:
     ],
 )
 def test_brief_numbers(number: int, text: str) -> None:
-    assert brief(number) == text
+    assert format_brief(number) == text
 
 
 # Files.
@@ -355,7 +355,7 @@ def test_svg_is_text_with_a_title(theme: Theme) -> None:
 def test_names_that_xml_or_the_page_could_choke_on(name: str) -> None:
     named = replace(SMALL_ARCHITECTURES[0], name=name)
     for part in ("network", "block"):
-        diagram = part_diagram(trace(named, 16), part)
+        diagram = draw_part(trace(named, 16), part)
         check(diagram)
         root = ElementTree.fromstring(to_svg(diagram).encode())
         assert (root[0].text or "").startswith(clean(name) or "network")
@@ -421,8 +421,8 @@ def test_texts_have_the_room_that_the_font_of_a_png_needs() -> None:
         if isinstance(mark, Text)
     ]
     for text in written:
-        room = width_of(text.text, 200, text.bold)
-        assert own_font(200).getlength(text.text) < room, text
+        room = measure_width(text.text, 200, text.bold)
+        assert load_pillow_font(200).getlength(text.text) < room, text
         # Some letters are wider still; boxes have more room than a tenth of an em.
         font = bold if text.bold else regular
         assert font.getlength(text.text) < 1.03 * room + 20, text
@@ -446,8 +446,8 @@ def test_a_png_without_the_rasteriser(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(MissingDependency, match=r"resnets\[report\]"):
         to_png(picture("resnet18"))
     with pytest.raises(MissingDependency):
-        require_place(tmp_path / "a.png")
-    write(picture("resnet18"), tmp_path / "a.svg")
+        check_path(tmp_path / "a.png")
+    write_diagram(picture("resnet18"), tmp_path / "a.svg")
 
 
 def test_a_png_without_the_font(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -457,9 +457,9 @@ def test_a_png_without_the_font(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_long_texts_are_cut() -> None:
-    assert shortened("short", 12, False, 100) == "short"
-    cut = shortened("a very long name of a network", 12, True, 100)
-    assert cut.endswith("…") and width_of(cut, 12, True) <= 100
+    assert shorten("short", 12, False, 100) == "short"
+    cut = shorten("a very long name of a network", 12, True, 100)
+    assert cut.endswith("…") and measure_width(cut, 12, True) <= 100
 
 
 def test_write_refuses_what_it_cannot(tmp_path: Path) -> None:
@@ -470,10 +470,10 @@ def test_write_refuses_what_it_cannot(tmp_path: Path) -> None:
         ("no/a.svg", "no folder"),
     ):
         with pytest.raises(DrawingError, match=words):
-            write(diagram, tmp_path / name)
+            write_diagram(diagram, tmp_path / name)
     (tmp_path / "folder.svg").mkdir()
     with pytest.raises(DrawingError, match="cannot write"):
-        write(diagram, tmp_path / "folder.svg")
+        write_diagram(diagram, tmp_path / "folder.svg")
     assert [path.name for path in tmp_path.iterdir()] == ["folder.svg"]
 
 

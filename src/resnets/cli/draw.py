@@ -48,14 +48,14 @@ def draw(
     from resnets.report import drawing
 
     shown = part or ("block" if block else "network")
-    path = output or drawing.default_path(network, shown)
+    path = output or drawing.choose_path(network, shown)
     architecture, made_for = resolve_architecture(
         network, channels=channels, classes=classes, announce=note
     )
     steps = trace(architecture, made_for if size is None else size)
-    diagram = drawing.part_diagram(steps, shown, block)
+    diagram = drawing.draw_part(steps, shown, block)
     if str(path) == "-":
         sys.stdout.buffer.write(drawing.to_svg(diagram, theme).encode())
     else:
-        drawing.write(diagram, path, theme)
+        drawing.write_diagram(diagram, path, theme)
         print(f"wrote {path}")

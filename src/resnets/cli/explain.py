@@ -58,7 +58,7 @@ def explain(
         Print what was found as JSON, maps of evidence included.
     """
     from resnets.inference.evaluate import received
-    from resnets.report.drawing.parts import require_place
+    from resnets.report.drawing.parts import check_path
     from resnets.training.run_folder import framework_of
 
     for flag, value in (("--top", top), ("--count", count)):
@@ -68,7 +68,7 @@ def explain(
         raise RunError("--data and --trained are for mistakes: leave them out, or the images")
     path = output or (None if json else DEFAULT)
     if path is not None:
-        require_place(path)  # before any work is done
+        check_path(path)  # before any work is done
     framework = framework or framework_of(network)
     whole = received(network, note)
     failed = False
@@ -94,10 +94,10 @@ class _Shown:
 
 
 def _draw(shown: _Shown, path: Path, theme: "Theme") -> None:
-    from resnets.report.drawing import write
-    from resnets.report.drawing.evidence import evidence_diagram
+    from resnets.report.drawing import write_diagram
+    from resnets.report.drawing.explanations import draw_explanations
 
-    write(evidence_diagram(shown.found, shown.title, shown.subtitle), path, theme)
+    write_diagram(draw_explanations(shown.found, shown.title, shown.subtitle), path, theme)
 
 
 def _of_files(

@@ -24,7 +24,7 @@ from resnets.inference.explain import Explainer
 from resnets.inference.predict import Prediction, likeliest
 from resnets.networks.network import Network
 from resnets.report.drawing import to_svg
-from resnets.report.drawing.evidence import evidence_diagram
+from resnets.report.drawing.explanations import draw_explanations
 from resnets.serve.computer import SIZES, Computer
 from resnets.serve.decoders import Decoders
 from resnets.training.metrics import log_softmax
@@ -148,7 +148,7 @@ class Service:
         best: list[int] = np.argsort(-shares, kind="stable")[:EXPLAINED].tolist()
         found = self._explainer.explained(name, pixels, (shares, maps), best)
         said = "evidence for the likeliest classes"
-        return to_svg(evidence_diagram([found], "Where it looked", said), "auto")
+        return to_svg(draw_explanations([found], "Where it looked", said), "auto")
 
 
 def opened(

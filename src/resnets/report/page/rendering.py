@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from resnets.errors import MissingDependency
 from resnets.recipes.recipe import Recipe
-from resnets.report.drawing import part_diagram, to_svg
-from resnets.report.drawing.evidence import evidence_diagram
-from resnets.report.drawing.wording import brief, counted
+from resnets.report.drawing import draw_part, to_svg
+from resnets.report.drawing.explanations import draw_explanations
+from resnets.report.drawing.labels import format_brief, format_count
 from resnets.report.page.contents import Contents
 from resnets.schema import to_json
 from resnets.training.metrics import interval
@@ -77,7 +77,7 @@ def render(contents: Contents) -> str:
         headline=headline(contents),
         facts=facts(contents),
         curves=_curves(contents),
-        network=to_svg(part_diagram(contents.trace), "auto"),
+        network=to_svg(draw_part(contents.trace), "auto"),
         mistakes=_mistakes(contents),
         classes=classes(contents),
         table=_table(contents),
@@ -117,13 +117,15 @@ def facts(contents: Contents) -> list[tuple[str, str]]:
         found.append(("held out", f"{percent(kept.validation_accuracy, 2)}, {of}"))
     channels, *size = steps.layers[0].shape
     found += [
-        ("images", f"{' × '.join(map(str, size))} pixels, {counted(channels, 'channel')}"),
+        ("images", f"{' × '.join(map(str, size))} pixels, {format_count(channels, 'channel')}"),
         ("parameters", f"{steps.parameters:,}"),
-        ("multiply-adds", f"{brief(steps.multiply_adds)} an image"),
+        ("multiply-adds", f"{format_brief(steps.multiply_adds)} an image"),
     ]
     seconds = sum(epoch.seconds for epoch in contents.epochs)
     if seconds:
-        found.append(("training", f"{duration(seconds)}, {counted(len(contents.epochs), 'epoch')}"))
+        found.append(
+            ("training", f"{duration(seconds)}, {format_count(len(contents.epochs), 'epoch')}")
+        )
     if contents.start:
         where = f"{contents.start.get('framework')}, {contents.start.get('device')}"
         found.append(("by", where))
@@ -200,7 +202,7 @@ def _mistakes(contents: Contents) -> str | None:
     if found is None or not found.worst:
         return None
     said = f"the {len(found.worst)} of the largest loss, the worst first"
-    return to_svg(evidence_diagram(found.worst, "The worst mistakes", said), "auto")
+    return to_svg(draw_explanations(found.worst, "The worst mistakes", said), "auto")
 
 
 def _table(contents: Contents) -> list[tuple[str, list[tuple[int, float]]]] | None:
