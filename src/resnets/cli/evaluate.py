@@ -33,6 +33,6 @@ def evaluate(
     if json:
         print_json(found.to_json())
     else:
-        from resnets.report.console import evaluation_report
+        from resnets.report.console import draw_evaluation
 
-        print_drawn(evaluation_report(found))
+        print_drawn(draw_evaluation(found))

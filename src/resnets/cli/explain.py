@@ -112,7 +112,7 @@ def _of_files(
     """Explain images; say whether one could not be read."""
     from resnets.inference.explain import explain_files
     from resnets.inference.predict import Prediction, files_in
-    from resnets.report.console import prediction_lines
+    from resnets.report.console import format_prediction
 
     files = list(files_in(images, note))
     if len(files) > count:
@@ -128,7 +128,7 @@ def _of_files(
             continue
         found.append(one)
         if not json:
-            print(prediction_lines(Prediction(one.image, one.classes)), flush=True)
+            print(format_prediction(Prediction(one.image, one.classes)), flush=True)
     name = network.architecture.name
     return _Shown(
         found, f"What {name} sees", "where the evidence for its likeliest classes is"
@@ -147,13 +147,13 @@ def _of_mistakes(
     json: bool,
 ) -> _Shown:
     from resnets.inference.explain import mistakes
-    from resnets.report.console import mistakes_report
+    from resnets.report.console import draw_mistakes
 
     result = mistakes(network, folder, data, count, framework, device, note, trained=trained)
     if json:
         print_json(result.to_json())
     else:
-        print_drawn(mistakes_report(result))
+        print_drawn(draw_mistakes(result))
     kind = "training" if trained else "held-out"
     looked = f"{result.wrong:,} of {result.images:,} {kind} images are taken for another class"
     worst = f"{looked}; the {len(result.worst)} of the largest loss, the worst first"

@@ -38,7 +38,7 @@ def predict(
         Print one JSON object a line for each image.
     """
     from resnets.inference.predict import predict_images
-    from resnets.report.console import prediction_lines
+    from resnets.report.console import format_prediction
     from resnets.training.run_folder import framework_of
 
     refuse_both(framework, engine)
@@ -51,6 +51,6 @@ def predict(
         if json:
             print(json_line(prediction.to_json()), flush=True)
         elif prediction.error is None:
-            print(prediction_lines(prediction), flush=True)
+            print(format_prediction(prediction), flush=True)
     if failed:
         raise SystemExit(1)

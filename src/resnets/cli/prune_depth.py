@@ -49,7 +49,7 @@ def prune_depth(
     """
     from resnets.inference.evaluate import evaluator_of, held_out
     from resnets.networks.folder import load, save
-    from resnets.report.console import cost_report
+    from resnets.report.console import draw_costs
     from resnets.report.growth import cut_json, format_cut
     from resnets.training.growth.pruning import costs, prune, require_budget
     from resnets.training.run_folder import framework_of
@@ -67,7 +67,7 @@ def prune_depth(
         if json:
             print_json([cost.__dict__ for cost in found])
         else:
-            print_drawn(cost_report(whole, found, len(images)))
+            print_drawn(draw_costs(whole, found, len(images)))
         return
     cuts: list[Cut] = []
 

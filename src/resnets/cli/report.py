@@ -48,7 +48,15 @@ def report(
         raise RunError(f"{path}: pages are .html")
     if output is not None and not path.parent.is_dir():
         raise RunError(f"{path}: there is no folder {path.parent}")
-    page = render(gather(run, count, framework or framework_of(run), device, note))
+    page = render(
+        gather(
+            run,
+            count,
+            framework=framework or framework_of(run),
+            device=device,
+            announce=note,
+        )
+    )
     with explained(f"cannot write {path}", RunError):
         write_text(path, page)
     print(f"wrote {path}")

@@ -49,7 +49,7 @@ def show(
     traces = [trace(a, made_for if size is None else size) for a, made_for in found]
     if len(traces) > 1 or compare:
         view = comparison.compare_json if json else comparison.compare_table
-        shown = view(traces, named, batches)
+        shown = view(traces, named, batches=batches)
     else:
         view = summary.show_json if json else summary.show_table
         shown = view(traces[0], batches)

@@ -15,6 +15,7 @@ from resnets.report.drawing.layer_box import LayerBox, find_common_width, make_l
 from resnets.report.drawing.paths import Paths, find_paths
 from resnets.report.drawing.side_column import GAP, Column
 from resnets.report.drawing.text import measure_width
+from resnets.report.summary import format_shape
 
 WIDE_GAP = 36.0
 """Length of an arrow that has a label beside it, or from which a line parts."""
@@ -113,7 +114,7 @@ class _Placer:
 
     def name_end(self, name: str, shape: tuple[int, ...]) -> None:
         """Write what goes in or comes out, in the middle."""
-        text = f"{name}:  {labels.format_shape(shape)}"
+        text = f"{name}:  {format_shape(shape)}"
         self.sketch.add(Text(x=0, y=self.y + 16, text=text, size=13, anchor="middle"))
         self.y += 23
 
@@ -176,7 +177,7 @@ class _Placer:
         if layer is self.block.source:
             return ""
         changes = layer.shape != self.trace.named[layer.inputs[0]].shape
-        return labels.format_shape(layer.shape) if changes else ""
+        return format_shape(layer.shape) if changes else ""
 
     def sources(self) -> set[str]:
         """Names of the layers after which lines part from the branch's."""
@@ -290,7 +291,7 @@ def describe_block(trace: Trace, block: Anatomy) -> str:
     ]
     after = "".join(f", then {_describe_layer(trace, layer)}" for layer in block.after)
     return (
-        f"From {labels.format_shape(block.source.shape)} to {labels.format_shape(block.shape)}. "
+        f"From {format_shape(block.source.shape)} to {format_shape(block.shape)}. "
         f"{'; '.join(told)}; their sum{after}."
     )
 

@@ -3,7 +3,6 @@
 from resnets.networks.layers import Layer, Operation, Trace
 from resnets.report.drawing.anatomy import Anatomy
 from resnets.report.drawing.diagram import Hue
-from resnets.report.summary import shape_text
 
 HUES: dict[Operation, Hue] = {
     "convolution": "convolution",
@@ -83,11 +82,6 @@ def list_details(layer: Layer, channels: int) -> list[str]:
 def count_channels_read(trace: Trace, layer: Layer) -> int:
     """Return how many channels, or features, a layer reads."""
     return trace.named[layer.inputs[0]].shape[0]
-
-
-def format_shape(given: tuple[int, ...]) -> str:
-    """Return a shape as text: ``64 × 56 × 56``."""
-    return shape_text(given)
 
 
 def format_brief(number: int) -> str:

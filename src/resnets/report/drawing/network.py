@@ -13,6 +13,7 @@ from resnets.report.drawing.diagram import Box, Diagram, Point, Sketch, Text
 from resnets.report.drawing.headings import add_heading
 from resnets.report.drawing.legend import draw_legend
 from resnets.report.drawing.text import measure_width
+from resnets.report.summary import format_shape
 
 INDENT = 16.0
 """Space at both ends of a band."""
@@ -57,7 +58,7 @@ def draw_network(trace: Trace) -> Diagram:
     left, _, right, bottom = drawn.bounds
     drawn.place(draw_legend(trace, right - left), left, bottom + 26)
     said = (
-        f"{labels.format_shape(trace.layers[0].shape)} in, "
+        f"{format_shape(trace.layers[0].shape)} in, "
         f"{classes} {'class' if classes == 1 else 'classes'}: "
         f"{trace.parameters:,} parameters, {trace.multiply_adds:,} multiply-adds"
     )
@@ -68,7 +69,7 @@ def describe_bands(parts: list[Band]) -> str:
     """Return a description of the picture."""
     told = [
         f"{band.title}{f', {band.subtitle}' if band.subtitle else ''}: "
-        f"output {labels.format_shape(band.shape)}, {band.parameters:,} parameters, "
+        f"output {format_shape(band.shape)}, {band.parameters:,} parameters, "
         f"{band.multiply_adds:,} multiply-adds"
         for band in parts
     ]
@@ -80,7 +81,7 @@ def list_bands(trace: Trace) -> list[Band]:
     stages = trace.architecture.stages
     chip = layer_row.Measures.of(trace)
     found = find_blocks(trace)
-    given = f"input {labels.format_shape(trace.layers[0].shape)}"
+    given = f"input {format_shape(trace.layers[0].shape)}"
     rows = [
         _make_band(
             trace,
@@ -133,7 +134,7 @@ class _Bands:
         titles += [measure_width(band.subtitle, 11.5) for band in self.bands]
         self.begin = INDENT + max(titles) + COLUMN
         x = self.begin + max(band.row.length for band in self.bands) + OUT
-        shapes = [labels.format_shape(band.shape) for band in self.bands]
+        shapes = [format_shape(band.shape) for band in self.bands]
         widest = max(measure_width(shape, 13) for shape in shapes)
         for head, room in (("output", widest), ("parameters", BAR), ("multiply-adds", BAR)):
             x += COLUMN + max(room, measure_width(head, 11.5))
@@ -177,7 +178,7 @@ class _Bands:
     def costs(self, band: Band, y: float) -> None:
         """Write shape and costs, with bars for the shares of the network's."""
         shape, *ends = self.ends
-        text = labels.format_shape(band.shape)
+        text = format_shape(band.shape)
         self.sketch.add(Text(x=shape, y=y + 4.5, text=text, size=13, anchor="end"))
         pairs = (
             (band.parameters, self.trace.parameters),
