@@ -19,8 +19,8 @@ from resnets.networks.geometry import natural_size  # noqa: E402
 from resnets.networks.layers import Trace  # noqa: E402
 from resnets.networks.spec import Stage  # noqa: E402
 from resnets.networks.tracing import trace  # noqa: E402
-from resnets.report.comparison import parts  # noqa: E402
-from resnets.report.summary import shape_text  # noqa: E402
+from resnets.report.comparison import list_parts  # noqa: E402
+from resnets.report.summary import format_shape  # noqa: E402
 
 PAGE = DOCS / "papers.md"
 
@@ -145,9 +145,9 @@ def _stages(networks: Sequence[Trace]) -> Iterator[str]:
     """Write the networks' parts in the form of the papers' Table 1."""
     yield _line("", "output", *(f"`{steps.architecture.name}`" for steps in networks))
     yield _line(*["---"] * (len(networks) + 2))
-    for own in zip(*(parts(steps) for steps in networks), strict=True):
+    for own in zip(*(list_parts(steps) for steps in networks), strict=True):
         cells = [str(part).replace("; ", "<br>") for part in own]
-        yield _line(own[0].name, shape_text(own[0].shape[1:]) or "1 × 1", *cells)
+        yield _line(own[0].name, format_shape(own[0].shape[1:]) or "1 × 1", *cells)
 
 
 def _figure_line(row: Row, columns: Sequence[Column]) -> str:

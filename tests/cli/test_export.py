@@ -197,7 +197,7 @@ def test_an_engine_and_a_framework_are_one_too_many(
     assert "leave --framework out" in err
 
 
-def test_a_swapped_model_names_no_classes(
+def test_a_damaged_model_names_no_classes(
     resnets: Run, trained: Path, picture_folder: Path, tmp_path: Path
 ) -> None:
     folder, image = tmp_path / "made", picture_folder / "bag" / "00.png"
@@ -208,17 +208,17 @@ def test_a_swapped_model_names_no_classes(
     shutil.copy(other, folder / "model.onnx")
     code, out, err = resnets("predict", folder, image, "--engine", "auto")
     assert (code, out) == (1, "")
-    assert f"error: {folder / 'model.onnx'}: not the file exported" in err
-    # In the frameworks, which read the weights, it is the weights that must be the ones exported.
+    assert f"error: {folder / 'model.onnx'} is damaged: " in err
+    # Frameworks read the weights instead.
     assert resnets("predict", folder, image)[0] == 0
     weights = dict(load_file(folder / "model.safetensors"))
     save_file({**weights, "fc.weight": -weights["fc.weight"]}, folder / "model.safetensors")
     code, out, err = resnets("predict", folder, image)
     assert (code, out) == (1, "")
-    assert f"error: {folder / 'model.safetensors'}: not the file exported" in err
+    assert f"error: {folder / 'model.safetensors'} is damaged: " in err
 
 
-def test_a_swapped_config_names_no_classes(
+def test_a_damaged_config_names_no_classes(
     resnets: Run, trained: Path, picture_folder: Path, tmp_path: Path
 ) -> None:
     folder, image = tmp_path / "made", picture_folder / "bag" / "00.png"
@@ -228,7 +228,7 @@ def test_a_swapped_config_names_no_classes(
     for engine in ((), ("--engine", "auto")):
         code, out, err = resnets("predict", folder, image, *engine)
         assert (code, out) == (1, "")
-        assert f"error: {folder / 'config.json'}: not the file exported" in err
+        assert f"error: {folder / 'config.json'} is damaged: " in err
     choice = json.loads((folder / "engine.json").read_text())
     del choice["sha256"]["config.json"]  # as an older version wrote it
     (folder / "engine.json").write_text(json.dumps(choice))

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from backends.networks import relative
 from export.networks import expected, network, pixels, prepared
 from resnets.errors import InvalidDescription, MissingDependency, WeightsError
-from resnets.export import onnx_bytes, openvino, write_onnx
+from resnets.export import build_onnx, openvino, write_onnx
 from resnets.export.operations import OPSET
 from resnets.files import replacing
 from resnets.networks import catalog
@@ -38,14 +38,14 @@ def run(content: bytes, images: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
 
 def test_pixels_to_logits(small: Architecture) -> None:
     made, stored = network(small), pixels(small, 17, 17)
-    logits = run(onnx_bytes(made), stored)
+    logits = run(build_onnx(made), stored)
     assert logits.dtype == np.float32
     assert relative(logits, expected(made, stored)) < 1e-5
 
 
 def test_unfolded_normalised_and_of_any_size(small: Architecture) -> None:
     made = network(small)
-    content = onnx_bytes(made, takes="normalised", fold=False, any_size=True)
+    content = build_onnx(made, takes="normalised", fold=False, any_size=True)
     for size in ((9, 14), (1, 1), (33, 5)):
         stored = pixels(small, *size, n=2)
         logits = run(content, prepared(made, stored).astype(np.float32))
@@ -54,7 +54,7 @@ def test_unfolded_normalised_and_of_any_size(small: Architecture) -> None:
 
 def test_openvino_computes_the_same(small: Architecture) -> None:
     made, stored = network(small), pixels(small, 17, 17)
-    logits = openvino.opened(onnx_bytes(made), "fp32", threads=1)(stored)
+    logits = openvino.build_evaluator(build_onnx(made), "fp32", threads=1)(stored)
     assert relative(logits, expected(made, stored)) < 1e-5
 
 
@@ -63,7 +63,7 @@ def test_openvino_computes_the_same(small: Architecture) -> None:
 def test_any_network(a: Architecture) -> None:
     made, stored = network(dataclasses.replace(a, name="any"), size=13), pixels(a, 13, 13, n=2)
     want = expected(made, stored)
-    assert relative(run(onnx_bytes(made), stored), want) < 2e-5
+    assert relative(run(build_onnx(made), stored), want) < 2e-5
 
 
 @pytest.mark.parametrize("size", [9, 10, 11])
@@ -74,7 +74,7 @@ def test_averages_over_windows_that_lie_apart(size: int) -> None:
     a = Architecture(name="apart", channels=1, classes=3, stem=stem, stages=stages)
     made = network(a, size=size)
     stored = pixels(a, size, size, n=2)
-    logits = run(onnx_bytes(made), stored)
+    logits = run(build_onnx(made), stored)
     assert relative(logits, expected(made, stored)) < 1e-5
 
 
@@ -82,12 +82,12 @@ def test_averages_over_windows_that_lie_apart(size: int) -> None:
 def test_full_size_networks(name: str) -> None:
     a = catalog.get(name, classes=7)
     made, stored = network(a, size=64), pixels(a, 64, 64, n=1)
-    assert relative(run(onnx_bytes(made), stored), expected(made, stored)) < 1e-5
+    assert relative(run(build_onnx(made), stored), expected(made, stored)) < 1e-5
 
 
 def test_the_batch_is_the_callers(small: Architecture) -> None:
     made = network(small)
-    content = onnx_bytes(made)
+    content = build_onnx(made)
     many = pixels(small, 17, 17, n=5)
     together = run(content, many)
     apart = np.concatenate([run(content, many[i : i + 1]) for i in range(5)])
@@ -98,7 +98,7 @@ def test_a_folded_graph_has_no_batch_norms_where_convolutions_come_first() -> No
     kinds = {
         fold: [node.op_type for node in onnx.load_from_string(content).graph.node]
         for fold in (True, False)
-        for content in [onnx_bytes(network(catalog.get("resnet8_slim"), size=28), fold=fold)]
+        for content in [build_onnx(network(catalog.get("resnet8_slim"), size=28), fold=fold)]
     }
     assert kinds[True].count("BatchNormalization") == 0
     assert kinds[False].count("BatchNormalization") == 9
@@ -109,19 +109,19 @@ def test_equal_networks_give_equal_bytes(small: Architecture) -> None:
     shuffled = network(small)
     reordered = dict(reversed(shuffled.weights.items()))
     again = Network(small, reordered, shuffled.preprocessing, shuffled.class_names)
-    assert onnx_bytes(network(small)) == onnx_bytes(again)
+    assert build_onnx(network(small)) == build_onnx(again)
 
 
 def test_the_bytes_are_the_same_in_another_process() -> None:
     program = (
         "import hashlib, sys\nfrom resnets.networks import catalog\n"
-        "from resnets.export.model import *\n"
+        "from resnets.export.onnx import *\n"
         "from resnets.networks.initialization import initial_weights\n"
         "from resnets.networks.folder import *\n"
         "a = catalog.get('resnet8_slim')\n"
         "p = Preprocessing(size=28, mean=(0.5,), std=(0.5,))\n"
         "n = Network(a, initial_weights(a), p, tuple('abcdefghij'))\n"
-        "print(hashlib.sha256(onnx_bytes(n)).hexdigest())\n"
+        "print(hashlib.sha256(build_onnx(n)).hexdigest())\n"
         "print({'torch', 'jax', 'tensorflow', 'mxnet', 'onnxruntime'} & set(sys.modules))"
     )
     said = {
@@ -136,7 +136,7 @@ def test_the_bytes_are_the_same_in_another_process() -> None:
 
 def test_what_the_file_tells(small: Architecture) -> None:
     made = network(small)
-    model = onnx.load_from_string(onnx_bytes(made))
+    model = onnx.load_from_string(build_onnx(made))
     told = {entry.key: json.loads(entry.value) for entry in model.metadata_props}
     assert Architecture.from_json(told["architecture"]) == small
     assert told["class_names"] == list(made.class_names)
@@ -158,16 +158,16 @@ def test_more_than_an_onnx_file_holds_is_refused() -> None:
     preprocessing = dataclasses.replace(made.preprocessing, mean=(0.0,) * 3, std=(1.0,) * 3)
     names = tuple(map(str, range(1000)))
     with pytest.raises(WeightsError, match=r"2\.6 GB of weights; an ONNX file holds"):
-        onnx_bytes(Network(a, weights, preprocessing, names))
+        build_onnx(Network(a, weights, preprocessing, names))
 
 
 def test_weights_and_names_that_do_not_fit_are_refused() -> None:
     made = network(catalog.get("resnet8_slim"))
     with pytest.raises(InvalidDescription, match="class_names: 2 names for 10 classes"):
-        onnx_bytes(dataclasses.replace(made, class_names=("a", "b")))
+        build_onnx(dataclasses.replace(made, class_names=("a", "b")))
     lacking = {name: array for name, array in made.weights.items() if name != "fc.bias"}
     with pytest.raises(WeightsError, match=r"fc\.bias: missing"):
-        onnx_bytes(dataclasses.replace(made, weights=lacking))
+        build_onnx(dataclasses.replace(made, weights=lacking))
 
 
 def test_a_file_is_replaced_only_if_it_was_written_here(tmp_path: Path) -> None:
@@ -205,4 +205,4 @@ def test_without_the_package_one_sentence_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(MissingDependency, match=r'pip install "resnets\[onnx\]"'):
-        onnx_bytes(network(catalog.get("resnet8_slim")))
+        build_onnx(network(catalog.get("resnet8_slim")))

@@ -36,7 +36,7 @@ from resnets.networks.network import Network, Preprocessing
 from resnets.networks.tracing import trace
 from resnets.recipes.recipe import Recipe
 from resnets.report.drawing import to_png, to_svg
-from resnets.report.drawing.evidence import AGAINST, FOR, evidence_diagram
+from resnets.report.drawing.explanations import AGAINST, FOR, draw_explanations
 from resnets.schema import to_json
 from resnets.training.metrics import Evaluation, log_softmax
 from resnets.training.run_folder import RECIPE
@@ -220,7 +220,7 @@ def test_a_sheet_shows_evidence_in_its_colours(fashion: Images) -> None:
     one = Explanation(
         name, np.full((20, 20, 1), 128, np.uint8), (("<x>", 0.9), ("y", 0.1)), evidence
     )
-    diagram = evidence_diagram([one] * 5, "Title", "below")
+    diagram = draw_explanations([one] * 5, "Title", "below")
     assert minidom.parseString(to_svg(diagram)).getElementsByTagName("image").length == 5 * 3 + 2
     assert "image/that" in to_svg(diagram) and "…" in to_svg(diagram)
     assert to_png(diagram) == to_png(diagram)

@@ -15,7 +15,7 @@ from resnets.networks.geometry import natural_size
 from resnets.networks.layers import Trace
 from resnets.networks.spec import Block, Stage, Stem
 from resnets.networks.tracing import trace
-from resnets.report.comparison import compare_json, compare_table, parts
+from resnets.report.comparison import compare_json, compare_table, list_parts
 from strategies import SMALL_ARCHITECTURES
 
 
@@ -26,7 +26,7 @@ def traced(name: str) -> Trace:
 
 def drawn(names: list[str], width: int = 100, batches: tuple[int, ...] = (32,)) -> list[str]:
     file = io.StringIO()
-    table = compare_table([traced(name) for name in names], names, batches)
+    table = compare_table([traced(name) for name in names], names, batches=batches)
     Console(file=file, width=width, color_system=None).print(table)
     return file.getvalue().splitlines()
 
@@ -56,7 +56,7 @@ def test_stages_as_in_the_papers_table_1() -> None:
 
 
 def test_parts_of_a_network_read_as_its_stages() -> None:
-    assert [str(part) for part in parts(traced("resnet34"))] == [
+    assert [str(part) for part in list_parts(traced("resnet34"))] == [
         "7×7, 64, /2",
         "3×3 max-pool, /2",
         "[3×3, 64; 3×3, 64] ×3",
@@ -65,26 +65,26 @@ def test_parts_of_a_network_read_as_its_stages() -> None:
         "[3×3, 512, first /2; 3×3, 512] ×3",
         "mean-pool; dense, 1000",
     ]
-    assert str(parts(traced("regnet_y_400mf"))[1]) == (
+    assert str(list_parts(traced("regnet_y_400mf"))[1]) == (
         "[1×1, 48; 3×3, 48, 6 groups, /2; squeeze, 8; 1×1, 48] ×1"
     )
-    assert str(parts(traced("resnet18d"))[0]) == "3×3, 32, /2; 3×3, 32; 3×3, 64"
-    assert str(parts(traced("cifar_shiftresnet20_6x"))[1]) == "[1×1, 96; shift; 1×1, 16] ×3"
-    assert "squeeze, 16" in str(parts(traced("seresnet50"))[2])
-    assert "gate, 16" in str(parts(traced("cifar_highway110"))[1])
+    assert str(list_parts(traced("resnet18d"))[0]) == "3×3, 32, /2; 3×3, 32; 3×3, 64"
+    assert str(list_parts(traced("cifar_shiftresnet20_6x"))[1]) == "[1×1, 96; shift; 1×1, 16] ×3"
+    assert "squeeze, 16" in str(list_parts(traced("seresnet50"))[2])
+    assert "gate, 16" in str(list_parts(traced("cifar_highway110"))[1])
 
 
 def test_dilated_stages_say_so() -> None:
     block = Block(kind="bottleneck")
     stages = (Stage(depth=2, width=8), Stage(depth=2, width=16, stride=2, block=block))
     a = Architecture(stem=Stem(width=8), stages=stages, output_stride=4)
-    assert str(parts(trace(a, 64))[3]) == "[1×1, 4; 3×3, 4, *2; 1×1, 16] ×2"
+    assert str(list_parts(trace(a, 64))[3]) == "[1×1, 4; 3×3, 4, *2; 1×1, 16] ×2"
 
 
 @pytest.mark.parametrize("a", SMALL_ARCHITECTURES, ids=lambda a: a.name)
 def test_parts_have_the_shapes_of_the_trace(a: Architecture) -> None:
     steps = trace(a, 33)
-    found = {part.name: part for part in parts(steps)}
+    found = {part.name: part for part in list_parts(steps)}
     assert found["head"].shape == (a.classes,)
     for i, stage in enumerate(a.stages):
         part = found[f"conv{i + 2}_x"]
@@ -126,7 +126,9 @@ def test_folders_of_one_name_are_told_apart() -> None:
 
 def test_json_gives_differences_and_ratios() -> None:
     names = ["resnet50", "resnet50_v1"]
-    value = json.loads(json.dumps(compare_json([traced(name) for name in names], names, (8,))))
+    value = json.loads(
+        json.dumps(compare_json([traced(name) for name in names], names, batches=(8,)))
+    )
     first, second = value["networks"]
     assert [one["name"] for one in value["networks"]] == names
     assert set(first["difference"].values()) == {0} and set(first["ratio"].values()) == {1.0}

@@ -4,17 +4,20 @@ import subprocess
 import sys
 import time
 import typing
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
-import matplotlib
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from matplotlib.ft2font import FT2Font
 from PIL import Image, ImageFont
 
-from resnets.errors import UnknownName
+from resnets.cli import app
+from resnets.cli.draw import draw as draw_command
+from resnets.errors import MissingDependency, ResnetsError, UnknownName
 from resnets.networks import catalog, families
 from resnets.networks.architecture import Architecture
 from resnets.networks.geometry import natural_size
@@ -25,16 +28,20 @@ from resnets.report.drawing import (
     DrawingError,
     Part,
     Theme,
-    part_diagram,
+    draw_part,
+    png,
     to_png,
     to_svg,
-    write,
+    write_diagram,
 )
-from resnets.report.drawing.anatomy import blocks, runs
+from resnets.report.drawing.anatomy import find_blocks, group_alike
 from resnets.report.drawing.diagram import Bounds, Box, Line, Sign, Text
-from resnets.report.drawing.lettering import clean, own_font, shortened, width_of
+from resnets.report.drawing.labels import format_brief
 from resnets.report.drawing.palette import DARK, LIGHT, Palette
-from resnets.report.drawing.wording import brief
+from resnets.report.drawing.parts import check_path
+from resnets.report.drawing.png import FONT_HAS, find_font_files
+from resnets.report.drawing.text import clean, load_pillow_font, measure_width, shorten
+from resnets.terminal import note
 from strategies import SMALL_ARCHITECTURES, architectures
 
 PARTS: tuple[Part, ...] = typing.get_args(Part)
@@ -42,18 +49,18 @@ PARTS: tuple[Part, ...] = typing.get_args(Part)
 
 def picture(name: str, part: Part = "network", block: str | None = None) -> Diagram:
     architecture = catalog.get(name)
-    return part_diagram(trace(architecture, natural_size(architecture)), part, block)
+    return draw_part(trace(architecture, natural_size(architecture)), part, block)
 
 
 def every_picture(architecture: Architecture, size: int) -> list[Diagram]:
     """Every part, every block; but the parts that the network does not have."""
     steps = trace(architecture, size)
-    found = [part_diagram(steps)]
-    for block in blocks(steps):
+    found = [draw_part(steps)]
+    for block in find_blocks(steps):
         parts: list[Part] = ["block", "plain", *(("paths",) if block.grouped else ())]
-        found += [part_diagram(steps, part, block.name) for part in parts]
-    changing = {bool(block.shortcut.layers) for block in blocks(steps)}
-    return [*found, part_diagram(steps, "pair")] if len(changing) == 2 else found
+        found += [draw_part(steps, part, block.name) for part in parts]
+    changing = {bool(block.shortcut.layers) for block in find_blocks(steps)}
+    return [*found, draw_part(steps, "pair")] if len(changing) == 2 else found
 
 
 def texts(diagram: Diagram) -> list[str]:
@@ -162,9 +169,9 @@ def test_every_part_of_known_networks(name: str) -> None:
     architecture = catalog.get(name)
     steps = trace(architecture, natural_size(architecture))
     for part in PARTS:
-        if part == "paths" and not any(block.grouped for block in blocks(steps)):
+        if part == "paths" and not any(block.grouped for block in find_blocks(steps)):
             continue
-        check(part_diagram(steps, part))
+        check(draw_part(steps, part))
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -182,7 +189,7 @@ def test_the_widest_numbers() -> None:
     huge = Architecture(stem=stem, stages=stages, channels=2**16, classes=2**24, output_stride=6)
     steps = trace(huge, 2**15)
     for part in ("network", "block", "paths", "plain"):
-        check(part_diagram(steps, part))
+        check(draw_part(steps, part))
 
 
 # What is drawn.
@@ -191,7 +198,7 @@ def test_the_widest_numbers() -> None:
 @pytest.mark.parametrize("architecture", SMALL_ARCHITECTURES, ids=lambda a: a.name)
 def test_a_block_is_taken_apart_without_losing_a_layer(architecture: Architecture) -> None:
     steps = trace(architecture, 16)
-    for block in blocks(steps):
+    for block in find_blocks(steps):
         names = [layer.name for layer in block.layers]
         assert len(set(names)) == len(names)
         assert set(names) == {layer.name for layer in steps.layers if layer.block == block.name}
@@ -201,8 +208,8 @@ def test_a_block_is_taken_apart_without_losing_a_layer(architecture: Architectur
 
 def test_alike_blocks_are_drawn_once() -> None:
     steps = trace(catalog.get("resnet152"))
-    third = [block for block in blocks(steps) if block.total.part == "stage3"]
-    assert [(run.block.name, run.count) for run in runs(third)] == [
+    third = [block for block in find_blocks(steps) if block.total.part == "stage3"]
+    assert [(run.block.name, run.count) for run in group_alike(third)] == [
         ("layer3.0", 1),
         ("layer3.1", 35),
     ]
@@ -269,7 +276,7 @@ def test_groups_as_paths() -> None:
     # The chapter's ResNeXtBlock(32, 16, 1) has two groups of 16 channels: both are shown.
     block = families.chapter_resnext_block(32, 16)
     chapter = Architecture(stem=Stem(width=32), stages=(Stage(depth=1, width=32, block=block),))
-    shown = texts(part_diagram(trace(chapter, 96), "paths"))
+    shown = texts(draw_part(trace(chapter, 96), "paths"))
     assert shown.count("16 → 16") == 2 and not any("paths" in text for text in shown)
 
 
@@ -306,10 +313,10 @@ def test_parts_that_a_network_lacks() -> None:
         picture("resnet50", "block", "layer9.0")
     one = Architecture(stem=Stem(width=8), stages=(Stage(depth=1, width=8),))
     with pytest.raises(DrawingError, match="changes the shape"):
-        part_diagram(trace(one, 32), "pair")
+        draw_part(trace(one, 32), "pair")
     other = replace(one, stages=(Stage(depth=1, width=16),))
     with pytest.raises(DrawingError, match="identity"):
-        part_diagram(trace(other, 32), "pair")
+        draw_part(trace(other, 32), "pair")
 
 
 @pytest.mark.parametrize(
@@ -321,7 +328,7 @@ def test_parts_that_a_network_lacks() -> None:
     ],
 )
 def test_brief_numbers(number: int, text: str) -> None:
-    assert brief(number) == text
+    assert format_brief(number) == text
 
 
 # Files.
@@ -348,7 +355,7 @@ def test_svg_is_text_with_a_title(theme: Theme) -> None:
 def test_names_that_xml_or_the_page_could_choke_on(name: str) -> None:
     named = replace(SMALL_ARCHITECTURES[0], name=name)
     for part in ("network", "block"):
-        diagram = part_diagram(trace(named, 16), part)
+        diagram = draw_part(trace(named, 16), part)
         check(diagram)
         root = ElementTree.fromstring(to_svg(diagram).encode())
         assert (root[0].text or "").startswith(clean(name) or "network")
@@ -404,8 +411,8 @@ def test_colours_are_readable(palette: Palette) -> None:
         assert contrast(palette.line, under) > 3
 
 
-def test_texts_have_the_room_that_wide_fonts_need() -> None:
-    fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+def test_texts_have_the_room_that_the_font_of_a_png_needs() -> None:
+    regular, bold = (ImageFont.truetype(str(path), 200) for path in find_font_files())
     written = [
         mark
         for name in ("resnet50", "regnet_y_400mf", "cifar_shiftresnet20_6x", "chapter_resnet18")
@@ -414,18 +421,45 @@ def test_texts_have_the_room_that_wide_fonts_need() -> None:
         if isinstance(mark, Text)
     ]
     for text in written:
-        wide = fonts / ("DejaVuSans-Bold.ttf" if text.bold else "DejaVuSans.ttf")
-        own, wide_font = own_font(200), ImageFont.truetype(str(wide), 200)
-        room = width_of(text.text, 200, text.bold)
-        assert own.getlength(text.text) < room, text
+        room = measure_width(text.text, 200, text.bold)
+        assert load_pillow_font(200).getlength(text.text) < room, text
         # Some letters are wider still; boxes have more room than a tenth of an em.
-        assert wide_font.getlength(text.text) < 1.03 * room + 20, text
+        font = bold if text.bold else regular
+        assert font.getlength(text.text) < 1.03 * room + 20, text
+
+
+def test_the_font_of_a_png_has_the_characters_it_is_said_to_have() -> None:
+    for path in find_font_files():
+        glyphs = FT2Font(str(path)).get_charmap()
+        lacking = {character for character in FONT_HAS if ord(character) not in glyphs}
+        assert {unicodedata.category(character) for character in lacking} <= {"Cc", "Cn"}
+
+
+def test_a_png_of_a_huge_diagram_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(png, "MOST_PIXELS", 100_000)
+    width, height = Image.open(io.BytesIO(to_png(picture("resnet18")))).size
+    assert 99_000 < width * height < 101_000
+
+
+def test_a_png_without_the_rasteriser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "resvg_py", None)
+    with pytest.raises(MissingDependency, match=r"resnets\[report\]"):
+        to_png(picture("resnet18"))
+    with pytest.raises(MissingDependency):
+        check_path(tmp_path / "a.png")
+    write_diagram(picture("resnet18"), tmp_path / "a.svg")
+
+
+def test_a_png_without_the_font(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(png, "find_spec", lambda _: None)
+    with pytest.raises(MissingDependency, match=r"resnets\[report\]"):
+        to_png(picture("resnet18"))
 
 
 def test_long_texts_are_cut() -> None:
-    assert shortened("short", 12, False, 100) == "short"
-    cut = shortened("a very long name of a network", 12, True, 100)
-    assert cut.endswith("…") and width_of(cut, 12, True) <= 100
+    assert shorten("short", 12, False, 100) == "short"
+    cut = shorten("a very long name of a network", 12, True, 100)
+    assert cut.endswith("…") and measure_width(cut, 12, True) <= 100
 
 
 def test_write_refuses_what_it_cannot(tmp_path: Path) -> None:
@@ -436,91 +470,98 @@ def test_write_refuses_what_it_cannot(tmp_path: Path) -> None:
         ("no/a.svg", "no folder"),
     ):
         with pytest.raises(DrawingError, match=words):
-            write(diagram, tmp_path / name)
+            write_diagram(diagram, tmp_path / name)
     (tmp_path / "folder.svg").mkdir()
     with pytest.raises(DrawingError, match="cannot write"):
-        write(diagram, tmp_path / "folder.svg")
+        write_diagram(diagram, tmp_path / "folder.svg")
     assert [path.name for path in tmp_path.iterdir()] == ["folder.svg"]
 
 
 # The command.
 
 
-def draw(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "resnets", "draw", *arguments],
-        cwd=cwd,
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
+def draw(*arguments: str) -> int:
+    """Run the command in this process; return its exit code."""
+    try:
+        app.app(["draw", *arguments])
+    except ResnetsError as error:
+        note(f"error: {error}")  # as ``main`` does
+        return 1
+    except SystemExit as left:
+        return int(left.code or 0)
+    return 0
 
 
-def test_draw_writes_a_file_and_says_so(tmp_path: Path) -> None:
-    done = draw("resnet50", "--theme", "dark", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (0, "wrote resnet50.svg\n"), done.stderr
-    assert (tmp_path / "resnet50.svg").read_bytes() == to_svg(picture("resnet50"), "dark").encode()
-    done = draw("resnet50", "--block", "layer3.1", "-o", "b.PNG", cwd=tmp_path)
-    assert done.stdout == "wrote b.PNG\n", done.stderr
-    made = (tmp_path / "b.PNG").read_bytes()
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_draw_writes_a_file_and_says_so(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert draw("resnet50", "--theme", "dark") == 0
+    assert (here / "resnet50.svg").read_bytes() == to_svg(picture("resnet50"), "dark").encode()
+    assert draw("resnet50", "--block", "layer3.1", "-o", "b.PNG") == 0
+    made = (here / "b.PNG").read_bytes()
     assert made == to_png(picture("resnet50", "block", "layer3.1"))
+    assert capsys.readouterr().out == "wrote resnet50.svg\nwrote b.PNG\n"
 
 
-def test_draw_to_standard_output(tmp_path: Path) -> None:
-    done = draw(
-        "resnet18", "-o", "-", "--size", "64", "--classes", "7", "--channels", "1", cwd=tmp_path
-    )
-    root = ElementTree.fromstring(done.stdout)
+def test_draw_to_standard_output(here: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    size = ("--size", "64", "--classes", "7", "--channels", "1")
+    assert draw("resnet18", "-o", "-", *size) == 0
+    sys.stdout.flush()
+    root = ElementTree.fromstring(capfdbinary.readouterr().out)
     shown = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
     assert "input 1 × 64 × 64" in shown and "7" in shown
-    assert list(tmp_path.iterdir()) == []
+    assert list(here.iterdir()) == []
 
 
-def test_draw_of_a_description(tmp_path: Path) -> None:
+def test_draw_of_a_description(here: Path) -> None:
     text = '{"stem": {"width": 4, "kernel": 3}, "stages": [{"depth": 2, "width": 8}]}'
-    (tmp_path / "mine.json").write_text(text)
-    done = draw("mine.json", "--part", "pair", cwd=tmp_path)
-    assert done.stdout == "wrote mine-pair.svg\n", done.stderr
+    (here / "mine.json").write_text(text)
+    assert draw("mine.json", "--part", "pair") == 0
+    assert (here / "mine-pair.svg").is_file()
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
         (["resnet5O"], 1, "resnet50"),
-        (["resnet50", "-o", "x.gif"], 1, "x.gif: pictures are .svg or .png"),
-        (["resnet50", "-o", "no/x.svg"], 1, "there is no folder no"),
-        (["resnet50", "-o", "--part"], 1, "--part: pictures are"),
-        (["resnet50", "--block", "layer5.0"], 1, "no block is called 'layer5.0'"),
-        (["resnet50", "--part", "paths"], 1, "no convolution in groups"),
+        (["resnet50", "-o", "x.gif"], 1, "x.gif"),
+        (["resnet50", "-o", "no/x.svg"], 1, "no/x.svg"),
+        (["resnet50", "-o", "--part"], 1, "--part"),
+        (["resnet50", "--block", "layer5.0"], 1, "'layer5.0'"),
+        (["resnet50", "--part", "paths"], 1, "groups"),
         (["resnet50", "--part", "all"], 2, "network"),
-        (["resnet50", "--size", "0"], 1, "0 is not a number of pixels"),
+        (["resnet50", "--size", "0"], 1, "0"),
     ],
 )
 def test_mistakes_get_a_sentence(
-    arguments: list[str], code: int, words: str, tmp_path: Path
+    arguments: list[str], code: int, words: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    done = draw(*arguments, cwd=tmp_path)
-    assert done.returncode == code, done.stderr
-    assert words in done.stderr and "Traceback" not in done.stderr
-    assert list(tmp_path.iterdir()) == []
+    assert draw(*arguments) == code
+    said = capsys.readouterr()
+    assert words in said.err + said.out and "Traceback" not in said.err
+    assert list(here.iterdir()) == []
 
 
-def test_the_command_names_every_part_and_theme_and_imports_no_framework(tmp_path: Path) -> None:
+def test_the_command_names_every_part_and_theme() -> None:
+    hints = typing.get_type_hints(draw_command)
+    assert typing.get_args(typing.get_args(hints["part"])[0]) == typing.get_args(Part)
+    assert typing.get_args(hints["theme"]) == typing.get_args(Theme)
+
+
+def test_the_command_imports_no_framework(tmp_path: Path) -> None:
     program = (
-        "import sys, typing\n"
+        "import sys\n"
         "from resnets.cli import app\n"
         "assert not {'PIL', 'numpy'} & set(sys.modules)\n"
-        "from resnets.cli.show import draw\n"
-        "hints = typing.get_type_hints(draw)\n"
-        "from resnets.report import drawing\n"
-        "chosen = {*typing.get_args(drawing.Part)}\n"
-        "assert {*typing.get_args(typing.get_args(hints['part'])[0])} == chosen\n"
-        "assert typing.get_args(hints['theme']) == typing.get_args(drawing.Theme)\n"
-        "sys.argv = ['resnets', 'draw', 'resnet18', '-o', 'x.png']\n"
-        "try: app.app()\n"
-        "except SystemExit: pass\n"
-        "heavy = {'torch', 'jax', 'tensorflow', 'mxnet', 'matplotlib', 'numpy'}\n"
-        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+        "for name, heavy in (('x.svg', {'resvg_py'}), ('x.png', set())):\n"
+        "    try: app.app(['draw', 'resnet18', '-o', name])\n"
+        "    except SystemExit: pass\n"
+        "    heavy |= {'torch', 'jax', 'tensorflow', 'mxnet', 'matplotlib', 'numpy'}\n"
+        "    assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False

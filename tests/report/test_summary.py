@@ -12,7 +12,13 @@ from resnets.networks.architecture import Architecture
 from resnets.networks.geometry import natural_size
 from resnets.networks.spec import Block, Stage, Stem
 from resnets.networks.tracing import trace
-from resnets.report.summary import models_json, models_table, show_json, show_table, weighted_layers
+from resnets.report.summary import (
+    count_weighted_layers,
+    models_json,
+    models_table,
+    show_json,
+    show_table,
+)
 from resnets.tables import Column, Row, Table
 
 
@@ -173,7 +179,7 @@ def test_models_json():
 
 @pytest.mark.parametrize("depth", [18, 34, 50, 101, 152])
 def test_layers_are_those_in_the_name(depth: int):
-    assert weighted_layers(trace(catalog.get(f"resnet{depth}"))) == depth
+    assert count_weighted_layers(trace(catalog.get(f"resnet{depth}"))) == depth
 
 
 def test_columns_close_up_before_they_go():
@@ -202,4 +208,4 @@ def test_tables_need_neither_a_framework_nor_richs_slow_parts():
     [("resnet50", 50), ("seresnet50", 50), ("resnet50d", 52), ("cifar_resnetv2_164", 164)],
 )
 def test_layers_are_counted_along_the_main_path(name: str, layers: int):
-    assert weighted_layers(trace(catalog.get(name), 32)) == layers
+    assert count_weighted_layers(trace(catalog.get(name), 32)) == layers

@@ -1,1 +1,1 @@
-"""Commands of the command line, by what they are for; ``resnets.cli.app`` registers them."""
+"""The command line: each command in a file of its name; ``app`` registers them."""

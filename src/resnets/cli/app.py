@@ -1,8 +1,8 @@
-"""The command line: one function a command; the work is done in the rooms it calls.
+"""The command line: one file and one function a command; other packages do the work.
 
 Results go to stdout, progress to stderr. Exit codes: 0 done, 1 an error of the data or the
-network asked for, 2 of the command line itself, 130 interrupted. Rooms are imported inside the
-commands: ``--help`` must not wait for NumPy, nor ``show`` for torch.
+network asked for, 2 of the command line itself, 130 interrupted. Other packages are imported
+inside the commands: ``--help`` must not wait for NumPy, nor ``show`` for torch.
 """
 
 import io
@@ -16,10 +16,14 @@ from resnets.cli import (
     check,
     convert,
     data,
+    draw,
+    evaluate,
     explain,
     export,
     grow,
+    models,
     predict,
+    prune_depth,
     report,
     serve,
     show,
@@ -38,21 +42,21 @@ app = App(
 
 for command in (
     train.train,
-    predict.evaluate,
+    evaluate.evaluate,
     predict.predict,
     explain.explain,
     report.report,
     serve.serve,
     show.show,
-    show.draw,
-    show.models,
+    draw.draw,
+    models.models,
     convert.convert,
     export.export,
     check.check,
     bench.bench,
     data.data,
     grow.grow,
-    grow.prune_depth,
+    prune_depth.prune_depth,
 ):
     command.__doc__ = flowing(command.__doc__ or "")
     app.command(command)

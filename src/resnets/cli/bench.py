@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from resnets.cli.flags import Count, Flag, Whole
-from resnets.cli.show import described
+from resnets.cli.options import Count, Flag, Whole
 from resnets.terminal import note, print_drawn, print_json
 
 if TYPE_CHECKING:
@@ -70,9 +69,12 @@ def bench(
         Print everything as JSON.
     """
     from resnets import bench
+    from resnets.inference.description import resolve_architecture
     from resnets.training.plan import require_two_values
 
-    architecture, made_for = described(network, channels, classes)
+    architecture, made_for = resolve_architecture(
+        network, channels=channels, classes=classes, announce=note
+    )
     pixels = made_for if size is None else size
     both = training == inference
     wanted = bench.Bench(

@@ -1,11 +1,11 @@
-"""``convert``: weights from one form to another."""
+"""``resnets convert``: weights from one format to another."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from resnets.cli.flags import Count, Flag, Whole
+from resnets.cli.options import Count, Flag, OtherNetwork, Whole
 from resnets.terminal import print_json
 
 
@@ -14,7 +14,7 @@ def convert(
     target: Path,
     /,
     *,
-    network: str | None = None,
+    network: OtherNetwork = None,
     classes: Count = None,
     reset_head: Flag = False,
     channels: Count = None,
@@ -33,8 +33,6 @@ def convert(
     target
         A file: .safetensors, .h5, .weights.h5, .keras, .params; any other name is a folder with
         model.safetensors and config.json, which timm and the hub open as it is.
-    network
-        A name (resnets models) or an architecture's JSON file, in place of what the source tells.
     classes
         Another number of classes; needs --reset-head.
     reset_head

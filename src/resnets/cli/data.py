@@ -1,8 +1,8 @@
-"""``data``: the decoded images that earlier runs left."""
+"""``resnets data``: the decoded images that earlier runs left."""
 
 from pathlib import Path
 
-from resnets.cli.flags import Flag
+from resnets.cli.options import Flag
 from resnets.terminal import note, print_drawn, print_json
 
 

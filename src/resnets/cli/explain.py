@@ -1,14 +1,13 @@
-"""``explain``: where in images the evidence is, and what a network is most wrong about."""
+"""``resnets explain``: where in images the evidence is, and the worst mistakes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from resnets.cli.flags import Flag, Whole
-from resnets.cli.predict import no_options
+from resnets.cli.options import IMAGES, Flag, Framework, MistakesDevice, Source, Theme, Whole
 from resnets.errors import RunError
 from resnets.terminal import json_line, note, print_drawn, print_json
 
@@ -23,10 +22,8 @@ MOST = 200
 
 
 def explain(
-    network: str,
-    images: Annotated[
-        tuple[str, ...], Parameter(allow_leading_hyphen=True, validator=no_options)
-    ] = (),
+    network: Source,
+    images: Annotated[tuple[str, ...], IMAGES] = (),
     /,
     *,
     output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
@@ -34,9 +31,9 @@ def explain(
     count: Whole = 12,
     data: str | None = None,
     trained: Flag = False,
-    framework: str | None = None,
-    device: str = "auto",
-    theme: Literal["light", "dark", "auto"] = "auto",
+    framework: Framework = None,
+    device: MistakesDevice = "auto",
+    theme: Theme = "auto",
     json: Flag = False,
 ) -> None:
     """Draw where in images the evidence for a class is; without images, the worst mistakes.
@@ -46,10 +43,6 @@ def explain(
 
     Parameters
     ----------
-    network
-        A run folder, or any weights that convert reads.
-    images
-        Image files, folders of them, or - for one image from standard input.
     output
         An .svg or .png file. Default: explanation.png; with --json none.
     top
@@ -61,17 +54,11 @@ def explain(
         images is held out. Default: the run's own.
     trained
         Look for mistakes among the images that were trained on: wrong labels stand out.
-    framework
-        torch, jax, tensorflow or mxnet. Default: the run's own, or the first that is installed.
-    device
-        Where mistakes are looked for: auto, cpu, or as the framework calls its others.
-    theme
-        light, dark, or auto: as the reader's screen (in a PNG, light).
     json
         Print what was found as JSON, maps of evidence included.
     """
     from resnets.inference.evaluate import received
-    from resnets.report.drawing.parts import require_place
+    from resnets.report.drawing.parts import check_path
     from resnets.training.run_folder import framework_of
 
     for flag, value in (("--top", top), ("--count", count)):
@@ -81,7 +68,7 @@ def explain(
         raise RunError("--data and --trained are for mistakes: leave them out, or the images")
     path = output or (None if json else DEFAULT)
     if path is not None:
-        require_place(path)  # before any work is done
+        check_path(path)  # before any work is done
     framework = framework or framework_of(network)
     whole = received(network, note)
     failed = False
@@ -107,10 +94,10 @@ class _Shown:
 
 
 def _draw(shown: _Shown, path: Path, theme: "Theme") -> None:
-    from resnets.report.drawing import write
-    from resnets.report.drawing.evidence import evidence_diagram
+    from resnets.report.drawing import write_diagram
+    from resnets.report.drawing.explanations import draw_explanations
 
-    write(evidence_diagram(shown.found, shown.title, shown.subtitle), path, theme)
+    write_diagram(draw_explanations(shown.found, shown.title, shown.subtitle), path, theme)
 
 
 def _of_files(
@@ -125,7 +112,7 @@ def _of_files(
     """Explain images; say whether one could not be read."""
     from resnets.inference.explain import explain_files
     from resnets.inference.predict import Prediction, files_in
-    from resnets.report.console import prediction_lines
+    from resnets.report.console import format_prediction
 
     files = list(files_in(images, note))
     if len(files) > count:
@@ -141,7 +128,7 @@ def _of_files(
             continue
         found.append(one)
         if not json:
-            print(prediction_lines(Prediction(one.image, one.classes)), flush=True)
+            print(format_prediction(Prediction(one.image, one.classes)), flush=True)
     name = network.architecture.name
     return _Shown(
         found, f"What {name} sees", "where the evidence for its likeliest classes is"
@@ -160,13 +147,13 @@ def _of_mistakes(
     json: bool,
 ) -> _Shown:
     from resnets.inference.explain import mistakes
-    from resnets.report.console import mistakes_report
+    from resnets.report.console import draw_mistakes
 
     result = mistakes(network, folder, data, count, framework, device, note, trained=trained)
     if json:
         print_json(result.to_json())
     else:
-        print_drawn(mistakes_report(result))
+        print_drawn(draw_mistakes(result))
     kind = "training" if trained else "held-out"
     looked = f"{result.wrong:,} of {result.images:,} {kind} images are taken for another class"
     worst = f"{looked}; the {len(result.worst)} of the largest loss, the worst first"

@@ -4,39 +4,17 @@ import dataclasses
 import tomllib
 import types
 import typing
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts import Parameter, Token
+from cyclopts import Parameter
 
+from resnets.cli.options import MOST_DIGITS, read_whole
 from resnets.errors import GrowthError, InvalidDescription, Problem, RunError, UnknownName
 from resnets.files import explained
 from resnets.recipes import presets
 from resnets.recipes.recipe import Recipe, Start
 from resnets.schema import read_text, shortened, to_json
-
-Flag = Annotated[bool, Parameter(negative=())]
-"""A switch that is off unless it is given; no second flag to turn it off."""
-
-
-MOST_DIGITS = 19
-"""Of a whole number: 2**63 has as many."""
-
-
-def whole(_type: object, tokens: Sequence[Token]) -> int:
-    """Read a whole number as what it is: 1.6 is none."""
-    text = tokens[0].value
-    if len(text) > MOST_DIGITS + 1:
-        raise ValueError(f"{shortened(text)} is not a whole number of at most {MOST_DIGITS} digits")
-    try:
-        return int(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is not a whole number") from None
-
-
-Whole = Annotated[int, Parameter(converter=whole)]
-Count = Annotated[int | None, Parameter(converter=whole)]
 
 
 class _NotGiven:
@@ -78,7 +56,7 @@ def _flags_class() -> type[Any]:
             show_default=False,
             consume_multiple=True,
             negative_bool="no-",
-            converter=whole if kind in (int, int | None) else None,
+            converter=read_whole if kind in (int, int | None) else None,
             negative_iterable=(),
             negative_none="no-" if types.NoneType in typing.get_args(kind) else (),
         )

@@ -1,11 +1,11 @@
-"""``report``: a run on one page."""
+"""``resnets report``: a run on one page."""
 
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from resnets.cli.flags import Whole
+from resnets.cli.options import Framework, MistakesDevice, Whole
 from resnets.errors import RunError
 from resnets.terminal import note
 
@@ -20,8 +20,8 @@ def report(
     *,
     output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
     count: Whole = 12,
-    framework: str | None = None,
-    device: str = "auto",
+    framework: Framework = None,
+    device: MistakesDevice = "auto",
 ) -> None:
     """Write a run on one page: figures, curves, classes, the worst mistakes, the network.
 
@@ -36,10 +36,6 @@ def report(
         An .html file. Default: report.html in the run folder.
     count
         Of the worst mistakes.
-    framework
-        torch, jax, tensorflow or mxnet. Default: the run's own, or the first that is installed.
-    device
-        Where mistakes are looked for: auto, cpu, or as the framework calls its others.
     """
     from resnets.files import explained, write_text
     from resnets.report.page import gather, render
@@ -52,7 +48,15 @@ def report(
         raise RunError(f"{path}: pages are .html")
     if output is not None and not path.parent.is_dir():
         raise RunError(f"{path}: there is no folder {path.parent}")
-    page = render(gather(run, count, framework or framework_of(run), device, note))
+    page = render(
+        gather(
+            run,
+            count,
+            framework=framework or framework_of(run),
+            device=device,
+            announce=note,
+        )
+    )
     with explained(f"cannot write {path}", RunError):
         write_text(path, page)
     print(f"wrote {path}")

@@ -1,6 +1,6 @@
-"""``serve``: a trained network behind a page and an address."""
+"""``resnets serve``: a trained network behind a page and an address."""
 
-from resnets.cli.flags import Flag, Whole
+from resnets.cli.options import Device, Flag, Framework, Mirror, Whole, refuse_both
 from resnets.errors import RunError
 from resnets.terminal import note
 
@@ -12,10 +12,10 @@ def serve(
     host: str = "127.0.0.1",
     port: Whole = 8000,
     top: Whole = 5,
-    framework: str | None = None,
+    framework: Framework = None,
     engine: str | None = None,
-    device: str = "auto",
-    mirror: Flag = False,
+    device: Device = "auto",
+    mirror: Mirror = False,
     log: Flag = False,
 ) -> None:
     """Serve a trained network: a page to drop images on, and an address for programs.
@@ -34,20 +34,12 @@ def serve(
         0: any that is free.
     top
         How many classes to name where a request does not say, as in /predict?top=3.
-    framework
-        torch, jax, tensorflow or mxnet. Default: the run's own, or the first that is installed.
     engine
         Compute with an engine of export in place of a framework, such as openvino-bf16. Default:
         in a folder that export wrote the one chosen there.
-    device
-        auto, cpu, or as the framework calls its others: cuda, cuda:1, mps (resnets check).
-    mirror
-        Average the logits of each image and of its mirror image: twice the work, and often a
-        little better where training mirrored images, too.
     log
         Say each request on standard error.
     """
-    from resnets.cli.predict import refuse_both
     from resnets.serve import running, service
 
     refuse_both(framework, engine)

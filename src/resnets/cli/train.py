@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from resnets.cli.flags import NO_FLAGS, Flag, RecipeFlags, given, resolve
+from resnets.cli.flags import NO_FLAGS, RecipeFlags, given, resolve
+from resnets.cli.options import Flag
 from resnets.errors import RunError
 from resnets.recipes.presets import NAMED
 from resnets.terminal import print_drawn, print_json

@@ -2,30 +2,30 @@
 
 >>> from resnets import export
 >>> export.write_onnx(network, "model.onnx")                              # doctest: +SKIP
->>> found = export.fastest(network, training=images, held_out=others)     # doctest: +SKIP
+>>> found = export.select_fastest(network, training=images, held_out=others)     # doctest: +SKIP
 >>> logits = found.evaluator(pixels)                                      # doctest: +SKIP
 """
 
-from resnets.export.choice import Choice, fastest
-from resnets.export.deployment import deploy, opened
-from resnets.export.engines import ENGINES, Engine, Prepared, engine
+from resnets.export.deployment import deploy, open_engine
+from resnets.export.engines import ENGINES, Engine, Prepared, find_engine
 from resnets.export.measurement import Measured, Table, measure
-from resnets.export.model import onnx_bytes, write_onnx
-from resnets.export.quantisation import int8_bytes
+from resnets.export.onnx import build_onnx, write_onnx
+from resnets.export.quantisation import build_int8_onnx
+from resnets.export.selection import Selection, select_fastest
 
 __all__ = [
     "ENGINES",
-    "Choice",
     "Engine",
     "Measured",
     "Prepared",
+    "Selection",
     "Table",
+    "build_int8_onnx",
+    "build_onnx",
     "deploy",
-    "engine",
-    "fastest",
-    "int8_bytes",
+    "find_engine",
     "measure",
-    "onnx_bytes",
-    "opened",
+    "open_engine",
+    "select_fastest",
     "write_onnx",
 ]

@@ -20,7 +20,7 @@ from resnets import backends
 from resnets.backends import Evaluator
 from resnets.data.images import Pixels
 from resnets.errors import MissingDependency, ResnetsError, RunError, UnknownName
-from resnets.export.model import INPUT, onnx_bytes
+from resnets.export.onnx import INPUT, build_onnx
 from resnets.networks.network import Network
 from resnets.recipes.recipe import Recipe
 
@@ -32,7 +32,7 @@ class Prepared:
 
     Attributes:
         network: with its weights.
-        int8: the ONNX model in int8 (``quantisation.int8_bytes``); None where there is none.
+        int8: the ONNX model in int8 (``quantisation.build_int8_onnx``); None where there is none.
         source: what errors call the model: its file, where it came from one.
     """
 
@@ -44,14 +44,14 @@ class Prepared:
         int8: bytes | None = None,
         source: str = "the model",
     ) -> None:
-        """Take a network; ``fp32`` is its ONNX model where there is one already."""
+        """Hold a network; ``fp32`` is its ONNX model if there is one already."""
         self.network = network
         self.int8 = int8
         self.source = source
         self._fp32 = fp32
 
-    def model(self, precision: Precision) -> bytes:
-        """Give the ONNX model of a precision: pixels in, norms folded. bf16 is the engine's work.
+    def get_model(self, precision: Precision) -> bytes:
+        """Return the ONNX model of a precision; bf16 engines convert the fp32 model themselves.
 
         Raises:
             RunError: where int8 is asked for and there is none.
@@ -59,7 +59,7 @@ class Prepared:
         """
         if precision != "int8":
             if self._fp32 is None:
-                self._fp32 = onnx_bytes(self.network)
+                self._fp32 = build_onnx(self.network)
             return self._fp32
         if self.int8 is None:
             raise RunError(
@@ -77,31 +77,31 @@ class Engine:
         name: what ``--engine`` calls it.
         package: what must be importable; also the name of our extra.
         precision: of the convolutions.
-        open: makes the function from pixels to logits.
+        build: makes the function from pixels to logits.
         patient: whether opening takes a minute; then ``auto`` leaves it out.
     """
 
     name: str
     package: Literal["torch", "onnxruntime", "openvino"]
     precision: Precision
-    open: Callable[[Prepared, Precision], Evaluator]
+    build: Callable[[Prepared, Precision], Evaluator]
     patient: bool = False
 
-    def opened(self, prepared: Prepared) -> Evaluator:
-        """Open the network in this engine.
+    def open(self, prepared: Prepared) -> Evaluator:
+        """Return the function from stored images to logits, computed by this engine.
 
         Raises:
             MissingDependency: if the package is missing; RunError: if this machine, or what was
-                prepared, has not the precision, or the model is damaged; the function that is
-                given raises it where the model cannot be computed, or is not the network's.
+                prepared, has not the precision, or the model is damaged; the function
+                itself raises it if the model cannot be computed, or is another network's.
         """
         self.require()
         source, classes = prepared.source, prepared.network.architecture.classes
-        with _explained(self.package, f"open {source}"):
-            evaluator = self.open(prepared, self.precision)
+        with _explain_errors(self.package, f"open {source}"):
+            evaluator = self.build(prepared, self.precision)
 
         def logits(pixels: Pixels) -> npt.NDArray[np.float32]:
-            with _explained(self.package, f"compute {source}"):
+            with _explain_errors(self.package, f"compute {source}"):
                 found = evaluator(pixels)
             shape = np.shape(found)
             if shape != (len(pixels), classes):
@@ -114,11 +114,7 @@ class Engine:
         return logits
 
     def require(self) -> None:
-        """Refuse to go on without the package.
-
-        Raises:
-            MissingDependency: saying what to install.
-        """
+        """Raise ``MissingDependency`` if the package is not installed."""
         if not self.installed:
             raise MissingDependency(
                 f"{self.name} needs {self.package}, which is not installed: "
@@ -127,15 +123,15 @@ class Engine:
 
     @property
     def installed(self) -> bool:
-        """Whether the package is there."""
+        """Whether the package is installed."""
         return importlib.util.find_spec(self.package) is not None
 
 
 EXTRAS = {"torch": "torch", "onnxruntime": "onnx", "openvino": "openvino"}
 
 
-def engine(name: str) -> Engine:
-    """Give the engine called ``name``.
+def find_engine(name: str) -> Engine:
+    """Return the engine called ``name``.
 
     Raises:
         UnknownName: if there is none; lists them.
@@ -148,7 +144,7 @@ def engine(name: str) -> Engine:
 
 
 @contextlib.contextmanager
-def _explained(package: str, doing: str) -> Generator[None]:
+def _explain_errors(package: str, doing: str) -> Generator[None]:
     """Turn what a package raises inside the block into our errors, saying what it cannot do."""
     try:
         yield
@@ -159,11 +155,11 @@ def _explained(package: str, doing: str) -> Generator[None]:
             f"{package} is installed but cannot be imported: {error}"
         ) from error
     except Exception as error:  # each package has classes of its own for a damaged model
-        raise RunError(f"{package} cannot {doing}: {_reason(error)}") from error
+        raise RunError(f"{package} cannot {doing}: {_find_reason(error)}") from error
 
 
-def _reason(error: Exception) -> str:
-    """Give the first line that says what is wrong; OpenVINO's first lines say where in its code."""
+def _find_reason(error: Exception) -> str:
+    """Return the first line that says what is wrong: OpenVINO's first lines name its source."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = [line for line in lines if not _PLACE.match(line)]
     return (telling or lines[-1:] or [repr(error)])[0]
@@ -172,19 +168,19 @@ def _reason(error: Exception) -> str:
 _PLACE = re.compile(r"Exception from \S+:\d+:?$|Check '.*' failed at \S+:\d+:?$")
 
 
-def _threads() -> int | None:
-    """What OMP_NUM_THREADS says, which not every engine reads by itself."""
+def _read_threads() -> int | None:
+    """Return the value of OMP_NUM_THREADS, which not every engine reads by itself."""
     said = os.environ.get("OMP_NUM_THREADS", "")
     return int(said) if said.isascii() and said.isdigit() and int(said) > 0 else None
 
 
-def _torch(prepared: Prepared, precision: Precision) -> Evaluator:
+def _build_torch(prepared: Prepared, precision: Precision) -> Evaluator:
     backend, network = backends.load("torch"), prepared.network
     model = backend.build(network.architecture, weights=network.weights)
     return backend.evaluator(model, network.preprocessing, "cpu")
 
 
-def _torch_plain(prepared: Prepared, precision: Precision) -> Evaluator:
+def _build_torch_plain(prepared: Prepared, precision: Precision) -> Evaluator:
     backend, network = backends.load("torch"), prepared.network
     from resnets.backends.torch import folding
 
@@ -192,8 +188,8 @@ def _torch_plain(prepared: Prepared, precision: Precision) -> Evaluator:
     return folding.plain_evaluator(model, network.preprocessing)
 
 
-def _torch_bf16(compiled: bool) -> Callable[[Prepared, Precision], Evaluator]:
-    def opened(prepared: Prepared, precision: Precision) -> Evaluator:
+def _build_torch_bf16(compiled: bool) -> Callable[[Prepared, Precision], Evaluator]:
+    def build(prepared: Prepared, precision: Precision) -> Evaluator:
         backend, network = backends.load("torch"), prepared.network
         from resnets.backends.torch import folding
 
@@ -202,41 +198,50 @@ def _torch_bf16(compiled: bool) -> Callable[[Prepared, Precision], Evaluator]:
         model = backend.build(network.architecture, weights=network.weights)
         return folding.fast_evaluator(model, network.preprocessing, compiled=compiled)
 
-    return opened
+    return build
 
 
-def _onnxruntime(prepared: Prepared, precision: Precision) -> Evaluator:
+def _build_onnxruntime(prepared: Prepared, precision: Precision) -> Evaluator:
     runtime = importlib.import_module("onnxruntime")
     options = runtime.SessionOptions()
     options.log_severity_level = 3  # errors: what it says below concerns its own optimiser
-    options.intra_op_num_threads = _threads() or 0
+    options.intra_op_num_threads = _read_threads() or 0
     session = runtime.InferenceSession(
-        prepared.model(precision), options, providers=["CPUExecutionProvider"]
+        prepared.get_model(precision), options, providers=["CPUExecutionProvider"]
     )
     return lambda pixels: session.run(None, {INPUT: np.ascontiguousarray(pixels)})[0]
 
 
-def _openvino(prepared: Prepared, precision: Precision) -> Evaluator:
+def _build_openvino(prepared: Prepared, precision: Precision) -> Evaluator:
     from resnets.export import openvino
 
-    return openvino.opened(prepared.model(precision), precision, _threads())
+    return openvino.build_evaluator(
+        prepared.get_model(precision), precision, threads=_read_threads()
+    )
 
 
 ENGINES = (
-    Engine(name="torch-plain", package="torch", precision="fp32", open=_torch_plain),
-    Engine(name="torch", package="torch", precision="fp32", open=_torch),
-    Engine(name="torch-bf16", package="torch", precision="bf16", open=_torch_bf16(compiled=False)),
+    Engine(name="torch-plain", package="torch", precision="fp32", build=_build_torch_plain),
+    Engine(name="torch", package="torch", precision="fp32", build=_build_torch),
+    Engine(
+        name="torch-bf16",
+        package="torch",
+        precision="bf16",
+        build=_build_torch_bf16(compiled=False),
+    ),
     Engine(
         name="torch-compiled",
         package="torch",
         precision="bf16",
-        open=_torch_bf16(compiled=True),
+        build=_build_torch_bf16(compiled=True),
         patient=True,
     ),
-    Engine(name="onnxruntime", package="onnxruntime", precision="fp32", open=_onnxruntime),
-    Engine(name="onnxruntime-int8", package="onnxruntime", precision="int8", open=_onnxruntime),
-    Engine(name="openvino", package="openvino", precision="fp32", open=_openvino),
-    Engine(name="openvino-bf16", package="openvino", precision="bf16", open=_openvino),
-    Engine(name="openvino-int8", package="openvino", precision="int8", open=_openvino),
+    Engine(name="onnxruntime", package="onnxruntime", precision="fp32", build=_build_onnxruntime),
+    Engine(
+        name="onnxruntime-int8", package="onnxruntime", precision="int8", build=_build_onnxruntime
+    ),
+    Engine(name="openvino", package="openvino", precision="fp32", build=_build_openvino),
+    Engine(name="openvino-bf16", package="openvino", precision="bf16", build=_build_openvino),
+    Engine(name="openvino-int8", package="openvino", precision="int8", build=_build_openvino),
 )
 """The first is the yardstick: what a plain PyTorch program does."""

@@ -61,7 +61,7 @@ class Measured:
     error: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Give the figures as JSON values."""
+        """Return the figures as JSON values."""
         return asdict(self)
 
 
@@ -83,7 +83,7 @@ class Table:
     real: bool
 
     def to_json(self) -> dict[str, Any]:
-        """Give all figures as JSON values."""
+        """Return all figures as JSON values."""
         return {
             "batch": self.batch,
             "rounds": self.rounds,
@@ -92,8 +92,8 @@ class Table:
             "engines": [row.to_json() for row in self.rows],
         }
 
-    def fastest(self, among: Collection[str], *, single: bool = False) -> Measured:
-        """Give the fastest row of the engines named in ``among``.
+    def find_fastest(self, among: Collection[str], *, single: bool = False) -> Measured:
+        """Return the fastest row of the engines named in ``among``.
 
         Args:
             among: names of engines.
@@ -124,16 +124,16 @@ class Table:
         )
 
 
-def candidates() -> tuple[Engine, ...]:
-    """Give the engines that ``auto`` measures: those installed that open within seconds."""
+def list_candidates() -> tuple[Engine, ...]:
+    """Return the engines that ``auto`` measures: those installed that open within seconds."""
     return tuple(found for found in ENGINES if found.installed and not found.patient)
 
 
 def measure(
     prepared: Prepared,
     engines: Sequence[Engine],
-    images: Images | None = None,
     *,
+    images: Images | None = None,
     batch: int = BATCH,
     rounds: int = ROUNDS,
     labelled: bool = True,
@@ -150,7 +150,7 @@ def measure(
         labelled: whether the images' labels are the network's classes.
         announce: is told what is going on.
     """
-    seen = _noise(prepared, batch) if images is None else images.pixels
+    seen = _make_noise(prepared, batch) if images is None else images.pixels
     opened: dict[str, Evaluator] = {}
     rows: dict[str, Measured] = {}
     yardstick: npt.NDArray[np.float32] | None = None
@@ -158,17 +158,17 @@ def measure(
         announce(f"{found.name} …")
         start = time.perf_counter()
         try:
-            evaluator = found.opened(prepared)
+            evaluator = found.open(prepared)
             logits = evaluator(seen[:batch])
             opening = time.perf_counter() - start
             rest = [evaluator(seen[at : at + batch]) for at in range(batch, len(seen), batch)]
         except (MissingDependency, RunError) as error:
-            rows[found.name] = _failed(found, str(error))
+            rows[found.name] = _describe_failure(found, str(error))
             continue
         logits = np.concatenate([logits, *rest])
         yardstick = logits if yardstick is None else yardstick
         if not np.isfinite(logits).all():
-            rows[found.name] = _failed(found, "gives logits that are not finite")
+            rows[found.name] = _describe_failure(found, "gives logits that are not finite")
             continue
         opened[found.name] = evaluator
         labels = images.labels if images is not None and labelled else None
@@ -176,17 +176,17 @@ def measure(
             engine=found.name,
             precision=found.precision,
             opening=opening,
-            **_compared(logits, yardstick, labels),
+            **_compare(logits, yardstick, labels=labels),
         )
-    speeds = _timed(opened, seen, batch, rounds, announce)
+    speeds = _time_engines(opened, seen, batch=batch, rounds=rounds, announce=announce)
     done = tuple(replace(row, **speeds.get(name, {})) for name, row in rows.items())
     return Table(rows=done, batch=batch, rounds=rounds, images=len(seen), real=images is not None)
 
 
-def _timed(
-    opened: Mapping[str, Evaluator], seen: Pixels, batch: int, rounds: int, announce: Say
+def _time_engines(
+    opened: Mapping[str, Evaluator], seen: Pixels, *, batch: int, rounds: int, announce: Say
 ) -> dict[str, dict[str, Any]]:
-    """Let all take their turns; give rates, latencies and their ratios to the first."""
+    """Return rates, latencies and their ratios to the first engine's, measured in turns."""
     many, one = np.resize(seen, (batch, *seen.shape[1:])), seen[:1]
     whole: dict[str, list[float]] = {name: [] for name in opened}
     single: dict[str, list[float]] = {name: [] for name in opened}
@@ -195,23 +195,26 @@ def _timed(
     for turn in range(rounds):
         announce(f"round {turn + 1} of {rounds} …")
         for name, evaluator in opened.items():
-            whole[name].append(_seconds(evaluator, many))
-            single[name].append(statistics.median(_seconds(evaluator, one) for _ in range(SINGLE)))
+            whole[name].append(_measure_seconds(evaluator, many))
+            single[name].append(
+                statistics.median(_measure_seconds(evaluator, one) for _ in range(SINGLE))
+            )
     first = next(iter(opened), "")
     return {
         name: {
             "rate": batch / statistics.median(whole[name]),
-            "speedup": _ratio(whole[first], whole[name]),
+            "speedup": _find_ratio(whole[first], whole[name]),
             "latency": statistics.median(single[name]),
-            "quickening": _ratio(single[first], single[name]),
+            "quickening": _find_ratio(single[first], single[name]),
         }
         for name in opened
     }
 
 
-def _compared(
+def _compare(
     logits: npt.NDArray[np.float32],
     yardstick: npt.NDArray[np.float32],
+    *,
     labels: npt.NDArray[np.int64] | None,
 ) -> dict[str, Any]:
     size = float(np.abs(yardstick).max()) or 1.0
@@ -225,21 +228,21 @@ def _compared(
     }
 
 
-def _seconds(evaluator: Evaluator, pixels: Pixels) -> float:
+def _measure_seconds(evaluator: Evaluator, pixels: Pixels) -> float:
     start = time.perf_counter()
     evaluator(pixels)
     return time.perf_counter() - start
 
 
-def _ratio(first: Sequence[float], own: Sequence[float]) -> float:
+def _find_ratio(first: Sequence[float], own: Sequence[float]) -> float:
     return statistics.median(a / b for a, b in zip(first, own, strict=True))
 
 
-def _failed(found: Engine, error: str) -> Measured:
+def _describe_failure(found: Engine, error: str) -> Measured:
     return Measured(engine=found.name, precision=found.precision, error=error)
 
 
-def _noise(prepared: Prepared, count: int) -> Pixels:
+def _make_noise(prepared: Prepared, count: int) -> Pixels:
     size, channels = prepared.network.preprocessing.size, prepared.network.architecture.channels
     shape = (count, size, size, channels)
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)

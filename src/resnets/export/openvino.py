@@ -11,19 +11,19 @@ import numpy.typing as npt
 from resnets.backends import Evaluator
 from resnets.data.images import Pixels
 from resnets.errors import RunError
-from resnets.export.model import INPUT
+from resnets.export.onnx import INPUT
 
 TELEMETRY = "openvino_telemetry"
 
 
-def imported() -> Any:
+def import_openvino() -> Any:
     """Import openvino without the part of it that tells its makers of every import.
 
     That part is a package of its own; without it openvino does the same and tells nothing.
     """
     absent = object()
     before = sys.modules.get(TELEMETRY, absent)
-    sys.modules[TELEMETRY] = None  # pyright: ignore[reportArgumentType]  # cannot be imported
+    sys.modules[TELEMETRY] = None  # pyright: ignore[reportArgumentType]  # cannot be import_openvino
     try:
         return importlib.import_module("openvino")
     finally:
@@ -32,13 +32,13 @@ def imported() -> Any:
             sys.modules[TELEMETRY] = before  # pyright: ignore[reportArgumentType]
 
 
-def opened(content: bytes, precision: str, threads: int | None) -> Evaluator:
-    """Give the function from stored images to logits of an ONNX model's bytes.
+def build_evaluator(content: bytes, precision: str, *, threads: int | None = None) -> Evaluator:
+    """Return the function from stored images to logits of an ONNX model.
 
     Raises:
         RunError: if this CPU does not compute in that precision.
     """
-    core = imported().Core()
+    core = import_openvino().Core()
     capable = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if precision != "fp32" and precision.upper() not in capable:
         raise RunError(f"this CPU does not compute in {precision} with OpenVINO")
@@ -51,7 +51,7 @@ def opened(content: bytes, precision: str, threads: int | None) -> Evaluator:
     }
 
     @cache
-    def compiled(single: bool) -> Any:
+    def compile_for(single: bool) -> Any:
         """Compile for any batch, or for one image alone: a seventh faster."""
         model = core.read_model(content)
         if single:
@@ -59,8 +59,8 @@ def opened(content: bytes, precision: str, threads: int | None) -> Evaluator:
         return core.compile_model(model, "CPU", settings)
 
     def logits(pixels: Pixels) -> npt.NDArray[np.float32]:
-        found = compiled(len(pixels) == 1)(np.ascontiguousarray(pixels))[0]
+        found = compile_for(len(pixels) == 1)(np.ascontiguousarray(pixels))[0]
         return np.array(found, np.float32)  # the next call writes over what this one gave
 
-    compiled(False)
+    compile_for(False)
     return logits

@@ -19,29 +19,29 @@ import numpy as np
 from resnets import __version__
 from resnets.data.images import Pixels
 from resnets.errors import DataError, MissingDependency
-from resnets.export.model import INPUT, metadata, onnx_bytes
+from resnets.export.onnx import INPUT, build_onnx, make_metadata
 from resnets.networks.network import Network
 
 CALIBRATION_BATCH = 32
 QUANTISED = ("Conv", "Add")
 
 
-def int8_bytes(network: Network, calibration: Pixels) -> bytes:
-    """Give the ONNX model in int8, calibrated on images [n, height, width, channels].
+def build_int8_onnx(network: Network, calibration: Pixels) -> bytes:
+    """Return the ONNX model in int8, calibrated on images [n, height, width, channels].
 
-    Its input, output and metadata are those of ``onnx_bytes(network)``. A few hundred training
+    Its input, output and metadata are those of ``build_onnx(network)``. A few hundred training
     images are enough; never test images.
 
     Raises:
         DataError: without images, or with images of another shape.
         MissingDependency: without the packages onnx and onnxruntime.
-        WeightsError, InvalidDescription: as ``onnx_bytes``.
+        WeightsError, InvalidDescription: as ``build_onnx``.
     """
     size = network.preprocessing.size
     shape = (size, size, network.architecture.channels)
     if not len(calibration) or calibration.shape[1:] != shape:
         raise DataError(f"calibration wants images of shape {shape}, got {calibration.shape}")
-    content = onnx_bytes(network)
+    content = build_onnx(network)
     try:
         import onnx
 
@@ -80,7 +80,7 @@ def int8_bytes(network: Network, calibration: Pixels) -> bytes:
         model = onnx.ModelProto.FromString(integers.read_bytes())
     model.producer_name, model.producer_version = "resnets", __version__
     del model.metadata_props[:]
-    onnx.helper.set_model_props(model, {**metadata(network, "pixels"), "precision": '"int8"'})
+    onnx.helper.set_model_props(model, {**make_metadata(network, "pixels"), "precision": '"int8"'})
     return model.SerializeToString(deterministic=True)
 
 

@@ -86,11 +86,11 @@ def received(source: Path | str, announce: Callable[[str], None]) -> Network:
 
     Raises:
         WeightsError, RunError: where it cannot be read, or is a deployed folder whose network
-            is not the one that was exported.
+            is damaged.
     """
-    from resnets.export.deployment import refuse_swapped
+    from resnets.export.deployment import check_damage
 
-    refuse_swapped(source)
+    check_damage(source)
     found = receive(source)
     for note in found.notes:
         announce(f"note: {note}")
@@ -204,9 +204,9 @@ def computing(
     if engine is None:
         found = evaluator_of(network, folder, framework, device)
     else:
-        from resnets.export.deployment import opened
+        from resnets.export.deployment import open_engine
 
-        found = _finite(opened(engine, network, folder, device), folder)
+        found = _finite(open_engine(engine, network, folder=folder, device=device), folder)
     return mirrored(found) if mirror else found
 
 

@@ -7,6 +7,9 @@ Results are arrays, so that frameworks of different environments meet through fi
 
 import importlib.metadata
 import json
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +21,7 @@ from resnets import backends
 from resnets.backends import Batch
 from resnets.data.augmentation import Draws
 from resnets.data.images import Images
-from resnets.errors import ResnetsError, WeightsError, in_one_line
+from resnets.errors import ResnetsError, RunError, WeightsError, in_one_line
 from resnets.networks import reference
 from resnets.networks.architecture import Architecture
 from resnets.networks.folder import load_weights, save_weights
@@ -232,6 +235,24 @@ def load(path: Path, environment: str | None = None) -> list[Results]:
             if any(name not in result.arrays for name in needed):
                 raise WeightsError(f"{path}: results of another version of resnets")
     return results
+
+
+def measure_elsewhere(python: Path) -> list[Results]:
+    """Return what ``resnets check`` measures with the Python of another environment.
+
+    Raises:
+        RunError: if it cannot be run, or fails.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "results.safetensors"
+        command = [str(python), "-m", "resnets", "check", "--save", str(path), "--json"]
+        try:
+            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=sys.stderr, check=False)
+        except OSError as error:
+            raise RunError(f"cannot run {python}: {error.strerror}") from error
+        if not path.is_file():
+            raise RunError(f"{python} -m resnets check failed with status {done.returncode}")
+        return load(path, str(python))
 
 
 def lively_weights(a: Architecture, seed: int = 0) -> Weights:

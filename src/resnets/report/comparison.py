@@ -20,7 +20,7 @@ from resnets.networks.memory import (
     training_memory,
 )
 from resnets.networks.spec import Stage
-from resnets.report.summary import field_json, field_text, shape_text, weighted_layers
+from resnets.report.summary import count_weighted_layers, field_json, format_field, format_shape
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -51,22 +51,22 @@ class Part:
         return f"[{inside}] ×{self.depth}" if self.name.endswith("_x") else inside
 
 
-def parts(trace: Trace) -> list[Part]:
-    """List a network's stem, stages and head."""
-    a, found = trace.architecture, list(_stem(trace))
+def list_parts(trace: Trace) -> list[Part]:
+    """Return the stem, the stages and the head of a network."""
+    a, found = trace.architecture, list(_list_stem(trace))
     for i, (stage, row) in enumerate(zip(a.stages, places(a), strict=True)):
         shape = trace.named[trace.features[f"stage{i + 1}"]].shape
-        lines = tuple(_block(stage, row))
+        lines = tuple(_list_block(stage, row))
         found.append(Part(name=f"conv{i + 2}_x", shape=shape, lines=lines, depth=stage.depth))
     found.append(Part(name="head", shape=(a.classes,), lines=("mean-pool", f"dense, {a.classes}")))
     return found
 
 
-def _stem(trace: Trace) -> Iterator[Part]:
+def _list_stem(trace: Trace) -> Iterator[Part]:
     layers = [layer for layer in trace.layers if layer.part == "stem"]
     convolved = [layer for layer in layers if layer.operation == "convolution"]
     lines = [
-        _convolution(layer.kernel, layer.shape[0], stride=_strided("/", layer.stride))
+        _format_convolution(layer.kernel, layer.shape[0], stride=_format_stride("/", layer.stride))
         for layer in convolved
     ]
     yield Part(name="conv1", shape=convolved[-1].shape, lines=tuple(lines))
@@ -76,8 +76,8 @@ def _stem(trace: Trace) -> Iterator[Part]:
             yield Part(name="pool", shape=layer.shape, lines=(text,))
 
 
-def _block(stage: Stage, row: tuple[Place, ...]) -> Iterator[str]:
-    """Write a block's layers as those of the later blocks; the first alone may be strided."""
+def _list_block(stage: Stage, row: tuple[Place, ...]) -> Iterator[str]:
+    """Yield the layers of a later block of the stage; only those of the first may be strided."""
     block, last = stage.block, row[-1]
     squeezed = block.squeezed_width(last.channels)
     squeeze = "" if squeezed is None else f"squeeze, {squeezed}"
@@ -86,11 +86,11 @@ def _block(stage: Stage, row: tuple[Place, ...]) -> Iterator[str]:
     for k, (first, later) in enumerate(plans):
         if block.kind == "shift" and k == 1:
             yield "shift"
-        yield _convolution(
+        yield _format_convolution(
             later.kernel,
             later.width,
             groups=later.groups,
-            stride=_strided(only, first.stride),
+            stride=_format_stride(only, first.stride),
             dilation=later.dilation,
         )
         if squeeze and later.kernel == 3 and block.squeeze_at == "3x3":
@@ -101,11 +101,11 @@ def _block(stage: Stage, row: tuple[Place, ...]) -> Iterator[str]:
         yield f"gate, {stage.width}"
 
 
-def _strided(word: str, stride: int) -> str:
+def _format_stride(word: str, stride: int) -> str:
     return f", {word}{stride}" if stride > 1 else ""
 
 
-def _convolution(
+def _format_convolution(
     kernel: int, width: int, *, groups: int = 1, stride: str = "", dilation: int = 1
 ) -> str:
     grouped = f", {groups} groups" if groups > 1 else ""
@@ -114,9 +114,9 @@ def _convolution(
 
 
 def compare_json(
-    traces: Sequence[Trace], names: Sequence[str], batches: Sequence[int] = BATCHES
+    traces: Sequence[Trace], names: Sequence[str], *, batches: Sequence[int] = BATCHES
 ) -> dict[str, Any]:
-    """Give each network's costs and stages, and how they stand to the first network's.
+    """Return the costs and stages of each network, and the costs relative to the first network.
 
     Raises:
         InvalidDescription: where a batch is not a positive number of images.
@@ -124,20 +124,22 @@ def compare_json(
     first = traces[0]
     return {
         "networks": [
-            _network_json(trace, first, name, batches)
+            _network_json(trace, first, name=name, batches=batches)
             for trace, name in zip(traces, names, strict=True)
         ]
     }
 
 
-def _network_json(trace: Trace, first: Trace, name: str, batches: Sequence[int]) -> dict[str, Any]:
+def _network_json(
+    trace: Trace, first: Trace, *, name: str, batches: Sequence[int]
+) -> dict[str, Any]:
     counts = {key: getattr(trace, key) for key in COUNTED}
     against = {key: getattr(first, key) for key in COUNTED}
     return {
         "name": name,
         "input": list(trace.layers[0].shape),
         "classes": trace.architecture.classes,
-        "layers": weighted_layers(trace),
+        "layers": count_weighted_layers(trace),
         "blocks": [stage.depth for stage in trace.architecture.stages],
         "widths": [stage.width for stage in trace.architecture.stages],
         **counts,
@@ -152,17 +154,17 @@ def _network_json(trace: Trace, first: Trace, name: str, batches: Sequence[int])
                 "block": list(part.lines),
                 "depth": part.depth,
             }
-            for part in parts(trace)
+            for part in list_parts(trace)
         ],
     }
 
 
 def compare_table(
-    traces: Sequence[Trace], names: Sequence[str], batches: Sequence[int] = BATCHES
+    traces: Sequence[Trace], names: Sequence[str], *, batches: Sequence[int] = BATCHES
 ) -> "Comparison":
-    """Draw what ``compare_json`` gives, a column for each network.
+    """Return a table of what ``compare_json`` returns, a column for each network.
 
-    Networks that have no room beside the first stand below, beside the first again.
+    Networks that do not fit beside the first follow below, beside the first again.
 
     Raises:
         InvalidDescription: where a batch is not a positive number of images.
@@ -171,26 +173,26 @@ def compare_table(
     headings = short if len(set(short)) == len(set(names)) else list(names)
     memories = [[training_memory(trace, batch) for batch in batches] for trace in traces]
     figures = [
-        list(_figures(trace, traces[0], own, memories[0]))
+        list(_list_figures(trace, traces[0], own, memories[0]))
         for trace, own in zip(traces, memories, strict=True)
     ]
     labels = [label for label, _ in figures[0]]
     columns = [[cell for _, cell in own] for own in figures]
-    stages = _stages([parts(trace) for trace in traces])
+    stages = _draw_stages([list_parts(trace) for trace in traces])
     return Comparison(headings, (_Grid("", labels, columns, right=True), stages))
 
 
-def _figures(
+def _list_figures(
     trace: Trace, first: Trace, memories: list[Memory], of_first: list[Memory]
 ) -> Iterator[tuple[str, str]]:
-    """Yield the lines of one network: what is said, and the figure."""
+    """Yield the lines of one network: a label and a figure."""
     a = trace.architecture
-    yield "input", shape_text(trace.layers[0].shape)
+    yield "input", format_shape(trace.layers[0].shape)
     yield "classes", str(a.classes)
-    yield "layers", str(weighted_layers(trace))
+    yield "layers", str(count_weighted_layers(trace))
     yield "blocks", " ".join(str(stage.depth) for stage in a.stages)
     yield "widths", " ".join(str(stage.width) for stage in a.stages)
-    yield "receptive field", field_text(trace.field)
+    yield "receptive field", format_field(trace.field)
     for key in COUNTED:
         count, other = getattr(trace, key), getattr(first, key)
         yield key.replace("_", "-"), f"{count:,}"
@@ -200,14 +202,14 @@ def _figures(
         yield "", "" if trace is first else f"×{memory.total / other.total:.3f}"
 
 
-def _stages(found: Sequence[Sequence[Part]]) -> "_Grid":
-    """Write each network's parts under each other, the same parts on the same lines."""
+def _draw_stages(found: Sequence[Sequence[Part]]) -> "_Grid":
+    """Return the parts of each network under each other, the same parts on the same lines."""
     named = [{part.name: part for part in own} for own in found]
     last = max(len(own) for own in found)
     labels: list[str] = []
     columns: list[list[str]] = [[] for _ in found]
     for name in ("conv1", "pool", *(f"conv{k}_x" for k in range(2, last + 1)), "head"):
-        cells = [_cell(own.get(name)) for own in named]
+        cells = [_format_cell(own.get(name)) for own in named]
         height = max(map(len, cells))
         labels += [name, *[""] * (height - 1)][:height]
         for column, cell in zip(columns, cells, strict=True):
@@ -215,11 +217,11 @@ def _stages(found: Sequence[Sequence[Part]]) -> "_Grid":
     return _Grid("stage", labels, columns)
 
 
-def _cell(part: Part | None) -> list[str]:
-    """Write the output's height and width, then the block, one layer a line."""
+def _format_cell(part: Part | None) -> list[str]:
+    """Return the height and width of the output, then the block, one layer a line."""
     if part is None:
         return []
-    size = [shape_text(part.shape[1:])] if len(part.shape) == 3 else []
+    size = [format_shape(part.shape[1:])] if len(part.shape) == 3 else []
     return size + str(part).replace("; ", "\n " if str(part)[0] == "[" else "\n").split("\n")
 
 

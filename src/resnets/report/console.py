@@ -41,9 +41,11 @@ def run_report(result: Mapping[str, Any], folder: Path) -> RenderableType:
         listed = ", ".join(f"{name} {recall[name]:.0%}" for name in weakest)
         table.add_row("hardest classes", listed)
     if "growth" in result:
-        steps = (f"{_blocks(g['depths'])} after epoch {g['epoch']}" for g in result["growth"])
+        steps = (
+            f"{_format_blocks(g['depths'])} after epoch {g['epoch']}" for g in result["growth"]
+        )
         table.add_row("grown to blocks", ", ".join(steps))
-        if found := _kept_ungrown(result):
+        if found := _describe_kept(result):
             table.add_row("kept", found)
     if result.get("multiply_adds_ungrown"):
         share = result["multiply_adds"] / result["multiply_adds_ungrown"]
@@ -80,7 +82,7 @@ def program_name() -> str:
     return started.name if same else str(started)
 
 
-def evaluation_report(found: NamedEvaluation) -> RenderableType:
+def draw_evaluation(found: NamedEvaluation) -> RenderableType:
     """Figures for all classes, and the commonest mistake of each."""
     evaluation, names = found.evaluation, found.class_names
     head = f"{found.network} on the test images of {found.data} ({evaluation.images:,})"
@@ -93,12 +95,12 @@ def evaluation_report(found: NamedEvaluation) -> RenderableType:
         row = evaluation.confusion[i].copy()
         images, row[i] = int(row.sum()), 0
         taken = f"{names[row.argmax()]} ({row.max()})" if row.any() else ""
-        shares = (_percent(evaluation.recall[i]), _percent(evaluation.precision[i]))
+        shares = (_format_percent(evaluation.recall[i]), _format_percent(evaluation.precision[i]))
         table.add_row(name, *shares, f"{images:,}", taken)
     return Group(head, Text(total, style="bold"), "", table)
 
 
-def mistakes_report(found: "Mistakes") -> RenderableType:
+def draw_mistakes(found: "Mistakes") -> RenderableType:
     """The images that a network is most wrong about, the worst first."""
     head = f"{found.wrong:,} of {found.images:,} images are taken for another class"
     table = Table(box=None, padding=(0, 2), header_style="bold")
@@ -110,7 +112,7 @@ def mistakes_report(found: "Mistakes") -> RenderableType:
     return Group(Text(head, style="bold"), *(["", table] if found.worst else []))
 
 
-def cost_report(network: Network, costs: Sequence[Cost], images: int) -> RenderableType:
+def draw_costs(network: Network, costs: Sequence[Cost], images: int) -> RenderableType:
     """What taking each block out costs, the cheapest first."""
     table = Table(box=None, padding=(0, 2), header_style="bold")
     for heading in ("block", "loss", "accuracy", "multiply-adds spared"):
@@ -122,7 +124,7 @@ def cost_report(network: Network, costs: Sequence[Cost], images: int) -> Rendera
     return Group(head, "", table)
 
 
-def prediction_lines(prediction: Prediction) -> str:
+def format_prediction(prediction: Prediction) -> str:
     """One line for the image, one for each class named."""
     width = max((len(name) for name, _ in prediction.classes), default=0)
     lines = [prediction.image]
@@ -132,8 +134,8 @@ def prediction_lines(prediction: Prediction) -> str:
     return "\n".join(lines)
 
 
-def _kept_ungrown(result: Mapping[str, Any]) -> str:
-    """Say that the best epoch came before a growth; empty where it came after all of them."""
+def _describe_kept(result: Mapping[str, Any]) -> str:
+    """Return that the best epoch came before a growth; empty if it came after all of them."""
     best = result["best_epoch"]
     later = [g["epoch"] for g in result["growth"] if g["epoch"] >= best]
     if not later:
@@ -142,9 +144,9 @@ def _kept_ungrown(result: Mapping[str, Any]) -> str:
     return f"epoch {best}, {result['network']}, before it grew{again}"
 
 
-def _blocks(depths: Sequence[int]) -> str:
+def _format_blocks(depths: Sequence[int]) -> str:
     return "-".join(map(str, depths))
 
 
-def _percent(share: float) -> str:
+def _format_percent(share: float) -> str:
     return "–" if share != share else f"{share:.1%}"

@@ -36,7 +36,7 @@ BESIDE = re.compile(r"\.(downsample|proj|gate)\b")
 
 
 def show_json(trace: Trace, batches: Sequence[int] = BATCHES) -> dict[str, Any]:
-    """Give every layer with its exact costs for one image, and what training takes in bytes.
+    """Return every layer with its exact costs for one image, and what training takes in bytes.
 
     ``activations`` count the values that a training step keeps for the backward pass. A layer's
     are what it puts out, if that is kept, so that the layers add up to the network. A
@@ -60,7 +60,7 @@ def show_json(trace: Trace, batches: Sequence[int] = BATCHES) -> dict[str, Any]:
 
 
 def show_table(trace: Trace, batches: Sequence[int] = BATCHES) -> "RenderableType":
-    """Draw every layer under its block and stage, what they add up to, and what training takes.
+    """Return a table of the layers under their blocks and stages, their sums, and training memory.
 
     On a narrow terminal the gaps close; then receptive fields, activations, output shapes and
     multiply-adds go.
@@ -83,15 +83,15 @@ def show_table(trace: Trace, batches: Sequence[int] = BATCHES) -> "RenderableTyp
         Column("field", right=True, spare=4),
     )
     a = trace.architecture
-    title = f"{a.name or 'network'} for {shape_text(trace.layers[0].shape)}, {a.classes} classes"
-    layers = Table(columns, list(_lines(trace)))
+    title = f"{a.name or 'network'} for {format_shape(trace.layers[0].shape)}, {a.classes} classes"
+    layers = Table(columns, list(_list_lines(trace)))
     memory = memory_table(training_memories(trace, batches))
     said = Text("a training step: weights, gradients, optimiser, kept activations", "dim")
-    return Group(Text(title, "bold"), "", layers, "", _footer(trace), "", said, memory)
+    return Group(Text(title, "bold"), "", layers, "", _draw_footer(trace), "", said, memory)
 
 
 def models_json(names: Sequence[str]) -> list[dict[str, Any]]:
-    """Give the costs of networks of the catalog, each at the size it is made for.
+    """Return the costs of networks of the catalog, each at the size it is made for.
 
     Raises:
         UnknownName: if the catalog lacks one.
@@ -100,7 +100,7 @@ def models_json(names: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def models_table(names: Sequence[str]) -> "RenderableType":
-    """Draw what ``models_json`` gives, a line for each network.
+    """Return a table of what ``models_json`` returns, a line for each network.
 
     Raises:
         UnknownName: if the catalog lacks one.
@@ -120,7 +120,7 @@ def models_table(names: Sequence[str]) -> "RenderableType":
         Row(
             (
                 model["name"],
-                shape_text(model["input"]),
+                format_shape(model["input"]),
                 str(model["classes"]),
                 str(model["layers"]),
                 " ".join(map(str, model["blocks"])),
@@ -134,18 +134,18 @@ def models_table(names: Sequence[str]) -> "RenderableType":
 
 
 def field_json(field: Field | None) -> dict[str, int | None]:
-    """Give a receptive field's size and stride in pixels; null for the whole image."""
+    """Return a receptive field's size and stride in pixels; null for the whole image."""
     size, stride = (None, None) if field is None else (field.size, field.stride)
     return {"receptive_field": size, "field_stride": stride}
 
 
-def shape_text(shape: Sequence[int]) -> str:
-    """Write a shape as people do: ``64 × 56 × 56``."""
+def format_shape(shape: Sequence[int]) -> str:
+    """Return a shape as text: ``64 × 56 × 56``."""
     return " × ".join(map(str, shape))
 
 
-def weighted_layers(trace: Trace) -> int:
-    """Count convolutions and dense layers on the main path: the 50 of ResNet-50.
+def count_weighted_layers(trace: Trace) -> int:
+    """Return the number of convolutions and dense layers on the main path: the 50 of ResNet-50.
 
     Projections, gates and squeeze-and-excitation stand beside it.
     """
@@ -163,7 +163,7 @@ def _model_json(name: str) -> dict[str, Any]:
         "name": name,
         "input": list(found.layers[0].shape),
         "classes": architecture.classes,
-        "layers": weighted_layers(found),
+        "layers": count_weighted_layers(found),
         "blocks": [stage.depth for stage in architecture.stages],
         "parameters": found.parameters,
         "multiply_adds": found.multiply_adds,
@@ -189,26 +189,26 @@ def _layer_json(layer: Layer, trace: Trace) -> dict[str, Any]:
     }
 
 
-def _lines(trace: Trace) -> "Iterator[Row | Rule]":
+def _list_lines(trace: Trace) -> "Iterator[Row | Rule]":
     """Yield the table's lines: a rule for each stage, a heading for each block, the layers."""
     from resnets.tables import Row, Rule
 
     stages = {f"stage{i + 1}": stage for i, stage in enumerate(trace.architecture.stages)}
     for part, layers in groupby(trace.layers, lambda layer: layer.part):
         own = list(layers)
-        yield Rule(_part_text(part, stages.get(part), own))
+        yield Rule(_format_part(part, stages.get(part), own))
         for block, inside in groupby(own, lambda layer: layer.block):
             if block:
                 yield Row((block, "", "", "", "", "", ""), "bold")
             for layer in inside:
-                cells = _cells(layer, layer.name.removeprefix(block), trace)
+                cells = _list_cells(layer, layer.name.removeprefix(block), trace)
                 yield Row(cells, "" if layer.multiply_adds else "dim")
     yield Rule()
-    total = _numbers(trace.parameters, trace.multiply_adds, trace.activations)
+    total = _format_numbers(trace.parameters, trace.multiply_adds, trace.activations)
     yield Row(("total", "", "", *total, ""), "bold")
 
 
-def _part_text(part: str, stage: Stage | None, layers: list[Layer]) -> str:
+def _format_part(part: str, stage: Stage | None, layers: list[Layer]) -> str:
     if stage is None:
         return part
     blocks = f"{stage.depth} {stage.block.kind} block{'s' if stage.depth > 1 else ''}"
@@ -216,21 +216,21 @@ def _part_text(part: str, stage: Stage | None, layers: list[Layer]) -> str:
     return f"{part}: {blocks}, {parameters:,} parameters"
 
 
-def _cells(layer: Layer, name: str, trace: Trace) -> tuple[str, ...]:
+def _list_cells(layer: Layer, name: str, trace: Trace) -> tuple[str, ...]:
     kept = layer.activation if layer.name in trace.kept else 0
-    costs = _numbers(layer.parameters, layer.multiply_adds, kept)
+    costs = _format_numbers(layer.parameters, layer.multiply_adds, kept)
     indented = f"  {name[1:]}" if name.startswith(".") else name
-    field = field_text(trace.fields[layer.name])
-    return (indented, _operation_text(layer), shape_text(layer.shape), *costs, field)
+    field = format_field(trace.fields[layer.name])
+    return (indented, _format_operation(layer), format_shape(layer.shape), *costs, field)
 
 
-def field_text(field: Field | None) -> str:
-    """Write a receptive field's size and stride in pixels: ``99 /8``."""
+def format_field(field: Field | None) -> str:
+    """Return a receptive field's size and stride in pixels: ``99 /8``."""
     return "image" if field is None else f"{field.size} /{field.stride}"
 
 
-def _operation_text(layer: Layer) -> str:
-    """Say what a layer does: ``convolution 3×3 /2, 32 groups``."""
+def _format_operation(layer: Layer) -> str:
+    """Return what a layer does: ``convolution 3×3 /2, 32 groups``."""
     text = SPOKEN.get(layer.operation, layer.operation)
     if layer.operation in ("convolution", "max_pool", "average_pool"):
         text += f" {layer.kernel}×{layer.kernel}"
@@ -241,13 +241,13 @@ def _operation_text(layer: Layer) -> str:
     return f"{text}, {layer.groups} groups" if layer.groups > 1 else text
 
 
-def _numbers(*numbers: int) -> tuple[str, ...]:
-    """Write numbers; nothing for none, so that the eye finds those that count."""
+def _format_numbers(*numbers: int) -> tuple[str, ...]:
+    """Return numbers as text; zeros are empty, so that the others stand out."""
     return tuple([f"{number:,}" if number else "" for number in numbers])
 
 
-def _footer(trace: Trace) -> "RenderableType":
-    """Say what the values weigh in bytes."""
+def _draw_footer(trace: Trace) -> "RenderableType":
+    """Return the sizes of weights and activations in bytes."""
     from rich.console import Group
     from rich.text import Text
 

@@ -18,13 +18,13 @@ from resnets.backends import Evaluator
 from resnets.data.decoding import COMMON, open_image
 from resnets.data.images import Pixels
 from resnets.errors import MissingDependency
-from resnets.export.deployment import ENGINE, chosen_engine
+from resnets.export.deployment import ENGINE, read_chosen_engine
 from resnets.inference.evaluate import computing, received
 from resnets.inference.explain import Explainer
 from resnets.inference.predict import Prediction, likeliest
 from resnets.networks.network import Network
 from resnets.report.drawing import to_svg
-from resnets.report.drawing.evidence import evidence_diagram
+from resnets.report.drawing.explanations import draw_explanations
 from resnets.serve.computer import SIZES, Computer
 from resnets.serve.decoders import Decoders
 from resnets.training.metrics import log_softmax
@@ -148,7 +148,7 @@ class Service:
         best: list[int] = np.argsort(-shares, kind="stable")[:EXPLAINED].tolist()
         found = self._explainer.explained(name, pixels, (shares, maps), best)
         said = "evidence for the likeliest classes"
-        return to_svg(evidence_diagram([found], "Where it looked", said), "auto")
+        return to_svg(draw_explanations([found], "Where it looked", said), "auto")
 
 
 def opened(
@@ -175,6 +175,6 @@ def opened(
     logits = computing(network, source, framework, device, engine, mirror)
     by = framework if engine is None else engine
     if engine == "auto":
-        by = chosen_engine(source)
+        by = read_chosen_engine(source)
     explains = framework if backends.installed(framework) else None
     return Service(network, logits, by, explains)

@@ -114,10 +114,10 @@ def test_figures_and_classes() -> None:
 
 def test_the_tables() -> None:
     given = contents(THREE, ("cat", "dog", "owl"))
-    rows = [(row.name, row.images, row.recall) for row in page.classes(given)]
+    rows = [(row.name, row.images, row.recall) for row in page.list_classes(given)]
     assert rows == [("owl", 1, 0.0), ("cat", 10, 0.8), ("dog", 5, 1.0)]
-    assert page.classes(given)[2].precision == pytest.approx(5 / 7)
-    assert page.pairs(given) == [
+    assert page.list_classes(given)[2].precision == pytest.approx(5 / 7)
+    assert page.list_pairs(given) == [
         page.Pair("cat", "dog", 2, 0.2),
         page.Pair("owl", "cat", 1, 1.0),
     ]
@@ -179,7 +179,7 @@ def test_of_many_classes_the_pairs_tell() -> None:
 
 def test_a_class_without_images_has_no_shares() -> None:
     given = contents([[3, 0], [0, 0]], ("cat", "dog"))
-    (cat, dog) = page.classes(given)
+    (cat, dog) = page.list_classes(given)
     assert (cat.recall, dog.recall, dog.precision) == (1.0, None, None)
     assert "–" in Reader(render(given)).texts
     nothing_wrong = replace(given, mistakes=Mistakes(given.mistakes.evaluation, []))  # type: ignore

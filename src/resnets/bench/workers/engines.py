@@ -10,7 +10,7 @@ from resnets.bench.workers.ours import preprocess
 from resnets.bench.workers.tasks import inference_tasks
 from resnets.errors import MissingDependency, RunError
 from resnets.export.engines import Prepared as ExportedNetwork
-from resnets.export.engines import engine
+from resnets.export.engines import find_engine
 from resnets.networks.initialization import initial_weights
 from resnets.networks.network import Network
 
@@ -20,11 +20,11 @@ def open_network(work: Work, *, name: str) -> Prepared:
     device = torch.find_device(work.device)
     if not device.is_cpu:
         raise Unavailable("the engines compute on the CPU alone")
-    found, a = engine(name), work.architecture
+    found, a = find_engine(name), work.architecture
     classes = tuple(f"class {number}" for number in range(a.classes))
     network = Network(a, initial_weights(a, seed=0), preprocess(work), classes)
     try:
-        logits = found.opened(ExportedNetwork(network))
+        logits = found.open(ExportedNetwork(network))
     except (MissingDependency, RunError) as error:
         raise Unavailable(str(error)) from error
     pixels, _ = work.draw_images()

@@ -1,12 +1,12 @@
 """Pictures of networks and their blocks, from the description alone, as SVG or PNG.
 
-``part_diagram`` places a picture once, as a value; ``to_svg``, ``to_png`` and ``write`` write it.
-No framework and no drawing library: Pillow measures the texts and makes the PNG.
+``draw_part`` returns a picture as a value; ``to_svg``, ``to_png`` and ``write_diagram`` write it.
+Pillow measures the texts. A PNG is the rasterised SVG, which needs the extra ``report``.
 """
 
 from resnets.report.drawing.diagram import Diagram
 from resnets.report.drawing.palette import Theme
-from resnets.report.drawing.parts import DrawingError, Part, default_path, part_diagram, write
+from resnets.report.drawing.parts import DrawingError, Part, choose_path, draw_part, write_diagram
 from resnets.report.drawing.png import to_png
 from resnets.report.drawing.svg import to_svg
 
@@ -15,9 +15,9 @@ __all__ = [
     "DrawingError",
     "Part",
     "Theme",
-    "default_path",
-    "part_diagram",
+    "choose_path",
+    "draw_part",
     "to_png",
     "to_svg",
-    "write",
+    "write_diagram",
 ]

@@ -71,43 +71,45 @@ class Run:
     count: int
 
 
-def blocks(trace: Trace) -> list[Anatomy]:
-    """Take apart every block of a network, in order."""
+def find_blocks(trace: Trace) -> list[Anatomy]:
+    """Return every block of a network, taken apart, in order."""
     inside = [layer for layer in trace.layers if layer.block]
     return [
-        anatomy(trace, name, tuple(layers))
+        take_apart(trace, name, tuple(layers))
         for name, layers in groupby(inside, lambda layer: layer.block)
     ]
 
 
-def anatomy(trace: Trace, name: str, layers: Sequence[Layer]) -> Anatomy:
-    """Take apart the block whose layers are given."""
+def take_apart(trace: Trace, name: str, layers: Sequence[Layer]) -> Anatomy:
+    """Return the parts of the block that has these layers."""
     total = next(layer for layer in layers if layer.operation in ("add", "gated_add"))
     own = {layer.name for layer in layers}
-    branch = _way(trace, total.inputs[0], own)
+    branch = _follow_way(trace, total.inputs[0], own)
     through = own - {layer.name for layer in branch.layers}
-    gate = _way(trace, total.inputs[2], through) if total.operation == "gated_add" else None
+    gate = _follow_way(trace, total.inputs[2], through) if total.operation == "gated_add" else None
     scalings = [layer for layer in branch.layers if layer.operation == "scale"]
     return Anatomy(
         name=name,
         source=trace.named[branch.source],
         branch=branch,
-        shortcut=_way(trace, total.inputs[1], through),
+        shortcut=_follow_way(trace, total.inputs[1], through),
         gate=gate,
-        excitations={layer.name: _way(trace, layer.inputs[1], through) for layer in scalings},
+        excitations={
+            layer.name: _follow_way(trace, layer.inputs[1], through) for layer in scalings
+        },
         total=total,
         after=tuple(layers[layers.index(total) + 1 :]),
     )
 
 
-def runs(stage: Sequence[Anatomy]) -> list[Run]:
-    """Put neighbouring blocks together that differ in their names alone."""
-    found = [list(alike) for _, alike in groupby(stage, _likeness)]
+def group_alike(stage: Sequence[Anatomy]) -> list[Run]:
+    """Return neighbouring blocks that differ only in their names together."""
+    found = [list(alike) for _, alike in groupby(stage, _make_key)]
     return [Run(block=alike[0], count=len(alike)) for alike in found]
 
 
-def _way(trace: Trace, end: str, through: set[str]) -> Way:
-    """Walk back from the layer ``end`` by first inputs, as long as they are in ``through``."""
+def _follow_way(trace: Trace, end: str, through: set[str]) -> Way:
+    """Return the way back from the layer ``end`` by first inputs that are in ``through``."""
     layers: list[Layer] = []
     while end in through:
         layers.append(trace.named[end])
@@ -115,7 +117,7 @@ def _way(trace: Trace, end: str, through: set[str]) -> Way:
     return Way(source=end, layers=tuple(reversed(layers)))
 
 
-def _likeness(block: Anatomy) -> tuple[Any, ...]:
-    """Everything that a picture of the block shows but its name."""
+def _make_key(block: Anatomy) -> tuple[Any, ...]:
+    """Return everything that a picture of the block shows, except its name."""
     costs = ((x.operation, x.kernel, x.stride, x.groups, x.dilation, x.shape) for x in block.layers)
     return (block.source.shape, len(block.shortcut.layers), *costs)

@@ -7,14 +7,15 @@ Figure 2; data flow downwards, as in the papers.
 from dataclasses import dataclass, field
 
 from resnets.networks.layers import Layer, Trace
-from resnets.report.drawing import wording
+from resnets.report.drawing import labels
 from resnets.report.drawing.anatomy import Anatomy, Way
-from resnets.report.drawing.beside import GAP, Column
-from resnets.report.drawing.cards import Card, card, common_width
 from resnets.report.drawing.diagram import Box, Diagram, Sign, Sketch, Text
-from resnets.report.drawing.headings import headed
-from resnets.report.drawing.lettering import width_of
-from resnets.report.drawing.paths import Paths, parallel
+from resnets.report.drawing.headings import add_heading
+from resnets.report.drawing.layer_box import LayerBox, find_common_width, make_layer_box
+from resnets.report.drawing.paths import Paths, find_paths
+from resnets.report.drawing.side_column import GAP, Column
+from resnets.report.drawing.text import measure_width
+from resnets.report.summary import format_shape
 
 WIDE_GAP = 36.0
 """Length of an arrow that has a label beside it, or from which a line parts."""
@@ -53,8 +54,8 @@ class Style:
     frame: str = ""
 
 
-def block_sketch(trace: Trace, block: Anatomy, style: Style) -> Sketch:
-    """Draw a block around x = 0, from y = 0 down."""
+def sketch_block(trace: Trace, block: Anatomy, style: Style) -> Sketch:
+    """Return a sketch of a block around x = 0, from y = 0 down."""
     return _Placer(trace, block, style).run()
 
 
@@ -84,43 +85,43 @@ class _Placer:
 
     def run(self) -> Sketch:
         block, style = self.block, self.style
-        self.width = common_width(self.cards((*block.branch.layers, *block.after)), 176.0)
+        self.width = find_common_width(self.make_boxes((*block.branch.layers, *block.after)), 176.0)
         self.reach = self.width / 2 + 6
-        self.splits = parallel(self.trace, block) if style.paths else None
+        self.splits = find_paths(self.trace, block) if style.paths else None
         self.name_end(style.begins, block.source.shape)
         self.arrow_after(block.source, block.branch.layers[0])
         top = self.y
         self.branch()
         if style.frame:
-            self.framed(top, self.y - FRAME_GAP)
+            self.draw_frame(top, self.y - FRAME_GAP)
         if style.summed:
             self.total()
         for layer in block.after:
             self.arrow(GAP) if style.summed else None
-            self.put(self.card(layer))
+            self.put(self.make_box(layer))
         self.arrow(GAP)
         self.name_end(style.ends, block.shape)
         return self.sketch
 
-    def card(self, layer: Layer) -> Card:
-        return card(self.trace, layer)
+    def make_box(self, layer: Layer) -> LayerBox:
+        return make_layer_box(self.trace, layer)
 
-    def cards(self, layers: tuple[Layer, ...]) -> tuple[Card, ...]:
-        return tuple(map(self.card, layers))
+    def make_boxes(self, layers: tuple[Layer, ...]) -> tuple[LayerBox, ...]:
+        return tuple(map(self.make_box, layers))
 
     def column(self, way: Way) -> Column:
-        return Column(cards=self.cards(way.layers))
+        return Column(boxes=self.make_boxes(way.layers))
 
     def name_end(self, name: str, shape: tuple[int, ...]) -> None:
         """Write what goes in or comes out, in the middle."""
-        text = f"{name}:  {wording.shape(shape)}"
+        text = f"{name}:  {format_shape(shape)}"
         self.sketch.add(Text(x=0, y=self.y + 16, text=text, size=13, anchor="middle"))
         self.y += 23
 
-    def put(self, card: Card) -> None:
+    def put(self, box: LayerBox) -> None:
         """Draw a box in the branch's column."""
-        self.sketch.place(card.sketch(self.width), 0, self.y)
-        self.y += card.height
+        self.sketch.place(box.draw(self.width), 0, self.y)
+        self.y += box.height
 
     def arrow(self, length: float, head: bool = True) -> None:
         self.sketch.line((0, self.y), (0, self.y + length), arrow=head)
@@ -137,9 +138,9 @@ class _Placer:
                 layer = paths.layers[-1]
                 del layers[: len(paths.layers) - 1]
             elif layer.operation == "scale":
-                self.scaled(layer)
+                self.draw_scaling(layer)
             else:
-                self.put(self.card(layer))
+                self.put(self.make_box(layer))
             self.arrow_after(layer, layers[0] if layers else None)
 
     def paths(self, paths: Paths) -> None:
@@ -163,7 +164,7 @@ class _Placer:
             self.sketch.add(Text(x=10, y=self.y + 27, text=label, size=13))
         elif label:
             self.sketch.add(Text(x=9, y=self.y + 21, text=label, size=LABEL, faint=True))
-            self.reach = max(self.reach, 9 + width_of(label, LABEL))
+            self.reach = max(self.reach, 9 + measure_width(label, LABEL))
         parted = self.splits is not None and following is self.splits.layers[0]
         self.arrow(length, head=not parted)
         if parting:
@@ -176,7 +177,7 @@ class _Placer:
         if layer is self.block.source:
             return ""
         changes = layer.shape != self.trace.named[layer.inputs[0]].shape
-        return wording.shape(layer.shape) if changes else ""
+        return format_shape(layer.shape) if changes else ""
 
     def sources(self) -> set[str]:
         """Names of the layers after which lines part from the branch's."""
@@ -198,7 +199,7 @@ class _Placer:
             (self.parts[way.source] + self.column(way).room for way in ways if way), default=0.0
         )
 
-    def framed(self, top: float, bottom: float) -> None:
+    def draw_frame(self, top: float, bottom: float) -> None:
         """Draw the frame around the branch."""
         right = max(self.width / 2 + 14, self.reach + 8)
         left = min(-right, self.left - 14)
@@ -215,7 +216,7 @@ class _Placer:
         )
         self.reach = right
 
-    def scaled(self, layer: Layer) -> None:
+    def draw_scaling(self, layer: Layer) -> None:
         """Draw a scaling's cross, and left of the branch the way to its factors."""
         way = self.block.excitations[layer.name]
         column, centre = self.column(way), self.y + SIGN
@@ -230,19 +231,19 @@ class _Placer:
         """Draw the sum with all that reaches it from the right."""
         block, left = self.block, self.reach + SIDE
         crosses = self.y + SIGN
-        gate = self.column(block.gate) if block.gate else Column(cards=())
+        gate = self.column(block.gate) if block.gate else Column(boxes=())
         gate_x = left + gate.width / 2
-        left += gate.width + SIDE if gate.cards else 0.0
+        left += gate.width + SIDE if gate.boxes else 0.0
         column = self.column(block.shortcut)
         x = left + column.width / 2
         begin = (0.0, self.parts[block.shortcut.source])
         away = column.draw(self.sketch, x, begin, crosses)
-        if not column.cards:
+        if not column.boxes:
             middle = (begin[1] + crosses) / 2
             self.sketch.add(Text(x=x + 10, y=middle, text="identity", size=LABEL, faint=True))
         if block.gate:
             self.sketch.line(*away, (x, crosses - SIGN), arrow=True)
-            self.weighed(gate, block.gate, gate_x, x)
+            self.draw_gate(gate, block.gate, gate_x, x)
             self.arrow(GAP)
             away = ((x, crosses + SIGN),)
         centre = self.y + SIGN
@@ -250,7 +251,7 @@ class _Placer:
         self.sketch.add(Sign(x=0, y=centre, kind="plus", radius=SIGN))
         self.y = centre + SIGN
 
-    def weighed(self, gate: Column, way: Way, x: float, shortcut: float) -> None:
+    def draw_gate(self, gate: Column, way: Way, x: float, shortcut: float) -> None:
         """Draw the gate at ``x`` and its crosses on the branch and on the shortcut."""
         centre, begin = self.y + SIGN, (x, self.parts[way.source])
         ((_, bottom),) = gate.draw(self.sketch, x, begin, centre)
@@ -264,37 +265,37 @@ class _Placer:
         self.y = centre + SIGN
 
 
-def block_diagram(trace: Trace, block: Anatomy, *, paths: bool = False) -> Diagram:
-    """Draw one block; with ``paths``, its convolution in groups as parallel paths."""
-    drawn = block_sketch(trace, block, Style(paths=paths))
-    return headed(drawn, *titles(trace, block), description(trace, block))
+def draw_block(trace: Trace, block: Anatomy, *, paths: bool = False) -> Diagram:
+    """Return a diagram of one block; ``paths`` shows groups as parallel paths."""
+    drawn = sketch_block(trace, block, Style(paths=paths))
+    return add_heading(drawn, *make_titles(trace, block), describe_block(trace, block))
 
 
-def titles(trace: Trace, block: Anatomy) -> tuple[str, str]:
-    """Give title and subtitle."""
+def make_titles(trace: Trace, block: Anatomy) -> tuple[str, str]:
+    """Return title and subtitle."""
     costs = (
         f"{sum(layer.parameters for layer in block.layers):,} parameters, "
         f"{sum(layer.multiply_adds for layer in block.layers):,} multiply-adds"
     )
     name = trace.architecture.name or "network"
-    return f"{name} · {block.name}", f"{wording.kind(trace, block)}: {costs}"
+    return f"{name} · {block.name}", f"{labels.describe_kind(trace, block)}: {costs}"
 
 
-def description(trace: Trace, block: Anatomy) -> str:
-    """Tell what the picture shows."""
+def describe_block(trace: Trace, block: Anatomy) -> str:
+    """Return a description of the picture."""
     ways = [("branch", block.branch), ("shortcut", block.shortcut)]
     ways += [("gate", block.gate)] if block.gate else []
     told = [
-        f"{name}: {', '.join(_told(trace, layer) for layer in way.layers) or 'identity'}"
+        f"{name}: {', '.join(_describe_layer(trace, layer) for layer in way.layers) or 'identity'}"
         for name, way in ways
     ]
-    after = "".join(f", then {_told(trace, layer)}" for layer in block.after)
+    after = "".join(f", then {_describe_layer(trace, layer)}" for layer in block.after)
     return (
-        f"From {wording.shape(block.source.shape)} to {wording.shape(block.shape)}. "
+        f"From {format_shape(block.source.shape)} to {format_shape(block.shape)}. "
         f"{'; '.join(told)}; their sum{after}."
     )
 
 
-def _told(trace: Trace, layer: Layer) -> str:
-    channels = wording.channels_read(trace, layer)
-    return " ".join([wording.heading(layer, channels), *wording.details(layer, channels)])
+def _describe_layer(trace: Trace, layer: Layer) -> str:
+    channels = labels.count_channels_read(trace, layer)
+    return " ".join([labels.format_heading(layer, channels), *labels.list_details(layer, channels)])

@@ -1,6 +1,6 @@
 """A picture as a value: boxes, texts, lines and signs in their places, y downwards, in pixels.
 
-``svg`` and ``png`` write one and the same diagram. A mark's hue says what it stands for, never a
+``svg`` draws a diagram and ``png`` rasterises it. A mark's hue says what it stands for, never a
 colour: the themes (``palette``) give those.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from resnets.report.drawing.lettering import width_of
+from resnets.report.drawing.text import measure_width
 
 Hue = Literal["convolution", "norm", "activation", "pool", "dense", "shift", "scale", "plain"]
 """What a mark stands for; the same operation has the same hue in every picture."""
@@ -45,8 +45,8 @@ class Box:
         """What it covers."""
         return self.x, self.y, self.x + self.width, self.y + self.height
 
-    def moved(self, dx: float, dy: float) -> "Box":
-        """Give the same elsewhere."""
+    def translate(self, dx: float, dy: float) -> "Box":
+        """Return the same mark elsewhere."""
         return replace(self, x=self.x + dx, y=self.y + dy)
 
 
@@ -65,12 +65,12 @@ class Text:
     @property
     def bounds(self) -> Bounds:
         """What it covers, in the widest of the usual fonts."""
-        width = width_of(self.text, self.size, self.bold)
+        width = measure_width(self.text, self.size, self.bold)
         left = self.x - {"start": 0.0, "middle": width / 2, "end": width}[self.anchor]
         return left, self.y - 0.76 * self.size, left + width, self.y + 0.24 * self.size
 
-    def moved(self, dx: float, dy: float) -> "Text":
-        """Give the same elsewhere."""
+    def translate(self, dx: float, dy: float) -> "Text":
+        """Return the same mark elsewhere."""
         return replace(self, x=self.x + dx, y=self.y + dy)
 
 
@@ -88,8 +88,8 @@ class Line:
         xs, ys = [x for x, _ in self.points], [y for _, y in self.points]
         return min(xs), min(ys), max(xs), max(ys)
 
-    def moved(self, dx: float, dy: float) -> "Line":
-        """Give the same elsewhere."""
+    def translate(self, dx: float, dy: float) -> "Line":
+        """Return the same mark elsewhere."""
         return replace(self, points=tuple((x + dx, y + dy) for x, y in self.points))
 
     @property
@@ -97,22 +97,22 @@ class Line:
         """Each inner point with where its rounding begins and ends: (begin, point, end)."""
         found: list[tuple[Point, Point, Point]] = []
         for before, at, after in zip(self.points, self.points[1:], self.points[2:], strict=False):
-            reach = min(self.radius, _length(before, at) / 2, _length(at, after) / 2)
-            found.append((_towards(at, before, reach), at, _towards(at, after, reach)))
+            reach = min(self.radius, _measure(before, at) / 2, _measure(at, after) / 2)
+            found.append((_step_towards(at, before, reach), at, _step_towards(at, after, reach)))
         return found
 
     @property
     def end(self) -> Point:
         """Where the line itself ends: at its last point, or at the back of its arrow's head."""
         last = self.points[-1]
-        return _towards(last, self.points[-2], ARROW - 1) if self.arrow else last
+        return _step_towards(last, self.points[-2], ARROW - 1) if self.arrow else last
 
     @property
     def head(self) -> tuple[Point, Point, Point] | None:
         """The triangle of the arrow's head, tip first."""
         if not self.arrow:
             return None
-        (x, y), (fx, fy) = self.points[-1], _towards(self.points[-1], self.points[-2], ARROW)
+        (x, y), (fx, fy) = self.points[-1], _step_towards(self.points[-1], self.points[-2], ARROW)
         half = 0.5 * (1 - 0.08)
         dx, dy = half * (x - fx), half * (y - fy)
         return (x, y), (fx - dy, fy + dx), (fx + dy, fy - dx)
@@ -134,8 +134,8 @@ class Sign:
         r = self.radius
         return self.x - r, self.y - r, self.x + r, self.y + r
 
-    def moved(self, dx: float, dy: float) -> "Sign":
-        """Give the same elsewhere."""
+    def translate(self, dx: float, dy: float) -> "Sign":
+        """Return the same mark elsewhere."""
         return replace(self, x=self.x + dx, y=self.y + dy)
 
     @property
@@ -177,8 +177,8 @@ class Picture:
         """What it covers."""
         return self.x, self.y, self.x + self.width, self.y + self.height
 
-    def moved(self, dx: float, dy: float) -> "Picture":
-        """Give the same elsewhere."""
+    def translate(self, dx: float, dy: float) -> "Picture":
+        """Return the same mark elsewhere."""
         return replace(self, x=self.x + dx, y=self.y + dy)
 
 
@@ -214,7 +214,7 @@ class Sketch:
 
     def place(self, other: "Sketch", dx: float, dy: float) -> None:
         """Lay another sketch over this one, moved."""
-        self.marks.extend(mark.moved(dx, dy) for mark in other.marks)
+        self.marks.extend(mark.translate(dx, dy) for mark in other.marks)
 
     def line(self, *points: Point, arrow: bool = False) -> None:
         """Draw a line."""
@@ -231,10 +231,10 @@ class Sketch:
             max(bottom for _, _, _, bottom in found),
         )
 
-    def framed(self, title: str, description: str, margin: float = 24.0) -> Diagram:
-        """Make it a picture with a margin around."""
+    def frame(self, title: str, description: str, margin: float = 24.0) -> Diagram:
+        """Return a diagram of it, with a margin."""
         left, top, right, bottom = self.bounds
-        marks = tuple(self._moved(margin - left, margin - top))
+        marks = tuple(self._translate(margin - left, margin - top))
         width, height = right - left + 2 * margin, bottom - top + 2 * margin
         return Diagram(
             width=float(math.ceil(width)),
@@ -244,16 +244,16 @@ class Sketch:
             marks=marks,
         )
 
-    def _moved(self, dx: float, dy: float) -> Iterator[Mark]:
+    def _translate(self, dx: float, dy: float) -> Iterator[Mark]:
         for mark in self.marks:
-            yield mark.moved(dx, dy)
+            yield mark.translate(dx, dy)
 
 
-def _length(a: Point, b: Point) -> float:
+def _measure(a: Point, b: Point) -> float:
     return ((a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2) ** 0.5
 
 
-def _towards(a: Point, b: Point, distance: float) -> Point:
-    """Give the point ``distance`` from ``a`` on the way to ``b``."""
-    share = distance / (_length(a, b) or 1.0)
+def _step_towards(a: Point, b: Point, distance: float) -> Point:
+    """Return the point ``distance`` from ``a`` on the way to ``b``."""
+    share = distance / (_measure(a, b) or 1.0)
     return a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1])

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from resnets.networks.layers import Layer, Operation, Trace
-from resnets.report.drawing import wording
+from resnets.report.drawing import labels
 from resnets.report.drawing.diagram import Box, Hue, Sign, Sketch, Text
-from resnets.report.drawing.lettering import width_of
+from resnets.report.drawing.text import measure_width
 
 SIZE = 11.5
 LINE = 22.0
@@ -13,12 +13,12 @@ Item = tuple[Hue, str, str]
 """Hue, look (``chip``, ``stripe`` or ``sum``), words."""
 
 
-def legend(trace: Trace, room: float) -> Sketch:
-    """Explain what occurs in a network, in lines of at most ``room`` pixels."""
+def draw_legend(trace: Trace, room: float) -> Sketch:
+    """Return a legend of what occurs in a network, in lines of at most ``room`` pixels."""
     sketch, x, y = Sketch(), 0.0, 0.0
-    for hue, look, words in _items(trace):
+    for hue, look, words in _list_items(trace):
         mark = 18.0 if look == "chip" else 8.0 if look == "stripe" else 18.0
-        width = mark + 6 + width_of(words, SIZE)
+        width = mark + 6 + measure_width(words, SIZE)
         if x and x + width > room:
             x, y = 0.0, y + LINE
         if look == "sum":
@@ -32,17 +32,17 @@ def legend(trace: Trace, room: float) -> Sketch:
     return sketch
 
 
-def _items(trace: Trace) -> Iterator[Item]:
-    """Name what occurs, in the order of the trace but convolutions first."""
+def _list_items(trace: Trace) -> Iterator[Item]:
+    """Yield what occurs, in the order of the trace but convolutions first."""
     layers: dict[Operation, Layer] = {}
     for layer in trace.layers:
         layers.setdefault(layer.operation, layer)
     convolutions = [layer for layer in trace.layers if layer.operation == "convolution"]
-    yield "convolution", "chip", _convolution(convolutions)
+    yield "convolution", "chip", _explain_convolution(convolutions)
     for operation, layer in layers.items():
-        hue = wording.hue(layer)
+        hue = labels.find_hue(layer)
         if hue in ("norm", "activation"):
-            yield hue, "stripe", wording.NAMES[operation]
+            yield hue, "stripe", labels.NAMES[operation]
     if "add" in layers:
         yield "plain", "sum", "sum"
     if "gated_add" in layers:
@@ -55,14 +55,14 @@ def _items(trace: Trace) -> Iterator[Item]:
         yield "plain", "chip", "pad: subsampling, padding with channels of zeros"
 
 
-def _convolution(layers: list[Layer]) -> str:
-    """Say how to read a convolution's box."""
+def _explain_convolution(layers: list[Layer]) -> str:
+    """Return how to read a convolution's box."""
     said = "convolution: kernel"
     said += " /stride" if any(layer.stride > 1 for layer in layers) else ""
     said += " *dilation" if any(layer.dilation > 1 for layer in layers) else ""
     said += ", channels put out"
-    return said + (", with bias" if any(_biased(layer) for layer in layers) else "")
+    return said + (", with bias" if any(_has_bias(layer) for layer in layers) else "")
 
 
-def _biased(layer: Layer) -> bool:
+def _has_bias(layer: Layer) -> bool:
     return any(tensor.role == "bias" for tensor in layer.tensors)

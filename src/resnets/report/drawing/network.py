@@ -7,12 +7,13 @@ Neighbouring blocks that are alike are drawn once, with their number.
 from dataclasses import dataclass, field
 
 from resnets.networks.layers import Layer, Trace
-from resnets.report.drawing import strips, wording
-from resnets.report.drawing.anatomy import blocks, runs
+from resnets.report.drawing import labels, layer_row
+from resnets.report.drawing.anatomy import find_blocks, group_alike
 from resnets.report.drawing.diagram import Box, Diagram, Point, Sketch, Text
-from resnets.report.drawing.headings import headed
-from resnets.report.drawing.legend import legend
-from resnets.report.drawing.lettering import width_of
+from resnets.report.drawing.headings import add_heading
+from resnets.report.drawing.legend import draw_legend
+from resnets.report.drawing.text import measure_width
+from resnets.report.summary import format_shape
 
 INDENT = 16.0
 """Space at both ends of a band."""
@@ -36,71 +37,82 @@ class Band:
 
     Attributes:
         title, subtitle: at its left.
-        strip: its layers.
+        row: its layers.
         shape: of its output.
         parameters, multiply_adds: of all its layers.
     """
 
     title: str
     subtitle: str
-    strip: strips.Strip
+    row: layer_row.LayerRow
     shape: tuple[int, ...]
     parameters: int
     multiply_adds: int
 
 
-def network_diagram(trace: Trace) -> Diagram:
-    """Draw a network from above to below."""
+def draw_network(trace: Trace) -> Diagram:
+    """Return a diagram of a network, from top to bottom."""
     name, classes = trace.architecture.name or "network", trace.architecture.classes
-    parts = bands(trace)
+    parts = list_bands(trace)
     drawn = _Bands(trace, parts).run()
     left, _, right, bottom = drawn.bounds
-    drawn.place(legend(trace, right - left), left, bottom + 26)
+    drawn.place(draw_legend(trace, right - left), left, bottom + 26)
     said = (
-        f"{wording.shape(trace.layers[0].shape)} in, "
+        f"{format_shape(trace.layers[0].shape)} in, "
         f"{classes} {'class' if classes == 1 else 'classes'}: "
         f"{trace.parameters:,} parameters, {trace.multiply_adds:,} multiply-adds"
     )
-    return headed(drawn, name, said, description(parts))
+    return add_heading(drawn, name, said, describe_bands(parts))
 
 
-def description(parts: list[Band]) -> str:
-    """Tell what the picture shows."""
+def describe_bands(parts: list[Band]) -> str:
+    """Return a description of the picture."""
     told = [
         f"{band.title}{f', {band.subtitle}' if band.subtitle else ''}: "
-        f"output {wording.shape(band.shape)}, {band.parameters:,} parameters, "
+        f"output {format_shape(band.shape)}, {band.parameters:,} parameters, "
         f"{band.multiply_adds:,} multiply-adds"
         for band in parts
     ]
     return f"From above to below: {'; '.join(told)}."
 
 
-def bands(trace: Trace) -> list[Band]:
-    """Part a network into stem, stages and head."""
+def list_bands(trace: Trace) -> list[Band]:
+    """Return stem, stages and head."""
     stages = trace.architecture.stages
-    chip = strips.Measures.of(trace)
-    found = blocks(trace)
-    given = f"input {wording.shape(trace.layers[0].shape)}"
-    rows = [_band(trace, "stem", given, strips.line(trace, _part(trace, "stem")[1:], chip))]
+    chip = layer_row.Measures.of(trace)
+    found = find_blocks(trace)
+    given = f"input {format_shape(trace.layers[0].shape)}"
+    rows = [
+        _make_band(
+            trace,
+            "stem",
+            given,
+            layer_row.draw_layers(trace, _select_part(trace, "stem")[1:], chip),
+        )
+    ]
     for i, stage in enumerate(stages):
         own = [block for block in found if block.total.part == f"stage{i + 1}"]
-        subtitle = wording.counted(stage.depth, f"{stage.block.kind} block")
-        strip = strips.stage(trace, runs(own), chip)
-        rows.append(_band(trace, f"stage {i + 1}", subtitle, strip))
-    rows.append(_band(trace, "head", "", strips.line(trace, _part(trace, "head"), chip)))
+        subtitle = labels.format_count(stage.depth, f"{stage.block.kind} block")
+        row = layer_row.draw_stage(trace, group_alike(own), chip)
+        rows.append(_make_band(trace, f"stage {i + 1}", subtitle, row))
+    rows.append(
+        _make_band(
+            trace, "head", "", layer_row.draw_layers(trace, _select_part(trace, "head"), chip)
+        )
+    )
     return rows
 
 
-def _part(trace: Trace, part: str) -> list[Layer]:
+def _select_part(trace: Trace, part: str) -> list[Layer]:
     return [layer for layer in trace.layers if layer.part == part]
 
 
-def _band(trace: Trace, title: str, subtitle: str, strip: strips.Strip) -> Band:
-    layers = _part(trace, title.replace(" ", ""))
+def _make_band(trace: Trace, title: str, subtitle: str, row: layer_row.LayerRow) -> Band:
+    layers = _select_part(trace, title.replace(" ", ""))
     return Band(
         title=title,
         subtitle=subtitle,
-        strip=strip,
+        row=row,
         shape=layers[-1].shape,
         parameters=sum(layer.parameters for layer in layers),
         multiply_adds=sum(layer.multiply_adds for layer in layers),
@@ -109,7 +121,7 @@ def _band(trace: Trace, title: str, subtitle: str, strip: strips.Strip) -> Band:
 
 @dataclass
 class _Bands:
-    """Lays the bands out: titles, strips and costs in columns."""
+    """Lays the bands out: titles, rows and costs in columns."""
 
     trace: Trace
     bands: list[Band]
@@ -118,14 +130,14 @@ class _Bands:
     ends: tuple[float, ...] = ()
 
     def run(self) -> Sketch:
-        titles = [width_of(band.title, 14, bold=True) for band in self.bands]
-        titles += [width_of(band.subtitle, 11.5) for band in self.bands]
+        titles = [measure_width(band.title, 14, bold=True) for band in self.bands]
+        titles += [measure_width(band.subtitle, 11.5) for band in self.bands]
         self.begin = INDENT + max(titles) + COLUMN
-        x = self.begin + max(band.strip.length for band in self.bands) + OUT
-        shapes = [wording.shape(band.shape) for band in self.bands]
-        widest = max(width_of(shape, 13) for shape in shapes)
+        x = self.begin + max(band.row.length for band in self.bands) + OUT
+        shapes = [format_shape(band.shape) for band in self.bands]
+        widest = max(measure_width(shape, 13) for shape in shapes)
         for head, room in (("output", widest), ("parameters", BAR), ("multiply-adds", BAR)):
-            x += COLUMN + max(room, width_of(head, 11.5))
+            x += COLUMN + max(room, measure_width(head, 11.5))
             self.ends = (*self.ends, x)
             self.sketch.add(Text(x=x, y=0, text=head, size=11.5, faint=True, anchor="end"))
         bottom, end = 10.0 - BETWEEN, None
@@ -134,7 +146,7 @@ class _Bands:
             bottom, flow = self.band(band, bottom + BETWEEN)
             if end is not None:
                 self.back(end, gap, (self.begin, flow))
-            end = (self.begin + band.strip.length, flow)
+            end = (self.begin + band.row.length, flow)
         return self.sketch
 
     def back(self, begin: Point, gap: float, end: Point) -> None:
@@ -145,7 +157,7 @@ class _Bands:
 
     def band(self, band: Band, y: float) -> tuple[float, float]:
         """Draw a band whose top is at ``y``; give the y of its bottom and of its line."""
-        _, top, _, bottom = band.strip.sketch.bounds
+        _, top, _, bottom = band.row.sketch.bounds
         half = max(-top, 22.0) + 12
         height = half + max(bottom, 22.0) + 12
         flow = y + half
@@ -154,7 +166,7 @@ class _Bands:
         )
         self.named(band, flow)
         self.costs(band, flow)
-        self.sketch.place(band.strip.sketch, self.begin, flow)
+        self.sketch.place(band.row.sketch, self.begin, flow)
         return y + height, flow
 
     def named(self, band: Band, y: float) -> None:
@@ -166,14 +178,14 @@ class _Bands:
     def costs(self, band: Band, y: float) -> None:
         """Write shape and costs, with bars for the shares of the network's."""
         shape, *ends = self.ends
-        text = wording.shape(band.shape)
+        text = format_shape(band.shape)
         self.sketch.add(Text(x=shape, y=y + 4.5, text=text, size=13, anchor="end"))
         pairs = (
             (band.parameters, self.trace.parameters),
             (band.multiply_adds, self.trace.multiply_adds),
         )
         for x, (cost, whole) in zip(ends, pairs, strict=True):
-            text = wording.brief(cost)
+            text = labels.format_brief(cost)
             self.sketch.add(Text(x=x, y=y, text=text, size=13, anchor="end"))
             track = Box(x=x - BAR, y=y + 8, width=BAR, height=4, look="track", radius=2)
             self.sketch.add(track)

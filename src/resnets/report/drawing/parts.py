@@ -7,12 +7,12 @@ from typing import Literal
 from resnets.errors import ResnetsError, UnknownName
 from resnets.files import explained, write_bytes
 from resnets.networks.layers import Trace
-from resnets.report.drawing.anatomy import Anatomy, blocks
-from resnets.report.drawing.block import block_diagram
+from resnets.report.drawing.anatomy import Anatomy, find_blocks
+from resnets.report.drawing.block import draw_block
 from resnets.report.drawing.diagram import Diagram
-from resnets.report.drawing.network import network_diagram
-from resnets.report.drawing.pairs import pair_diagram, plain_diagram
+from resnets.report.drawing.network import draw_network
 from resnets.report.drawing.palette import Theme
+from resnets.report.drawing.side_by_side import draw_pair, draw_plain_and_residual
 from resnets.report.drawing.svg import to_svg
 
 Part = Literal["network", "block", "paths", "plain", "pair"]
@@ -28,8 +28,8 @@ class DrawingError(ResnetsError):
     """A picture that cannot be drawn or written as asked."""
 
 
-def part_diagram(trace: Trace, part: Part = "network", block: str | None = None) -> Diagram:
-    """Place the picture of a network's ``part``; of the block so called, where it shows one.
+def draw_part(trace: Trace, part: Part = "network", block: str | None = None) -> Diagram:
+    """Return a diagram of a part of a network, or of the block called ``block``.
 
     Without a name, ``block`` and ``paths`` show the first block that makes the maps smaller,
     ``plain`` the first whose shortcut is the identity; failing these, the first.
@@ -42,33 +42,33 @@ def part_diagram(trace: Trace, part: Part = "network", block: str | None = None)
     if part in ("network", "pair") and block is not None:
         raise DrawingError(f"part {part} shows no one block; block {block} is for another part")
     if part == "network":
-        return network_diagram(trace)
-    found = blocks(trace)
+        return draw_network(trace)
+    found = find_blocks(trace)
     if part == "pair":
-        return _pair(trace, found)
-    typical = _identical(found) if part == "plain" else _changing(found)
-    shown = typical if block is None else _called(block, found)
+        return _draw_pair(trace, found)
+    typical = _find_identical(found) if part == "plain" else _find_changing(found)
+    shown = typical if block is None else _find_block(block, found)
     if part == "paths" and shown.grouped is None:
         raise DrawingError(f"{shown.name} has no convolution in groups, which part paths shows")
     if part == "plain":
-        return plain_diagram(trace, shown)
-    return block_diagram(trace, shown, paths=part == "paths")
+        return draw_plain_and_residual(trace, shown)
+    return draw_block(trace, shown, paths=part == "paths")
 
 
-def default_path(network: str, part: Part) -> Path:
-    """Name the file for a picture of the network asked for so, in the folder one is in."""
+def choose_path(network: str, part: Part) -> Path:
+    """Return the default file for a picture of a network, in the current folder."""
     path = Path(network).resolve()
     name = path.name if path.is_dir() else path.stem if path.is_file() else network
     return Path(f"{name}.svg" if part == "network" else f"{name}-{part}.svg")
 
 
-def write(diagram: Diagram, path: Path, theme: Theme = "auto") -> None:
+def write_diagram(diagram: Diagram, path: Path, theme: Theme = "auto") -> None:
     """Write a diagram to ``path``, whole or not at all, as its suffix says.
 
     Raises:
-        DrawingError: as ``require_place``, or if the file cannot be written.
+        DrawingError: as ``check_path``, or if the file cannot be written.
     """
-    require_place(path)
+    check_path(path)
     if path.suffix.lower() == ".svg":
         content = to_svg(diagram, theme).encode()
     else:
@@ -79,43 +79,48 @@ def write(diagram: Diagram, path: Path, theme: Theme = "auto") -> None:
         write_bytes(path, content)
 
 
-def require_place(path: Path) -> None:
-    """Refuse what can be no picture's path, before there is a picture.
+def check_path(path: Path) -> None:
+    """Raise an error for a path that a picture cannot have, before it is drawn.
 
     Raises:
         DrawingError: if the suffix is neither .svg nor .png, or there is no such folder.
+        MissingDependency: if it is .png and what that needs is not installed.
     """
     if not path.parent.is_dir():
         raise DrawingError(f"{path}: there is no folder {path.parent}")
     if path.suffix.lower() not in (".svg", ".png"):
         raise DrawingError(f"{path}: pictures are .svg or .png")
+    if path.suffix.lower() == ".png":
+        from resnets.report.drawing.png import require_png
+
+        require_png()
 
 
-def _changing(found: list[Anatomy]) -> Anatomy:
-    """Give the first block that makes the maps smaller, or else changes their shape."""
+def _find_changing(found: list[Anatomy]) -> Anatomy:
+    """Return the first block that makes the maps smaller, or else changes their shape."""
     changing = [block for block in found if block.shortcut.layers]
     smaller = (block for block in changing if block.source.shape[1:] != block.shape[1:])
     return next(smaller, (changing or found)[0])
 
 
-def _identical(found: list[Anatomy], like: Anatomy | None = None) -> Anatomy:
-    """Give the first block with an identity shortcut, of the output shape of ``like`` if any is."""
+def _find_identical(found: list[Anatomy], like: Anatomy | None = None) -> Anatomy:
+    """Return the first block with an identity shortcut, if possible of the shape of ``like``."""
     identical = [block for block in found if not block.shortcut.layers]
     alike = (block for block in identical if like and block.shape == like.shape)
     return next(alike, (identical or found)[0])
 
 
-def _pair(trace: Trace, found: list[Anatomy]) -> Diagram:
-    changing = _changing(found)
-    identical = _identical(found, changing)
+def _draw_pair(trace: Trace, found: list[Anatomy]) -> Diagram:
+    changing = _find_changing(found)
+    identical = _find_identical(found, changing)
     if identical.shortcut.layers:
         raise DrawingError("part pair: no block of this network has an identity shortcut")
     if not changing.shortcut.layers:
         raise DrawingError("part pair: no block of this network changes the shape")
-    return pair_diagram(trace, identical, changing)
+    return draw_pair(trace, identical, changing)
 
 
-def _called(name: str, found: list[Anatomy]) -> Anatomy:
+def _find_block(name: str, found: list[Anatomy]) -> Anatomy:
     named = {block.name: block for block in found}
     if name in named:
         return named[name]

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from resnets.networks.layers import Layer, Trace
-from resnets.report.drawing import wording
+from resnets.report.drawing import labels
 from resnets.report.drawing.anatomy import Anatomy
-from resnets.report.drawing.beside import GAP
-from resnets.report.drawing.cards import Card, common_width
 from resnets.report.drawing.diagram import Sign, Sketch, Text
-from resnets.report.drawing.lettering import width_of
+from resnets.report.drawing.layer_box import LayerBox, find_common_width
+from resnets.report.drawing.side_column import GAP
+from resnets.report.drawing.text import measure_width
 
 SHOWN = 4
 """Paths drawn of many, half of them on either side."""
@@ -26,32 +26,34 @@ class Paths:
 
     Attributes:
         layers: of the branch, to the convolution in groups.
-        cards: what each path consists of.
+        boxes: what each path consists of.
         count: number of paths.
         channels: put out by all together.
     """
 
     layers: tuple[Layer, ...]
-    cards: tuple[Card, ...]
+    boxes: tuple[LayerBox, ...]
     count: int
     channels: int
 
     def sketch(self) -> Sketch:
         """Draw the paths from where the branch parts to where it is one again, around x = 0."""
-        sketch, total = Sketch(), wording.counted(self.count, "path")
-        width = common_width(self.cards, 84.0)
+        sketch, total = Sketch(), labels.format_count(self.count, "path")
+        width = find_common_width(self.boxes, 84.0)
         pitch = width + BETWEEN
         shown = min(self.count, SHOWN)
         places = [(i - (shown - 1) / 2) * pitch for i in range(shown)]
         if self.count > SHOWN:
             # Dots in the middle, as many paths left of them as right.
-            apart = max(width_of(total, NUMBER, bold=True) + 2 * BETWEEN - BETWEEN, pitch / 2) / 2
+            apart = (
+                max(measure_width(total, NUMBER, bold=True) + 2 * BETWEEN - BETWEEN, pitch / 2) / 2
+            )
             places = [x + (apart if x > 0 else -apart) for x in places]
         end = self._draw(sketch, places, width)
         if self.count > SHOWN:
             self._dots(sketch, end / 2, total)
-        joined = Card(heading=f"concatenation, {wording.counted(self.channels, 'channel')}")
-        sketch.place(joined.sketch(max(joined.width, 176.0)), 0, end)
+        joined = LayerBox(heading=f"concatenation, {labels.format_count(self.channels, 'channel')}")
+        sketch.place(joined.draw(max(joined.width, 176.0)), 0, end)
         return sketch
 
     def _draw(self, sketch: Sketch, places: list[float], width: float) -> float:
@@ -60,12 +62,12 @@ class Paths:
         for x in places:
             y = 2.0 * GAP - 4
             sketch.line((0, 0), (0, 14), (x, 14), (x, y), arrow=True)
-            for i, card in enumerate(self.cards):
+            for i, box in enumerate(self.boxes):
                 if i:
                     sketch.line((x, y), (x, y + GAP), arrow=True)
                     y += GAP
-                sketch.place(card.sketch(width), x, y)
-                y += card.height
+                sketch.place(box.draw(width), x, y)
+                y += box.height
             end = y + 2.0 * GAP
             sketch.line((x, y), (x, y + 16), (0, y + 16), (0, end), arrow=True)
         return end
@@ -76,8 +78,8 @@ class Paths:
         sketch.add(Text(x=0, y=y + 14, text=total, size=NUMBER, bold=True, anchor="middle"))
 
 
-def parallel(trace: Trace, block: Anatomy) -> Paths | None:
-    """Find what of a block's branch falls apart into paths; None without groups.
+def find_paths(trace: Trace, block: Anatomy) -> Paths | None:
+    """Return the part of a block's branch that falls apart into paths; None without groups.
 
     From the first convolution to the one in groups all does, for each path takes of the first the
     channels that it needs; but not a group norm, whose groups need not be the paths'.
@@ -93,20 +95,20 @@ def parallel(trace: Trace, block: Anatomy) -> Paths | None:
     count = convolution.groups
     return Paths(
         layers=tuple(layers),
-        cards=tuple(_path_card(trace, layer, count) for layer in layers),
+        boxes=tuple(_make_path_box(trace, layer, count) for layer in layers),
         count=count,
         channels=convolution.shape[0],
     )
 
 
-def _path_card(trace: Trace, layer: Layer, count: int) -> Card:
-    """Write a card of one path, whose channels are a share of the layer's."""
-    channels = wording.channels_read(trace, layer)
-    name = wording.heading(layer, channels).removesuffix(" convolution")
+def _make_path_box(trace: Trace, layer: Layer, count: int) -> LayerBox:
+    """Write a box of one path, whose channels are a share of the layer's."""
+    channels = labels.count_channels_read(trace, layer)
+    name = labels.format_heading(layer, channels).removesuffix(" convolution")
     if layer.operation != "convolution":
-        return Card(heading=name.removeprefix("batch "), hue=wording.hue(layer))
+        return LayerBox(heading=name.removeprefix("batch "), hue=labels.find_hue(layer))
     read = channels // count if layer.groups > 1 else channels
     lines = [f"{read} → {layer.shape[0] // count}"]
     lines += [f"stride {layer.stride}"] if layer.stride > 1 else []
     lines += [f"dilation {layer.dilation}"] if layer.dilation > 1 else []
-    return Card(heading=name, details=tuple(lines), hue="convolution")
+    return LayerBox(heading=name, details=tuple(lines), hue="convolution")

@@ -13,33 +13,39 @@ from resnets.report.drawing.palette import DARK, LIGHT, Palette, Theme
 FONTS = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 
 
-def to_svg(diagram: Diagram, theme: Theme = "auto") -> str:
-    """Write a diagram as an SVG document; with ``auto`` it follows its reader's colour scheme."""
-    width, height = number(diagram.width), number(diagram.height)
+def to_svg(diagram: Diagram, theme: Theme = "auto", *, fonts: str = FONTS) -> str:
+    """Return a diagram as an SVG document.
+
+    Args:
+        diagram: what is drawn.
+        theme: ``auto`` follows its reader's colour scheme.
+        fonts: families of the texts in CSS, the preferred one first.
+    """
+    width, height = format_number(diagram.width), format_number(diagram.height)
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}"'
             f' viewBox="0 0 {width} {height}" role="img" class="resnets-{theme}">',
             f"<title>{escape(diagram.title)}</title>",
             f"<desc>{escape(diagram.description)}</desc>",
-            f"<style>\n{_style(diagram, theme)}\n</style>",
+            f"<style>\n{_write_style(diagram, theme, fonts)}\n</style>",
             f'<rect class="ground" width="{width}" height="{height}"/>',
-            *(_element(mark) for mark in diagram.marks),
+            *(_write_mark(mark) for mark in diagram.marks),
             "</svg>\n",
         ]
     )
 
 
-def number(value: float) -> str:
-    """Write a coordinate, to a tenth of a pixel."""
+def format_number(value: float) -> str:
+    """Return a coordinate, rounded to a tenth of a pixel."""
     return f"{round(value, 1) + 0.0:.1f}".removesuffix(".0")
 
 
-def _style(diagram: Diagram, theme: Theme) -> str:
-    """Write the style sheet; its rules begin with the theme, for pages that hold two pictures."""
+def _write_style(diagram: Diagram, theme: Theme, fonts: str) -> str:
+    """Return the style sheet; its rules begin with the theme, for pages that hold two pictures."""
     at = f".resnets-{theme}"
     shared = [
-        f"{at} text{{font-family:{FONTS};font-size:12px}}",
+        f"{at} text{{font-family:{fonts};font-size:12px}}",
         f"{at} .bold{{font-weight:600}}",
         f"{at} .middle{{text-anchor:middle}}",
         f"{at} .end{{text-anchor:end}}",
@@ -47,14 +53,14 @@ def _style(diagram: Diagram, theme: Theme) -> str:
         f"{at} .frame{{fill:none;stroke-width:1.2;stroke-dasharray:4 3}}",
         f"{at} .sign{{stroke-width:1.4}}",
     ]
-    rules = [*shared, *_colours(diagram, at, DARK if theme == "dark" else LIGHT)]
+    rules = [*shared, *_write_colours(diagram, at, DARK if theme == "dark" else LIGHT)]
     if theme == "auto":
-        dark = _colours(diagram, at, DARK)
+        dark = _write_colours(diagram, at, DARK)
         rules += ["@media (prefers-color-scheme:dark){", *dark, "}"]
     return "\n".join(rules)
 
 
-def _colours(diagram: Diagram, at: str, palette: Palette) -> Iterator[str]:
+def _write_colours(diagram: Diagram, at: str, palette: Palette) -> Iterator[str]:
     p = palette
     yield f"{at} .ground{{fill:{p.ground}}}"
     yield f"{at} text{{fill:{p.ink}}}"
@@ -71,29 +77,29 @@ def _colours(diagram: Diagram, at: str, palette: Palette) -> Iterator[str]:
             yield f"{at} .{hue}-solid{{fill:{p.strong[hue]}}}"
 
 
-def _element(mark: Mark) -> str:
+def _write_mark(mark: Mark) -> str:
     match mark:
         case Box():
-            return _box(mark)
+            return _write_box(mark)
         case Text():
-            return _text(mark)
+            return _write_text(mark)
         case Line():
-            return _line(mark)
+            return _write_line(mark)
         case Sign():
-            return _sign(mark)
+            return _write_sign(mark)
         case Picture():
-            return _picture(mark)
+            return _write_picture(mark)
 
 
-def _box(box: Box) -> str:
+def _write_box(box: Box) -> str:
     names = {"tint": box.hue, "solid": f"{box.hue}-solid"}
-    return (
-        f'<rect class="{names.get(box.look, box.look)}" x="{number(box.x)}" y="{number(box.y)}"'
-        f' width="{number(box.width)}" height="{number(box.height)}" rx="{number(box.radius)}"/>'
-    )
+    place = f'x="{format_number(box.x)}" y="{format_number(box.y)}"'
+    size = f'width="{format_number(box.width)}" height="{format_number(box.height)}"'
+    radius = f'rx="{format_number(box.radius)}"'
+    return f'<rect class="{names.get(box.look, box.look)}" {place} {size} {radius}/>'
 
 
-def _text(text: Text) -> str:
+def _write_text(text: Text) -> str:
     classes = [
         *(["bold"] if text.bold else []),
         *(["faint"] if text.faint else []),
@@ -101,33 +107,34 @@ def _text(text: Text) -> str:
     ]
     named = f' class="{" ".join(classes)}"' if classes else ""
     # A style and not an attribute: the style sheet's size would outdo the attribute.
-    size = f' style="font-size:{number(text.size)}px"' if text.size != 12 else ""
-    place = f'x="{number(text.x)}" y="{number(text.y)}"'
+    size = f' style="font-size:{format_number(text.size)}px"' if text.size != 12 else ""
+    place = f'x="{format_number(text.x)}" y="{format_number(text.y)}"'
     return f"<text{named}{size} {place}>{escape(text.text)}</text>"
 
 
-def _line(line: Line) -> str:
-    steps = [f"M{_at(line.points[0])}"]
+def _write_line(line: Line) -> str:
+    steps = [f"M{_format_point(line.points[0])}"]
     for begin, corner, end in line.corners:
-        steps.append(f"L{_at(begin)}Q{_at(corner)} {_at(end)}")
-    steps.append(f"L{_at(line.end)}")
+        steps.append(f"L{_format_point(begin)}Q{_format_point(corner)} {_format_point(end)}")
+    steps.append(f"L{_format_point(line.end)}")
     drawn = f'<path class="line" d="{"".join(steps)}"/>'
     if line.head:
-        drawn += f'<path class="head" d="M{"L".join(map(_at, line.head))}Z"/>'
+        drawn += f'<path class="head" d="M{"L".join(map(_format_point, line.head))}Z"/>'
     return drawn
 
 
-def _sign(sign: Sign) -> str:
-    place = f'cx="{number(sign.x)}" cy="{number(sign.y)}" r="{number(sign.radius)}"'
+def _write_sign(sign: Sign) -> str:
+    centre = f'cx="{format_number(sign.x)}" cy="{format_number(sign.y)}"'
+    place = f'{centre} r="{format_number(sign.radius)}"'
     if sign.kind == "dot":
         return f'<circle class="dot" {place}/>'
-    cross = "".join(f"M{_at(a)}L{_at(b)}" for a, b in sign.strokes)
+    cross = "".join(f"M{_format_point(a)}L{_format_point(b)}" for a, b in sign.strokes)
     return f'<circle class="sign {sign.hue}" {place}/><path class="line cross" d="{cross}"/>'
 
 
-def _picture(picture: Picture) -> str:
-    place = f'x="{number(picture.x)}" y="{number(picture.y)}"'
-    size = f'width="{number(picture.width)}" height="{number(picture.height)}"'
+def _write_picture(picture: Picture) -> str:
+    place = f'x="{format_number(picture.x)}" y="{format_number(picture.y)}"'
+    size = f'width="{format_number(picture.width)}" height="{format_number(picture.height)}"'
     squares = "" if picture.smooth else ' style="image-rendering:pixelated"'
     data = f"data:image/png;base64,{b64encode(picture.png).decode()}"
     shown = f"<title>{escape(picture.text)}</title>"
@@ -136,5 +143,5 @@ def _picture(picture: Picture) -> str:
     )
 
 
-def _at(point: Point) -> str:
-    return f"{number(point[0])} {number(point[1])}"
+def _format_point(point: Point) -> str:
+    return f"{format_number(point[0])} {format_number(point[1])}"

@@ -54,7 +54,7 @@ class Contents:
 
 
 def gather(
-    folder: Path, count: int, framework: str, device: str, announce: Callable[[str], None]
+    folder: Path, count: int, *, framework: str, device: str, announce: Callable[[str], None]
 ) -> Contents:
     """Read a run, and look for its ``count`` worst mistakes.
 

@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from resnets.errors import MissingDependency
 from resnets.recipes.recipe import Recipe
-from resnets.report.drawing import part_diagram, to_svg
-from resnets.report.drawing.evidence import evidence_diagram
-from resnets.report.drawing.wording import brief, counted
+from resnets.report.drawing import draw_part, to_svg
+from resnets.report.drawing.explanations import draw_explanations
+from resnets.report.drawing.labels import format_brief, format_count
 from resnets.report.page.contents import Contents
 from resnets.schema import to_json
 from resnets.training.metrics import interval
@@ -51,7 +51,7 @@ class Pair:
 
 
 def render(contents: Contents) -> str:
-    """Write the page. The same run gives the same text.
+    """Return the page. The same run gives the same text.
 
     Raises:
         MissingDependency: without Jinja or matplotlib; says how to install them.
@@ -72,66 +72,68 @@ def render(contents: Contents) -> str:
     template = environment.get_template("page.html")
     text = template.render(
         contents=contents,
-        percent=percent,
-        picture=picture,
-        headline=headline(contents),
-        facts=facts(contents),
-        curves=_curves(contents),
-        network=to_svg(part_diagram(contents.trace), "auto"),
-        mistakes=_mistakes(contents),
-        classes=classes(contents),
-        table=_table(contents),
-        pairs=pairs(contents),
-        changes=changes(contents.recipe),
+        percent=format_percent,
+        picture=encode_picture,
+        headline=make_headline(contents),
+        facts=list_facts(contents),
+        curves=_draw_curves(contents),
+        network=to_svg(draw_part(contents.trace), "auto"),
+        mistakes=_draw_mistakes(contents),
+        classes=list_classes(contents),
+        table=_make_table(contents),
+        pairs=list_pairs(contents),
+        changes=list_changes(contents.recipe),
         recipe=json.dumps(to_json(contents.recipe), indent=2),
-        commands=commands(contents),
+        commands=list_commands(contents),
     )
-    return _text(text)  # a path may have bytes that are no text
+    return _to_text(text)  # a path may have bytes that are no text
 
 
-def headline(contents: Contents) -> tuple[str, str]:
-    """Give the one figure that counts, and what it is."""
+def make_headline(contents: Contents) -> tuple[str, str]:
+    """Return the one figure that counts, and what it is."""
     result, kept = contents.result, contents.kept
     if result is not None:
         low, high = interval(result["test_accuracy"], result["test_images"])
-        return percent(result["test_accuracy"], 2), (
+        return format_percent(result["test_accuracy"], 2), (
             f"of {result['test_images']:,} test images are right, which were read once "
-            f"(95% confidence: {percent(low)} to {percent(high)})"
+            f"(95% confidence: {format_percent(low)} to {format_percent(high)})"
         )
     if kept is not None and kept.validation_accuracy is not None:
-        return percent(kept.validation_accuracy, 2), (
+        return format_percent(kept.validation_accuracy, 2), (
             f"of the held-out images are right after epoch {kept.epoch}; the run has not ended"
         )
     return f"epoch {len(contents.epochs)}", "of a run that has not ended"
 
 
-def facts(contents: Contents) -> list[tuple[str, str]]:
-    """Give what else there is to know: names and values."""
+def list_facts(contents: Contents) -> list[tuple[str, str]]:
+    """Return what else there is to know: names and values."""
     result, kept, steps = contents.result, contents.kept, contents.trace
     found: list[tuple[str, str]] = []
     if result is not None and "test_accuracy_mirrored" in result:
-        mirrored = percent(result["test_accuracy_mirrored"], 2)
+        mirrored = format_percent(result["test_accuracy_mirrored"], 2)
         found.append(("test, mirror image averaged in", mirrored))
     if kept is not None and kept.validation_accuracy is not None:
         of = f"epoch {kept.epoch} of {len(contents.epochs)}, the best"
-        found.append(("held out", f"{percent(kept.validation_accuracy, 2)}, {of}"))
+        found.append(("held out", f"{format_percent(kept.validation_accuracy, 2)}, {of}"))
     channels, *size = steps.layers[0].shape
     found += [
-        ("images", f"{' × '.join(map(str, size))} pixels, {counted(channels, 'channel')}"),
+        ("images", f"{' × '.join(map(str, size))} pixels, {format_count(channels, 'channel')}"),
         ("parameters", f"{steps.parameters:,}"),
-        ("multiply-adds", f"{brief(steps.multiply_adds)} an image"),
+        ("multiply-adds", f"{format_brief(steps.multiply_adds)} an image"),
     ]
     seconds = sum(epoch.seconds for epoch in contents.epochs)
     if seconds:
-        found.append(("training", f"{duration(seconds)}, {counted(len(contents.epochs), 'epoch')}"))
+        found.append(
+            ("training", f"{duration(seconds)}, {format_count(len(contents.epochs), 'epoch')}")
+        )
     if contents.start:
         where = f"{contents.start.get('framework')}, {contents.start.get('device')}"
         found.append(("by", where))
     return found
 
 
-def classes(contents: Contents) -> list[Class]:
-    """Give the table of classes, the one found least often first."""
+def list_classes(contents: Contents) -> list[Class]:
+    """Return the table of classes, the one found least often first."""
     result = contents.result or {}
     tested: dict[str, float | None] = result.get("test_recall", {})
     if contents.mistakes is None:
@@ -140,14 +142,14 @@ def classes(contents: Contents) -> list[Class]:
     held = contents.mistakes.evaluation
     counts, recall, precision = held.confusion.sum(axis=1), held.recall, held.precision
     rows = [
-        Class(name, int(counts[i]), _known(recall[i]), _known(precision[i]), tested.get(name))
+        Class(name, int(counts[i]), _drop_nan(recall[i]), _drop_nan(precision[i]), tested.get(name))
         for i, name in enumerate(contents.class_names)
     ]
     return sorted(rows, key=lambda row: 2.0 if row.recall is None else row.recall)
 
 
-def pairs(contents: Contents) -> list[Pair]:
-    """Give the classes that are most often taken for others."""
+def list_pairs(contents: Contents) -> list[Pair]:
+    """Return the classes that are most often taken for others."""
     if contents.mistakes is None:
         return []
     confusion, names = contents.mistakes.evaluation.confusion, contents.class_names
@@ -162,14 +164,14 @@ def pairs(contents: Contents) -> list[Pair]:
     return found
 
 
-def changes(recipe: Recipe) -> list[tuple[str, Any]]:
-    """Give the settings of a recipe that are not the defaults."""
+def list_changes(recipe: Recipe) -> list[tuple[str, Any]]:
+    """Return the settings of a recipe that are not the defaults."""
     asked, plain = to_json(recipe), to_json(Recipe())
     return [(k, v) for k, v in asked.items() if k != "name" and v != plain.get(k)]
 
 
-def commands(contents: Contents) -> list[tuple[str, str]]:
-    """Give what to do next: commands and what they are for."""
+def list_commands(contents: Contents) -> list[tuple[str, str]]:
+    """Return what to do next: commands and what they are for."""
     place = shlex.quote(str(contents.folder))
     return [
         (f"resnets predict {place} IMAGE …", "name what images show"),
@@ -179,32 +181,32 @@ def commands(contents: Contents) -> list[tuple[str, str]]:
     ]
 
 
-def percent(share: float | None, digits: int = 1) -> str:
-    """Write a share; a dash where there is none."""
+def format_percent(share: float | None, digits: int = 1) -> str:
+    """Return a share as text; a dash for none."""
     return "–" if share is None else f"{share:.{digits}%}"
 
 
-def picture(svg: str) -> str:
-    """Give the address of an SVG that is part of the page; as an image it can run no script."""
-    return f"data:image/svg+xml;base64,{base64.b64encode(_text(svg).encode()).decode()}"
+def encode_picture(svg: str) -> str:
+    """Return the address of an SVG that is part of the page; as an image it can run no script."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(_to_text(svg).encode()).decode()}"
 
 
-def _curves(contents: Contents) -> str:
+def _draw_curves(contents: Contents) -> str:
     with tempfile.TemporaryDirectory() as folder:
         svg, _ = curves.draw(contents.records, Path(folder), contents.name)
         return svg.read_text(encoding="utf-8")
 
 
-def _mistakes(contents: Contents) -> str | None:
+def _draw_mistakes(contents: Contents) -> str | None:
     found = contents.mistakes
     if found is None or not found.worst:
         return None
     said = f"the {len(found.worst)} of the largest loss, the worst first"
-    return to_svg(evidence_diagram(found.worst, "The worst mistakes", said), "auto")
+    return to_svg(draw_explanations(found.worst, "The worst mistakes", said), "auto")
 
 
-def _table(contents: Contents) -> list[tuple[str, list[tuple[int, float]]]] | None:
-    """Give for each class how many images are taken for each: numbers and shares."""
+def _make_table(contents: Contents) -> list[tuple[str, list[tuple[int, float]]]] | None:
+    """Return for each class how many images are taken for each: numbers and shares."""
     if contents.mistakes is None or len(contents.class_names) > MOST_CLASSES:
         return None
     confusion: npt.NDArray[np.int64] = contents.mistakes.evaluation.confusion
@@ -215,9 +217,9 @@ def _table(contents: Contents) -> list[tuple[str, list[tuple[int, float]]]] | No
     ]
 
 
-def _text(text: str) -> str:
+def _to_text(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
-def _known(share: float) -> float | None:
+def _drop_nan(share: float) -> float | None:
     return None if np.isnan(share) else float(share)

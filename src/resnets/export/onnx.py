@@ -1,4 +1,4 @@
-"""The ONNX file: a network's graph, what goes in, what comes out, and what the file says of itself.
+"""The ONNX file: the graph of a network, its input and output, and its metadata.
 
 It is written from the description and the weights alone, so it is the same file, byte for byte,
 whichever framework trained them.
@@ -34,10 +34,10 @@ LARGEST = 2**31 - 2**20
 """Bytes of weights that fit one file: Protocol Buffers have no messages of 2 GB and more."""
 
 
-def onnx_bytes(
+def build_onnx(
     network: Network, *, takes: Input = "pixels", fold: bool = True, any_size: bool = False
 ) -> bytes:
-    """Give a network as the bytes of an ONNX model.
+    """Return a network as the bytes of an ONNX model.
 
     Args:
         network: weights, preprocessing and names of the classes go into the file.
@@ -60,8 +60,8 @@ def onnx_bytes(
             "an ONNX file holds less than 2 GB"
         )
     require_onnx()
-    graph = _graph(network, takes, fold)
-    return _serialised(network, graph, takes, any_size)
+    graph = _build_graph(network, takes, fold)
+    return _serialise(network, graph, takes, any_size)
 
 
 def write_onnx(
@@ -72,29 +72,29 @@ def write_onnx(
     fold: bool = True,
     any_size: bool = False,
 ) -> None:
-    """Write ``onnx_bytes`` to a file, whole or not at all.
+    """Write ``build_onnx`` to a file, whole or not at all.
 
     Raises:
-        As ``onnx_bytes``; WeightsError also where the file cannot be written.
+        As ``build_onnx``; WeightsError also where the file cannot be written.
     """
     path = Path(path)
     refuse_file(path)
-    write_file(path, onnx_bytes(network, takes=takes, fold=fold, any_size=any_size))
+    write_file(path, build_onnx(network, takes=takes, fold=fold, any_size=any_size))
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a model's bytes, whole or not at all; WeightsError where that fails."""
+    """Write the bytes of a model, whole or not at all.
+
+    Raises:
+        WeightsError: if they cannot be written.
+    """
     with explained(f"cannot write {path}", WeightsError):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(path, content)
 
 
 def refuse_file(path: Path) -> None:
-    """Let a file be replaced only if it says that it was written here.
-
-    Raises:
-        WeightsError: if something else stands there.
-    """
+    """Raise ``WeightsError`` if there is a file at ``path`` that resnets did not write."""
     if not path.exists():
         return
     if path.is_file():
@@ -105,11 +105,7 @@ def refuse_file(path: Path) -> None:
 
 
 def require_onnx() -> None:
-    """Refuse to go on without the package.
-
-    Raises:
-        MissingDependency: if onnx cannot be imported.
-    """
+    """Raise ``MissingDependency`` if the package onnx cannot be imported."""
     try:
         import onnx  # noqa: F401  # pyright: ignore[reportUnusedImport]
     except ImportError as error:
@@ -118,13 +114,13 @@ def require_onnx() -> None:
         ) from error
 
 
-def _graph(network: Network, takes: Input, fold: bool) -> Nodes:
+def _build_graph(network: Network, takes: Input, fold: bool) -> Nodes:
     steps = trace(network.architecture, network.preprocessing.size)
     program = (folded if fold else as_trained)(steps, network.weights)
     graph = Nodes(program.layers, network.architecture.norm.epsilon)
     names = {program.layers[0].name: INPUT, program.layers[-1].name: OUTPUT}
     if takes == "pixels":
-        names[program.layers[0].name] = prepare(graph, network.preprocessing)
+        names[program.layers[0].name] = add_preprocessing(graph, network.preprocessing)
     for layer in program.layers[1:]:
         own = [program.weights[tensor.name] for tensor in layer.tensors]
         add_layer(graph, layer, own)
@@ -134,8 +130,8 @@ def _graph(network: Network, takes: Input, fold: bool) -> Nodes:
     return graph
 
 
-def prepare(graph: Nodes, preprocessing: Preprocessing) -> str:
-    """Add what becomes of pixels: (pixel / 255 - mean) / deviation, as the backends have it."""
+def add_preprocessing(graph: Nodes, preprocessing: Preprocessing) -> str:
+    """Add the nodes that compute (pixel / 255 - mean) / std, as the backends do."""
     mean, std = (
         np.array(values, np.float64).reshape(-1, 1, 1) * 255
         for values in (preprocessing.mean, preprocessing.std)
@@ -148,7 +144,7 @@ def prepare(graph: Nodes, preprocessing: Preprocessing) -> str:
     return graph.put("Mul", [x, factor], "preprocessing.normalised")
 
 
-def _serialised(network: Network, graph: Nodes, takes: Input, any_size: bool) -> bytes:
+def _serialise(network: Network, graph: Nodes, takes: Input, any_size: bool) -> bytes:
     import onnx
     from onnx import helper, numpy_helper
 
@@ -177,14 +173,14 @@ def _serialised(network: Network, graph: Nodes, takes: Input, any_size: bool) ->
         producer_name=_PRODUCER.decode(),
         producer_version=__version__,
     )
-    helper.set_model_props(model, metadata(network, takes))
+    helper.set_model_props(model, make_metadata(network, takes))
     checker: Any = onnx.checker
     checker.check_model(model, full_check=True)
     return model.SerializeToString(deterministic=True)
 
 
-def metadata(network: Network, takes: Input) -> dict[str, str]:
-    """Give what the file says of itself: JSON texts by key."""
+def make_metadata(network: Network, takes: Input) -> dict[str, str]:
+    """Return the metadata of the file: JSON texts by key."""
     values: dict[str, Any] = {
         "architecture": network.architecture.to_json(),
         "class_names": list(network.class_names),

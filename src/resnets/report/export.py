@@ -1,14 +1,13 @@
-"""What export says for people."""
+"""What ``resnets export`` prints: the ONNX file that was written, the engines compared."""
 
 import textwrap
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from resnets.export.measurement import Measured, Table
-from resnets.export.model import INPUT, OUTPUT, Input
+from resnets.export.onnx import INPUT, OUTPUT, Input
 from resnets.export.operations import OPSET
 from resnets.networks.network import Network
 from resnets.tables import Column, Row
@@ -17,16 +16,27 @@ from resnets.tables import Table as Drawn
 WIDTH = 100
 
 
-def file_lines(
-    network: Network, path: Path, takes: Input, any_size: bool, notes: Sequence[str] = ()
+def format_file(
+    network: Network,
+    path: Path,
+    *,
+    takes: Input,
+    any_size: bool = False,
+    calibrated: int | None = None,
 ) -> str:
-    """Say what an ONNX file holds and how it is called."""
+    """Return what an ONNX file takes and gives, one line for each.
+
+    ``calibrated`` is how many images int8 was calibrated on; None for a file in fp32.
+    """
     a, size = network.architecture, network.preprocessing.size
     extent = "height, width" if any_size else f"{size}, {size}"
     if takes == "pixels":
         given = f"uint8 [n, {extent}, {a.channels}], as images are stored, 0 to 255"
     else:
         given = f"float32 [n, {a.channels}, {extent}], prepared as the metadata says"
+    notes: list[str] = []
+    if calibrated is not None:
+        notes = [f"convolutions in int8, calibrated on {calibrated} training images"]
     rows = [
         ("network", f"{a.name or 'a network of no name'}"),
         ("input", f"{INPUT}: {given}"),
@@ -40,8 +50,8 @@ def file_lines(
     )
 
 
-def engines_table(table: Table, chosen: Measured) -> RenderableType:
-    """Draw the engines' figures, one a line, the chosen one marked."""
+def draw_engines(table: Table, chosen: Measured) -> RenderableType:
+    """Return a table of the engines, one a line, the chosen one marked."""
     first = next((row.engine for row in table.rows if row.error is None), "")
     judged = any(row.accuracy is not None for row in table.rows)
     kind = "held-out images" if table.real else "images of noise"
@@ -58,18 +68,18 @@ def engines_table(table: Table, chosen: Measured) -> RenderableType:
         Column("same class", right=True),
         *([Column("accuracy", right=True)] if judged else []),
     )
-    rows = [_row(row, row.engine == chosen.engine, judged) for row in table.rows]
+    rows = [_draw_row(row, row.engine == chosen.engine, judged) for row in table.rows]
     failed = [Text(f"{row.engine}: {row.error}", "dim") for row in table.rows if row.error]
     about = (
         f"× {first}, median of {table.rounds} interleaved rounds; errors of the logits relative to "
         f"the largest, against {first}, on {table.images:,} {kind}"
     )
     drawn = Drawn(columns, [row for row in rows if row])
-    return Group(drawn, *failed, "", Text(about, "dim"), *_cost(table, chosen, first))
+    return Group(drawn, *failed, "", Text(about, "dim"), *_describe_int8_cost(table, chosen, first))
 
 
-def _cost(table: Table, chosen: Measured, first: str) -> list[Text]:
-    """Say what int8 would cost, where it is the faster and was not chosen."""
+def _describe_int8_cost(table: Table, chosen: Measured, first: str) -> list[Text]:
+    """Return what int8 costs in accuracy, if it is chosen or faster than the chosen engine."""
     plain = next((row.accuracy for row in table.rows if row.engine == first), None)
     whole = [row for row in table.rows if row.precision == "int8" and row.error is None]
     best = max(whole, key=lambda row: row.rate or 0, default=None)
@@ -82,7 +92,7 @@ def _cost(table: Table, chosen: Measured, first: str) -> list[Text]:
     return [Text(f"int8 changes the accuracy by {points:+.2f} points{named}")]
 
 
-def _row(row: Measured, chosen: bool, judged: bool) -> Row | None:
+def _draw_row(row: Measured, chosen: bool, judged: bool) -> Row | None:
     if row.error is not None or row.rate is None or row.latency is None:
         return None
     cells = (

@@ -11,8 +11,8 @@ from PIL import Image
 from resnets.data.images import Pixels
 from resnets.inference.explain import Explanation
 from resnets.report.drawing.diagram import Diagram, Picture, Sketch, Text
-from resnets.report.drawing.headings import headed
-from resnets.report.drawing.lettering import clean, ending, shortened
+from resnets.report.drawing.headings import add_heading
+from resnets.report.drawing.text import clean, keep_end, shorten
 
 SIDE = 132.0
 """Pixels of the diagram that an image takes."""
@@ -35,9 +35,9 @@ FINEST = 512
 Colours = npt.NDArray[np.uint8]
 
 
-def evidence_diagram(found: Sequence[Explanation], title: str, subtitle: str) -> Diagram:
-    """Place images, each with its maps to the right of it; ``found`` has one at least."""
-    sketches = [_sketch(one) for one in found]
+def draw_explanations(found: Sequence[Explanation], title: str, subtitle: str) -> Diagram:
+    """Return a sheet of images, each with its maps to its right; ``found`` is not empty."""
+    sketches = [_sketch_explanation(one) for one in found]
     width = max(right - left for left, _, right, _ in (s.bounds for s in sketches))
     height = max(bottom - top for _, top, _, bottom in (s.bounds for s in sketches))
     columns = max(1, round(math.sqrt(len(found) * height / width * 1.4)))
@@ -45,38 +45,38 @@ def evidence_diagram(found: Sequence[Explanation], title: str, subtitle: str) ->
     for k, sketch in enumerate(sketches):
         row, column = divmod(k, columns)
         sheet.place(sketch, column * (width + BETWEEN), row * (height + BETWEEN))
-    sheet.place(_key(), 0, -(-len(found) // columns) * (height + BETWEEN))
-    described = "; ".join(_in_words(one) for one in found)
-    return headed(sheet, title, subtitle, described)
+    sheet.place(_sketch_key(), 0, -(-len(found) // columns) * (height + BETWEEN))
+    described = "; ".join(_describe(one) for one in found)
+    return add_heading(sheet, title, subtitle, described)
 
 
-def _sketch(one: Explanation) -> Sketch:
-    """Draw one image and its maps from (0, 0) down: two lines of text, then the images."""
+def _sketch_explanation(one: Explanation) -> Sketch:
+    """Return a sketch from (0, 0) down: two lines of text, then an image and its maps."""
     sketch = Sketch()
     room = SIDE + len(one.classes) * (SIDE + GAP)
-    name = ending(clean(one.image), 12, room)
+    name = keep_end(clean(one.image), 12, room)
     sketch.add(Text(x=0, y=LINE - 3, text=name, faint=True))
     top = 2 * LINE + 4
     said = "" if one.label is None else f"labelled {one.label}"
-    pictures = [(said, _rgb(one.pixels)), *_overlaid(one)]
+    pictures = [(said, _to_rgb(one.pixels)), *_overlay_maps(one)]
     smooth = max(one.pixels.shape[:2]) >= FEW
     for k, (text, colours) in enumerate(pictures):
         x = k * (SIDE + GAP)
-        shown = shortened(clean(text), 12, k == 1, SIDE)
+        shown = shorten(clean(text), 12, k == 1, SIDE)
         sketch.add(Text(x=x, y=2 * LINE - 2, text=shown, bold=k == 1))
         place = {"x": x, "y": top, "width": SIDE, "height": SIDE}
         told = clean(text) or "the image"
-        sketch.add(Picture(**place, png=_png(colours), text=told, smooth=smooth or k > 0))
+        sketch.add(Picture(**place, png=_encode_png(colours), text=told, smooth=smooth or k > 0))
     return sketch
 
 
-def _overlaid(one: Explanation) -> list[tuple[str, Colours]]:
-    """Give each class's caption and the image in grey under the colours of its evidence.
+def _overlay_maps(one: Explanation) -> list[tuple[str, Colours]]:
+    """Return the caption of each class and the image in grey under the colours of its evidence.
 
     One scale for all maps of an image: they can be compared.
     """
     strongest = float(np.abs(one.evidence).max()) or 1.0
-    grey = _rgb(one.pixels).mean(axis=2, keepdims=True)
+    grey = _to_rgb(one.pixels).mean(axis=2, keepdims=True)
     height, width = one.pixels.shape[:2]
     enlarged = max(1, math.ceil(2 * SIDE / max(height, width)))  # of few pixels a smooth map
     grey = grey.repeat(enlarged, axis=0).repeat(enlarged, axis=1)
@@ -93,11 +93,11 @@ def _overlaid(one: Explanation) -> list[tuple[str, Colours]]:
     return found
 
 
-def _rgb(pixels: Pixels) -> Colours:
+def _to_rgb(pixels: Pixels) -> Colours:
     return pixels if pixels.shape[2] == 3 else pixels.repeat(3, axis=2)
 
 
-def _png(colours: Colours) -> bytes:
+def _encode_png(colours: Colours) -> bytes:
     image = Image.fromarray(np.ascontiguousarray(colours))
     if max(image.size) > FINEST:
         image.thumbnail((FINEST, FINEST), Image.Resampling.LANCZOS)
@@ -106,20 +106,20 @@ def _png(colours: Colours) -> bytes:
     return file.getvalue()
 
 
-def _key() -> Sketch:
-    """Say what the colours mean."""
+def _sketch_key() -> Sketch:
+    """Return a key to the colours."""
     sketch = Sketch()
     blocks = (("for the class", FOR), ("against it", AGAINST))
     x = 0.0
     for text, colour in blocks:
-        solid = _png(np.full((2, 2, 3), colour, np.uint8))
+        solid = _encode_png(np.full((2, 2, 3), colour, np.uint8))
         sketch.add(Picture(x=x, y=0, width=12, height=12, png=solid, text=text))
         sketch.add(Text(x=x + 18, y=10, text=text, faint=True))
         x += 118
     return sketch
 
 
-def _in_words(one: Explanation) -> str:
+def _describe(one: Explanation) -> str:
     classes = ", ".join(f"{name} {share:.1%}" for name, share in one.classes)
     said = "" if one.label is None else f", labelled {one.label}"
     return clean(f"{one.image}{said}: {classes}")

@@ -1,9 +1,9 @@
-"""What stands beside a branch: columns of boxes, a line to each and a line away from it."""
+"""A column of boxes beside a branch, with a line that leads to it and one that leads away."""
 
 from dataclasses import dataclass
 
-from resnets.report.drawing.cards import Card, common_width
 from resnets.report.drawing.diagram import Point, Sketch
+from resnets.report.drawing.layer_box import LayerBox, find_common_width
 
 GAP = 20.0
 """Length of an arrow between two boxes."""
@@ -13,17 +13,17 @@ GAP = 20.0
 class Column:
     """Boxes one below the other around a line."""
 
-    cards: tuple[Card, ...]
+    boxes: tuple[LayerBox, ...]
 
     @property
     def width(self) -> float:
         """Pixels across; none for a line without boxes."""
-        return common_width(self.cards)
+        return find_common_width(self.boxes)
 
     @property
     def height(self) -> float:
         """Pixels down, with the arrows between the boxes."""
-        return sum(card.height + GAP for card in self.cards) - GAP if self.cards else 0.0
+        return sum(box.height + GAP for box in self.boxes) - GAP if self.boxes else 0.0
 
     @property
     def room(self) -> float:
@@ -36,13 +36,13 @@ class Column:
         Gives the points of the line that leads away, which the caller ends.
         """
         lead = (begin, (x, begin[1]))
-        if not self.cards:
+        if not self.boxes:
             return lead
         y = (begin[1] + limit - self.height) / 2
         sketch.line(*lead, (x, y), arrow=True)
-        for i, card in enumerate(self.cards):
+        for i, box in enumerate(self.boxes):
             if i:
                 sketch.line((x, y - GAP), (x, y), arrow=True)
-            sketch.place(card.sketch(self.width), x, y)
-            y += card.height + GAP
+            sketch.place(box.draw(self.width), x, y)
+            y += box.height + GAP
         return ((x, y - GAP),)

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from resnets.networks.layers import Layer, Trace
-from resnets.report.drawing import wording
-from resnets.report.drawing.anatomy import Anatomy, Run, Way, blocks
+from resnets.report.drawing import labels
+from resnets.report.drawing.anatomy import Anatomy, Run, Way, find_blocks
 from resnets.report.drawing.diagram import Box, Line, Sign, Sketch, Text
-from resnets.report.drawing.lettering import width_of
+from resnets.report.drawing.text import measure_width
 
 LEAD = 12.0
 """Line seen between two boxes."""
@@ -38,7 +38,7 @@ SIZES = (12.0, 11.5, 10.0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Strip:
+class LayerRow:
     """A row of layers: its marks, along y = 0 from x = 0, and how long it is."""
 
     sketch: Sketch
@@ -66,45 +66,45 @@ class Measures:
 
     @staticmethod
     def of(trace: Trace) -> "Measures":
-        """Give the measures that suit every convolution of a network."""
-        found = blocks(trace)
-        beside = {x.name for b in found for x in (*b.shortcut.layers, *_gate(b))}
+        """Return the measures that suit every convolution of a network."""
+        found = find_blocks(trace)
+        beside = {x.name for b in found for x in (*b.shortcut.layers, *_list_gate(b))}
         texts = [
-            chip_lines(layer)
+            format_chip(layer)
             for layer in trace.layers
             if layer.operation == "convolution" and layer.name not in beside
         ]
-        scalings = [_excited(way) for b in found for way in b.excitations.values()]
+        scalings = [_format_excitation(way) for b in found for way in b.excitations.values()]
         lines = max(map(len, texts))
         return Measures(
-            width=max(map(chip_width, texts)),
-            scaling=max(map(chip_width, scalings), default=0.0),
+            width=max(map(measure_chip, texts)),
+            scaling=max(map(measure_chip, scalings), default=0.0),
             height=38.0 if lines < 3 else 52.0,
         )
 
 
-def line(trace: Trace, layers: Iterable[Layer], measures: Measures) -> Strip:
-    """Draw layers that follow one another."""
-    row = _Row(measures=measures, before=trace.architecture.preactivation)
+def draw_layers(trace: Trace, layers: Iterable[Layer], measures: Measures) -> LayerRow:
+    """Return a row of layers that follow one another."""
+    row = _RowPainter(measures=measures, before=trace.architecture.preactivation)
     for layer in layers:
         row.layer(layer)
-    return row.strip()
+    return row.finish()
 
 
-def stage(trace: Trace, found: Sequence[Run], measures: Measures) -> Strip:
-    """Draw a stage's blocks."""
-    row = _Row(measures=measures, before=trace.architecture.preactivation)
+def draw_stage(trace: Trace, found: Sequence[Run], measures: Measures) -> LayerRow:
+    """Return a row of the blocks of a stage."""
+    row = _RowPainter(measures=measures, before=trace.architecture.preactivation)
     for run in found:
         if run.count == 1:
             row.block(run.block)
         else:
             row.repeated(run)
-    return row.strip()
+    return row.finish()
 
 
-def chip_lines(layer: Layer) -> tuple[str, ...]:
-    """Write a layer in two or three short lines: ``3×3 /2``, ``128``, ``32 groups``."""
-    kernel = f"{layer.kernel}×{layer.kernel}{_steps(layer)}"
+def format_chip(layer: Layer) -> tuple[str, ...]:
+    """Return a layer's text in two or three short lines: ``3×3 /2``, ``128``, ``32 groups``."""
+    kernel = f"{layer.kernel}×{layer.kernel}{_format_steps(layer)}"
     match layer.operation:
         case "convolution":
             groups = (f"{layer.groups} groups",) if layer.groups > 1 else ()
@@ -114,45 +114,45 @@ def chip_lines(layer: Layer) -> tuple[str, ...]:
         case "dense":
             return ("dense", str(layer.shape[0]))
         case "shift":
-            return (f"shift{_steps(layer)}",)
+            return (f"shift{_format_steps(layer)}",)
         case _:
-            return (wording.NAMES.get(layer.operation, layer.operation),)
+            return (labels.NAMES.get(layer.operation, layer.operation),)
 
 
-def small_text(layer: Layer) -> str:
-    """Write a layer of a shortcut in one line: ``1×1 /2``."""
+def format_small(layer: Layer) -> str:
+    """Return the text of a layer of a shortcut in one line: ``1×1 /2``."""
     if layer.operation == "pad_shortcut":
-        return f"pad{_steps(layer)}"
+        return f"pad{_format_steps(layer)}"
     mean = " mean" if layer.operation == "average_pool" else ""
-    return f"{layer.kernel}×{layer.kernel}{mean}{_steps(layer)}"
+    return f"{layer.kernel}×{layer.kernel}{mean}{_format_steps(layer)}"
 
 
-def chip_width(lines: Sequence[str]) -> float:
-    """Give the width of a box with these lines."""
+def measure_chip(lines: Sequence[str]) -> float:
+    """Return the width of a box with these lines."""
     widths = (
-        width_of(text, size, bold=not i)
+        measure_width(text, size, bold=not i)
         for i, (text, size) in enumerate(zip(lines, SIZES, strict=False))
     )
     return max(widths) + 14.0
 
 
-def _gate(block: Anatomy) -> tuple[Layer, ...]:
+def _list_gate(block: Anatomy) -> tuple[Layer, ...]:
     return block.gate.layers if block.gate else ()
 
 
-def _excited(way: Way) -> tuple[str, ...]:
-    """Write a squeeze-and-excitation with the channels it squeezes to."""
+def _format_excitation(way: Way) -> tuple[str, ...]:
+    """Return the text of a squeeze-and-excitation with the channels it squeezes to."""
     squeeze = next(layer for layer in way.layers if layer.operation == "dense")
     return ("SE", str(squeeze.shape[0]))
 
 
-def _steps(layer: Layer) -> str:
+def _format_steps(layer: Layer) -> str:
     stride = f" /{layer.stride}" if layer.stride > 1 else ""
     return stride + (f" *{layer.dilation}" if layer.dilation > 1 else "")
 
 
 @dataclass
-class _Row:
+class _RowPainter:
     """Draws from left to right.
 
     Attributes:
@@ -171,13 +171,13 @@ class _Row:
     parts: dict[str, float] = field(default_factory=dict[str, float])
     excitations: dict[str, Way] = field(default_factory=dict[str, Way])
 
-    def strip(self) -> Strip:
+    def finish(self) -> LayerRow:
         self.sketch.marks.insert(0, Line(points=((0, 0), (self.x, 0))))
-        return Strip(sketch=self.sketch, length=self.x)
+        return LayerRow(sketch=self.sketch, length=self.x)
 
     def layer(self, layer: Layer, parting: bool = False) -> None:
         """Draw one layer; ``parting``: a line parts right after it."""
-        hue = wording.hue(layer)
+        hue = labels.find_hue(layer)
         if hue in ("norm", "activation"):
             self.stripe(layer)
         else:
@@ -202,21 +202,21 @@ class _Row:
         self.last = "stripe"
 
     def bar(self, layer: Layer, x: float, y: float, height: float) -> Box:
-        hue = wording.hue(layer)
+        hue = labels.find_hue(layer)
         top = y - height / 2
         return Box(x=x, y=top, width=STRIPE, height=height, hue=hue, look="solid", radius=2)
 
     def chip(self, layer: Layer) -> None:
         self.lead(self.last == "stripe" and self.before)
         scaling = self.excitations.get(layer.name)
-        lines = _excited(scaling) if scaling else chip_lines(layer)
+        lines = _format_excitation(scaling) if scaling else format_chip(layer)
         widths = {"convolution": self.measures.width, "scale": self.measures.scaling}
-        width = widths.get(layer.operation) or chip_width(lines)
-        self.card(lines, width, wording.hue(layer), layer.groups > 1)
+        width = widths.get(layer.operation) or measure_chip(lines)
+        self.card(lines, width, labels.find_hue(layer), layer.groups > 1)
         self.x += width + (PILE if layer.groups > 1 else 0.0)
         self.last = "chip"
 
-    def card(self, lines: Sequence[str], width: float, hue: "wording.Hue", pile: bool) -> None:
+    def card(self, lines: Sequence[str], width: float, hue: "labels.Hue", pile: bool) -> None:
         height = self.measures.height
         for back in (PILE, PILE / 2, 0.0) if pile else (0.0,):
             box = Box(x=self.x + back, y=back - height / 2, width=width, height=height, hue=hue)
@@ -247,7 +247,7 @@ class _Row:
         beside = self.beside(block.shortcut.layers)
         self.x = max(self.x + LEAD + SIGN, begin + beside.length + 2 * LEAD)
         self.shortcut(begin, beside)
-        hue = wording.hue(block.total)
+        hue = labels.find_hue(block.total)
         self.sketch.add(Sign(x=self.x, y=0, kind="plus", hue=hue, radius=SIGN))
         self.x += SIGN
         self.last = "sign"
@@ -255,29 +255,29 @@ class _Row:
             self.layer(layer)
         self.x += LEAD / 2
 
-    def shortcut(self, begin: float, beside: Strip) -> None:
+    def shortcut(self, begin: float, beside: LayerRow) -> None:
         """Draw the line over the branch to the sum at ``x``, and what stands on it."""
         rise, end = -self.measures.rise, self.x
         self.sketch.line((begin, 0), (begin, rise), (end, rise), (end, -SIGN), arrow=True)
         self.sketch.place(beside.sketch, (begin + end - beside.length) / 2, rise)
 
-    def beside(self, layers: Iterable[Layer]) -> Strip:
+    def beside(self, layers: Iterable[Layer]) -> LayerRow:
         """Draw a shortcut's layers from x = 0 on, around y = 0."""
         sketch, x = Sketch(), 0.0
         for layer in layers:
-            hue = wording.hue(layer)
+            hue = labels.find_hue(layer)
             if hue == "norm":
                 x += GLUE
                 sketch.add(self.bar(layer, x, 0, SMALL))
                 x += STRIPE
                 continue
             x += LEAD if x else 0.0
-            text = small_text(layer)
-            width = width_of(text, 11) + 12
+            text = format_small(layer)
+            width = measure_width(text, 11) + 12
             sketch.add(Box(x=x, y=-SMALL / 2, width=width, height=SMALL, hue=hue, radius=4))
             sketch.add(Text(x=x + width / 2, y=4, text=text, size=11, anchor="middle"))
             x += width
-        return Strip(sketch=sketch, length=x)
+        return LayerRow(sketch=sketch, length=x)
 
     def repeated(self, run: Run) -> None:
         """Draw a block in a frame, and how often it stands there."""
@@ -297,4 +297,4 @@ class _Row:
         )
         text = f"× {run.count}"
         self.sketch.add(Text(x=self.x + 8, y=-8, text=text, size=15, bold=True))
-        self.x += 8 + width_of(text, 15, bold=True)
+        self.x += 8 + measure_width(text, 15, bold=True)

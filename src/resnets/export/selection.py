@@ -1,4 +1,4 @@
-"""Which engine: all that are here measured, the fastest chosen."""
+"""Measure the engines that are installed and select the fastest."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ import numpy as np
 from resnets.backends import Evaluator
 from resnets.data.images import Images, Pixels
 from resnets.errors import MissingDependency, RunError
-from resnets.export.engines import ENGINES, Engine, Prepared, engine
-from resnets.export.measurement import BATCH, ROUNDS, Measured, Table, candidates, measure
-from resnets.export.quantisation import int8_bytes
+from resnets.export.engines import ENGINES, Engine, Prepared, find_engine
+from resnets.export.measurement import BATCH, ROUNDS, Measured, Table, list_candidates, measure
+from resnets.export.quantisation import build_int8_onnx
 from resnets.networks.network import Network
 
 CALIBRATION = 256
@@ -21,8 +21,8 @@ HELD_OUT = 1000
 
 
 @dataclass(frozen=True)
-class Choice:
-    """The engine chosen, what was measured of all, and the network prepared for them."""
+class Selection:
+    """The engine selected, the measurements of all, and the network prepared for them."""
 
     chosen: Measured
     table: Table
@@ -30,11 +30,11 @@ class Choice:
 
     @property
     def evaluator(self) -> Evaluator:
-        """Open the chosen engine: from stored images to logits."""
-        return engine(self.chosen.engine).opened(self.prepared)
+        """The function from stored images to logits, computed by the selected engine."""
+        return find_engine(self.chosen.engine).open(self.prepared)
 
 
-def fastest(
+def select_fastest(
     network: Network,
     *,
     training: Images | None = None,
@@ -46,7 +46,7 @@ def fastest(
     single: bool = False,
     labelled: bool = True,
     announce: Callable[[str], None] = lambda _: None,
-) -> Choice:
+) -> Selection:
     """Measure engines on this machine and choose the fastest.
 
     Of engines that are not named only those are chosen that compute in floats and name the same
@@ -67,36 +67,36 @@ def fastest(
     Raises:
         UnknownName: if an engine is none; MissingDependency, RunError: if none can be used.
     """
-    among = require(engines, images=images, batch=batch, rounds=rounds)
-    prepared = Prepared(network, int8=_int8(network, training, among, announce))
-    measured = (*_yardstick(among), *among)
-    shown = None if held_out is None else held_out[_spread(len(held_out), images)]
+    among = require_engines(engines, images=images, batch=batch, rounds=rounds)
+    prepared = Prepared(network, int8=_build_int8(network, training, among, announce))
+    measured = (*_find_yardstick(among), *among)
+    shown = None if held_out is None else held_out[_spread_rows(len(held_out), images)]
     table = measure(
         prepared,
         measured,
-        shown,
+        images=shown,
         batch=batch,
         rounds=rounds,
         labelled=labelled,
         announce=announce,
     )
-    return Choice(table.fastest(engines or table.faithful, single=single), table, prepared)
+    return Selection(table.find_fastest(engines or table.faithful, single=single), table, prepared)
 
 
-def require(
+def require_engines(
     engines: Sequence[str], *, images: int = HELD_OUT, batch: int = BATCH, rounds: int = ROUNDS
 ) -> tuple[Engine, ...]:
-    """Give the engines that ``fastest`` measures; refuse what it would, before anything is read.
+    """Return the engines that ``select_fastest`` measures, before anything is read.
 
     Raises:
-        As ``fastest``.
+        As ``select_fastest``.
     """
     if images < 1 or batch < 1 or rounds < 1:
         raise RunError(f"images: {images}, batch: {batch}, rounds: {rounds}; each is at least 1")
-    asked = tuple(engine(name) for name in engines)
+    asked = tuple(find_engine(name) for name in engines)
     for found in asked:
         found.require()
-    among = asked or candidates()
+    among = asked or list_candidates()
     if not among:
         raise MissingDependency(
             'no engine is installed: pip install "resnets[openvino]" or "resnets[onnx]"'
@@ -104,18 +104,18 @@ def require(
     return among
 
 
-def calibration_of(training: Images) -> Pixels:
-    """Give the training images that int8 is calibrated on, spread over all."""
-    return training[_spread(len(training), CALIBRATION)].pixels
+def pick_calibration(training: Images) -> Pixels:
+    """Return the training images that int8 is calibrated on, spread evenly over all."""
+    return training[_spread_rows(len(training), CALIBRATION)].pixels
 
 
-def _yardstick(among: Sequence[Engine]) -> tuple[Engine, ...]:
-    """Give the engine that the others are compared with, where it is not among them."""
+def _find_yardstick(among: Sequence[Engine]) -> tuple[Engine, ...]:
+    """Return the engine that the others are compared with, if it is not among them."""
     first = next(found for found in ENGINES if found.installed or found in among)
     return () if first in among else (first,)
 
 
-def _int8(
+def _build_int8(
     network: Network,
     training: Images | None,
     among: Sequence[Engine],
@@ -125,12 +125,12 @@ def _int8(
         return None
     announce("calibrating int8 …")
     try:
-        return int8_bytes(network, calibration_of(training))
+        return build_int8_onnx(network, pick_calibration(training))
     except MissingDependency as error:
         announce(f"no int8: {error}")
         return None
 
 
-def _spread(count: int, most: int) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
-    """Give the numbers of at most ``most`` images, spread evenly over ``count``."""
+def _spread_rows(count: int, most: int) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+    """Return the rows of at most ``most`` images, spread evenly over ``count``."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))

@@ -1,12 +1,12 @@
-"""Cards: the boxes of a block's picture, one a layer, with what the layer is written in them."""
+"""The boxes in the picture of a block: one for each layer, with its name and details."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from resnets.networks.layers import Layer, Trace
-from resnets.report.drawing import wording
+from resnets.report.drawing import labels
 from resnets.report.drawing.diagram import Box, Hue, Sketch, Text
-from resnets.report.drawing.lettering import width_of, wrapped
+from resnets.report.drawing.text import measure_width, wrap_phrases
 
 HEADING = 13.0
 DETAIL = 11.5
@@ -17,8 +17,8 @@ ROOM = 190.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Card:
-    """What stands in a box.
+class LayerBox:
+    """The content of a box.
 
     Attributes:
         heading, details: the first line, and the others.
@@ -33,18 +33,18 @@ class Card:
 
     @property
     def width(self) -> float:
-        """Pixels that its texts need across."""
+        """Width in pixels that its texts need."""
         bold = bool(self.details)
-        lines = (width_of(line, DETAIL) for line in self.details)
-        return max(width_of(self.heading, HEADING, bold), *lines, 0.0) + 2 * PADDING
+        lines = (measure_width(line, DETAIL) for line in self.details)
+        return max(measure_width(self.heading, HEADING, bold), *lines, 0.0) + 2 * PADDING
 
     @property
     def height(self) -> float:
-        """Pixels that its lines need."""
+        """Height in pixels that its lines need."""
         return 26.0 if not self.details else 28.0 + LINE * len(self.details)
 
-    def sketch(self, width: float) -> Sketch:
-        """Draw it around x = 0, from y = 0 down, ``width`` wide."""
+    def draw(self, width: float) -> Sketch:
+        """Return a sketch of it around x = 0, from y = 0 down, ``width`` wide."""
         sketch, height = Sketch(), self.height
         for back in (6.0, 3.0) if self.pile else ():
             sketch.add(self._box(width, back, back))
@@ -63,17 +63,17 @@ class Card:
         return Box(x=dx - width / 2, y=dy, width=width, height=self.height, hue=self.hue)
 
 
-def card(trace: Trace, layer: Layer) -> Card:
-    """Write a layer's card."""
-    channels = wording.channels_read(trace, layer)
-    return Card(
-        heading=wording.heading(layer, channels),
-        details=tuple(wrapped(wording.details(layer, channels), DETAIL, ROOM)),
-        hue=wording.hue(layer),
+def make_layer_box(trace: Trace, layer: Layer) -> LayerBox:
+    """Return the box of a layer."""
+    channels = labels.count_channels_read(trace, layer)
+    return LayerBox(
+        heading=labels.format_heading(layer, channels),
+        details=tuple(wrap_phrases(labels.list_details(layer, channels), DETAIL, ROOM)),
+        hue=labels.find_hue(layer),
         pile=layer.operation == "convolution" and layer.groups > 1,
     )
 
 
-def common_width(cards: Iterable[Card], least: float = 0.0) -> float:
-    """Give the width that all cards of a column take."""
-    return max([least, *(card.width for card in cards)])
+def find_common_width(boxes: Iterable[LayerBox], least: float = 0.0) -> float:
+    """Return the width that all boxes of a column take."""
+    return max([least, *(box.width for box in boxes)])

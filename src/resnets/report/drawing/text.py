@@ -1,4 +1,4 @@
-"""How wide texts are, whichever font shows them; texts that fit; what XML can hold.
+"""Measure texts, shorten them to fit, and clean them for XML.
 
 An SVG is set in the font that its reader has. Texts are measured in Pillow's own font and given
 the room that the widest of the usual ones (DejaVu Sans, Verdana) needs.
@@ -23,8 +23,8 @@ WIDEST_BOLD = 1.32
 """The same of bold text, for Pillow's own in its one weight."""
 
 
-def own_font(size: float) -> "FreeTypeFont":
-    """Give Pillow's own font at a size in pixels.
+def load_pillow_font(size: float) -> "FreeTypeFont":
+    """Return the font that comes with Pillow, at a size in pixels.
 
     Raises:
         MissingDependency: if this Pillow was built without FreeType.
@@ -42,56 +42,58 @@ def own_font(size: float) -> "FreeTypeFont":
     return font
 
 
-def width_of(text: str, size: float, bold: bool = False) -> float:
-    """Give the pixels across that a text needs in the widest of the usual fonts."""
+def measure_width(text: str, size: float, bold: bool = False) -> float:
+    """Return the width of a text in pixels in the widest of the usual fonts."""
     factor = WIDEST_BOLD if bold else WIDEST
-    return factor * size * sum(map(_advance, text))
+    return factor * size * sum(map(_measure_character, text))
 
 
 def clean(text: str) -> str:
-    """Make a name one line of characters that XML can hold."""
+    """Return a name as one line of characters that XML can hold."""
     spaced = "".join(" " if character.isspace() else character for character in text)
-    return "".join("\ufffd" if _forbidden(character) else character for character in spaced).strip()
+    return "".join(
+        "\ufffd" if _is_forbidden(character) else character for character in spaced
+    ).strip()
 
 
-def shortened(text: str, size: float, bold: bool, room: float) -> str:
-    """Cut a text to the pixels it has; dots say that something is left out."""
-    if width_of(text, size, bold) <= room:
+def shorten(text: str, size: float, bold: bool, room: float) -> str:
+    """Return a text cut at its end to ``room`` pixels, with dots for what is left out."""
+    if measure_width(text, size, bold) <= room:
         return text
-    while text and width_of(text + "…", size, bold) > room:
+    while text and measure_width(text + "…", size, bold) > room:
         text = text[:-1]
     return text.rstrip() + "…"
 
 
-def ending(text: str, size: float, room: float) -> str:
-    """Cut the beginning of a text, such as a path's, to the pixels that there are."""
-    if width_of(text, size) <= room:
+def keep_end(text: str, size: float, room: float) -> str:
+    """Return a text, such as a path, cut at its beginning to ``room`` pixels."""
+    if measure_width(text, size) <= room:
         return text
-    while text and width_of("…" + text, size) > room:
+    while text and measure_width("…" + text, size) > room:
         text = text[1:]
     return "…" + text.lstrip()
 
 
-def wrapped(phrases: list[str], size: float, room: float) -> list[str]:
-    """Set phrases, commas between them, in lines of at most ``room`` pixels where they allow."""
+def wrap_phrases(phrases: list[str], size: float, room: float) -> list[str]:
+    """Return phrases, separated by commas, in lines of at most ``room`` pixels if they allow."""
     lines: list[str] = []
     for phrase in phrases:
-        if lines and width_of(f"{lines[-1]}, {phrase}", size) <= room:
+        if lines and measure_width(f"{lines[-1]}, {phrase}", size) <= room:
             lines[-1] += f", {phrase}"
         else:
             lines.append(phrase)
     return lines
 
 
-def _forbidden(character: str) -> bool:
-    """Control characters, halves of pairs, and what turns the direction of text around."""
+def _is_forbidden(character: str) -> bool:
+    """Return whether a character controls, is half of a pair, or turns the direction of text."""
     category = unicodedata.category(character)
     return category in ("Cc", "Cs", "Cf", "Cn", "Co")
 
 
 @lru_cache(maxsize=4096)
-def _advance(character: str) -> float:
-    """Give a character's width in ems; wide ones that Pillow's font may lack are taken as such."""
+def _measure_character(character: str) -> float:
+    """Return the width of a character in ems, estimated for those that Pillow's font may lack."""
     if unicodedata.combining(character):
         return 0.0
     if unicodedata.east_asian_width(character) in ("W", "F"):
@@ -100,4 +102,4 @@ def _advance(character: str) -> float:
         return LACKING[character]
     if ord(character) > 0x7F and character not in "…·":
         return 0.9 if ord(character) < 0x250 else 1.2
-    return own_font(100).getlength(character) / 100
+    return load_pillow_font(100).getlength(character) / 100
