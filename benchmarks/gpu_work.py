@@ -17,7 +17,7 @@ from resnets.backends import Batch
 from resnets.backends import torch as backend
 from resnets.backends.torch.recorded import Speed
 from resnets.backends.torch.resizing import resized
-from resnets.backends.torch.training_session import TorchSession
+from resnets.backends.torch.session import TorchSession
 from resnets.data.augmentation import chosen, draw
 from resnets.data.fashion_mnist import loading
 from resnets.data.images import Images
@@ -165,11 +165,11 @@ class Ours:
 
     def __init__(self, session: TorchSession, images: Images) -> None:
         self.session, self.images = session, images
-        self.batch = session.recipe.batch
+        self.batch = session.train_state.recipe.batch
         self.blocks = sum(stage.depth for stage in session.architecture.stages)
 
     def __call__(self) -> Any:
-        recipe, step = self.session.recipe, self.session.steps
+        recipe, step = self.session.train_state.recipe, self.session.train_state.steps
         index = chosen(recipe, len(self.images), step)
         size = self.images.shape[1:3]
         draws = draw(recipe, step, len(index), size, self.blocks)

@@ -115,8 +115,6 @@ for framework in ("torch", "jax") if SMALL else backends.NAMES:
         print(f"{framework:12}{problem}")
         continue
     module = backend.build(described, weights=weights)
-    if hasattr(module, "eval"):  # Keras's models are in no mode
-        module.eval()
     logits = backend.features(module, images.astype(np.float32))["logits"]
     differences[framework] = float(np.abs(logits - expected).max() / np.abs(expected).max())
     native = type(module).__mro__[1]

@@ -213,9 +213,8 @@ def test_float64_is_asked_for_and_stays_inside() -> None:
         model = _model()
         for variable in variables(model).values():
             variable.set_value(variable[...].astype(np.float64))
-    model.eval()
     x = images(TINY, 12, 11).astype(np.float64)
-    found = backend.features(model, x, ["stage1", "logits"])
+    found = backend.features(model, x, wanted=["stage1", "logits"])
     expected = reference.forward(TINY, double(lively_weights(TINY)), x)
     assert found["stage1"].dtype == found["logits"].dtype == np.float64
     assert relative(found["logits"], expected.logits) < 1e-12

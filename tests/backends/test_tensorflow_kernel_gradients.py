@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from resnets.backends import tensorflow as backend
-from resnets.backends.tensorflow import kernel_gradients
+from resnets.backends.tensorflow.kernels import gradients as kernel_gradients
 from resnets.backends.tensorflow.layers import Convolution
 from resnets.networks import catalog
 from resnets.networks.weights import Preprocessing

@@ -221,7 +221,7 @@ def test_keras_policies() -> None:
     np.testing.assert_array_equal(backend.dump(model)["conv1.weight"], weights["conv1.weight"])
     expected = backend.build(TINY, weights=weights)(x)
     assert 1e-5 < relative(logits.numpy(), expected.numpy()) < 0.1
-    found = backend.features(model, images(TINY, 17, 16), ["stage1"])["stage1"]
+    found = backend.features(model, images(TINY, 17, 16), wanted=["stage1"])["stage1"]
     assert found.dtype == np.float32 and found.shape == (2, 4, 5, 4)
 
 

@@ -12,12 +12,13 @@ import torch
 from backends.networks import lively_weights
 from resnets.backends import Batch
 from resnets.backends import torch as backend
+from resnets.backends.torch import eager
 from resnets.backends.torch.augmentation import Preparation
 from resnets.backends.torch.recorded import Speed, numbers, steps
 from resnets.backends.torch.recorded.augmentation import batch_of
 from resnets.backends.torch.recorded.losses import MOST, Losses
 from resnets.backends.torch.recorded.thin import ThinConvolution, thinned
-from resnets.backends.torch.training_session import TorchSession
+from resnets.backends.torch.session import TorchSession
 from resnets.data.augmentation import Draws, chosen, draw
 from resnets.data.images import Images
 from resnets.networks import catalog
@@ -54,7 +55,7 @@ def batch_at(recipe: Recipe, images: Images, step: int, n: int | None = None) ->
 
 def run(session: TorchSession, images: Images, count: range, small: int = 3) -> list[float]:
     """Take steps; the one numbered ``small`` has fewer images. Losses are read at the end."""
-    recipe, taken = session.recipe, []
+    recipe, taken = session.train_state.recipe, []
     for step in count:
         batch = batch_at(recipe, images, step, 5 if step == small else None)
         taken.append(session.train_step(batch, recipe.rate / (1 + step)))
@@ -74,7 +75,7 @@ def test_the_same_as_ordinary_steps(
     recipe: Recipe, fashion: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The CPU's own way to take gradients in bf16 rounds differently, and no GPU has it.
-    monkeypatch.setattr(TorchSession, "_fast_convolutions", lambda _: nullcontext())
+    monkeypatch.setattr(eager, "use_fast_convolutions", lambda *_, **__: nullcontext())
     ordinary, recorded = start(recipe, None), start(recipe, RECORDED)
     expected = run(ordinary, fashion, range(6))
     assert run(recorded, fashion, range(6)) == pytest.approx(expected, rel=1e-5)
@@ -113,14 +114,14 @@ def test_the_groups_have_their_own_rates_again_where_a_step_fails(
     seen: list[object] = []
 
     def broken() -> None:
-        seen.extend(group["lr"] for group in session.optimiser.param_groups)
+        seen.extend(group["lr"] for group in session.train_state.optimiser.param_groups)
         raise RuntimeError("not while a stream is capturing")
 
-    monkeypatch.setattr(session.optimiser, "step", broken)
+    monkeypatch.setattr(session.train_state.optimiser, "step", broken)
     with pytest.raises(RuntimeError, match="capturing"):
         run(session, fashion, range(1))
     assert seen and all(isinstance(rate, torch.Tensor) for rate in seen)
-    assert {type(group["lr"]) for group in session.optimiser.param_groups} == {float}
+    assert {type(group["lr"]) for group in session.train_state.optimiser.param_groups} == {float}
 
 
 def test_images_that_do_not_fit_are_brought_batch_by_batch(
@@ -280,7 +281,7 @@ def test_biases_before_norms_stay_out_of_steps_and_in_the_statistics(
     network = replace(NETWORK, bias=True)
     recipe = RECIPES["nesterov"].changed(decay_all=decay_all)
     ordinary, recorded = start(recipe, None, network), start(recipe, RECORDED, network)
-    # A step by hand, which knows of no idle biases.
+    # A step by hand, which computes redundant biases like any other.
     model = backend.build(network, weights=lively_weights(network))
     batch = batch_at(recipe, fashion, 0)
     prepare = Preparation.of(PREPROCESSING.mean, PREPROCESSING.std, torch.device("cpu"))
@@ -289,12 +290,12 @@ def test_biases_before_norms_stay_out_of_steps_and_in_the_statistics(
     expected = model.state_dict()
     for session in (ordinary, recorded):
         session.train_step(batch, 0.0)  # the statistics are all that moves
-        found = session.model.state_dict()
+        found = session.train_state.model.state_dict()
         for name, value in expected.items():
             if name.endswith(("running_mean", "running_var")):
                 torch.testing.assert_close(found[name], value, rtol=1e-5, atol=1e-6)
     assert_close(recorded.state(), ordinary.state(), 1e-5)
-    for name, parameter in session.model.named_parameters():
+    for name, parameter in session.train_state.model.named_parameters():
         if name in ("conv1.bias", "layer1.0.conv1.bias", "layer2.0.downsample.0.bias"):
             assert parameter.grad is not None and not parameter.grad.any()
     for name in ("conv1.bias", "layer1.0.conv2.bias"):
@@ -308,12 +309,13 @@ def test_biases_before_norms_stay_out_of_steps_and_in_the_statistics(
 def test_steps_with_what_a_gpu_alone_has(
     name: str, fashion: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The grey images' product and no idle biases, against steps that know of neither."""
-    monkeypatch.setattr(TorchSession, "_fast_convolutions", lambda _: nullcontext())
+    """The grey images' product and no redundant biases, against steps that have neither."""
+    monkeypatch.setattr(eager, "use_fast_convolutions", lambda *_, **__: nullcontext())
     network = replace(NETWORK, bias=True)
     ordinary, recorded = (start(RECIPES[name], speed, network) for speed in (None, RECORDED))
-    ordinary.idle.biases.clear()
-    monkeypatch.setattr(ordinary.idle, "left_out", nullcontext)
+    redundant = ordinary.train_state.redundant_biases
+    redundant.biases.clear()
+    monkeypatch.setattr(redundant, "leave_out", nullcontext)
     assert recorded.recorded is not None
     thinned(recorded.recorded.narrow.network)
     expected = run(ordinary, fashion, range(6))

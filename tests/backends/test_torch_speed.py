@@ -11,8 +11,8 @@ import torch
 from backends.networks import lively_weights
 from resnets.backends import Batch
 from resnets.backends import torch as backend
-from resnets.backends.torch import convolution
-from resnets.backends.torch.convolution import FastConvolutions
+from resnets.backends.torch.kernels import convolution
+from resnets.backends.torch.kernels.convolution import FastConvolutions
 from resnets.data.augmentation import draw
 from resnets.data.images import Images
 from resnets.networks import catalog

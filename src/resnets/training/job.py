@@ -216,8 +216,7 @@ class _Run:
             self.folder.log(METRICS, records.of_growth(event), sync=True)
             return
         self.folder.log(METRICS, records.of_epoch(event), sync=True)
-        preparing = float(getattr(self.session, "preparing", 0.0))
-        self.folder.log(TIMINGS, records.timing(event, preparing))
+        self.folder.log(TIMINGS, records.timing(event, self.session.preparing))
 
 
 def _precision(job: Job, backend: backends.Backend, folder: RunFolder) -> Any:

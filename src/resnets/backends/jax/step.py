@@ -17,7 +17,7 @@ from flax import nnx
 from jax import Array
 
 from resnets.backends.jax.canonical import Path, name_of
-from resnets.backends.jax.convolution import convolve
+from resnets.backends.jax.kernels import use_fast_convolutions
 from resnets.backends.jax.norm import BatchNorm
 from resnets.backends.jax.optimiser import Arrays, Optimiser
 from resnets.backends.jax.placement import Placement
@@ -52,7 +52,7 @@ class Network:
         view.train() if training else view.eval()
         view.set_attributes(BatchNorm, first_order=True, raise_if_not_found=False)
         if on_processor:
-            view.set_attributes(nnx.Conv, conv_general_dilated=convolve, raise_if_not_found=False)
+            use_fast_convolutions(view)
         if dtype is not None:
             view.set_attributes(nnx.Conv, nnx.Linear, dtype=dtype, raise_if_not_found=False)
         definition, state = nnx.split(view)
@@ -98,13 +98,13 @@ class Training:
         network: in training mode.
         optimiser: with its settings.
         smoothing: share of the target spread over all classes.
-        idle: biases whose gradient is zero (``export.folding.idle_biases``).
+        redundant: names of biases whose gradient is zero (``networks.folding``).
     """
 
     network: Network
     optimiser: Optimiser
     smoothing: float
-    idle: tuple[str, ...] = ()
+    redundant: tuple[str, ...] = ()
 
     def step(
         self, state: State, x: Array, labels: Array, partner: Array | None, s: dict[str, Any]
@@ -128,10 +128,12 @@ class Training:
         (loss, (losses, statistics)), gradients = jax.value_and_grad(loss_of, has_aux=True)(
             state["weights"]
         )
-        gradients |= {name: jnp.zeros_like(gradients[name]) for name in self.idle}
-        buffers = {kind: state[kind] for kind in self.optimiser.buffers}
+        gradients |= {name: jnp.zeros_like(gradients[name]) for name in self.redundant}
+        buffers = {kind: state[kind] for kind in self.optimiser.settings.buffers}
         with jax.named_scope("optimiser"):  # for who profiles a step
-            weights, buffers = self.optimiser.updated(state["weights"], gradients, buffers, s)
+            weights, buffers = self.optimiser.update(
+                state["weights"], gradients, buffers=buffers, numbers=s
+            )
         after = {"weights": weights, "statistics": statistics, **buffers}
         if "average" in state:
             new, old = weights | statistics, state["average"]

@@ -6,13 +6,10 @@ from typing import Any
 import numpy.typing as npt
 
 from resnets.backends.mxnet.importing import mx
-from resnets.backends.mxnet.regnet import RegNet
-from resnets.backends.mxnet.resnet import ResNet
-from resnets.backends.mxnet.resnetv2 import ResNetV2
+from resnets.backends.mxnet.models import Model
 from resnets.backends.mxnet.transfer import to_device
 from resnets.networks.tracing import tensors
 
-Model = ResNet | ResNetV2 | RegNet
 _CANONICAL = {"gamma": "weight", "beta": "bias"}
 
 

@@ -1,6 +1,7 @@
-"""The TensorFlow backend: five functions around a functional ``keras.Model``."""
+"""The TensorFlow backend: the functions of ``Backend`` for functional ``keras.Model`` networks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,12 @@ with greetings_dropped():
     import keras
     import tensorflow as tf
 
+from resnets.backends.state import check_features
 from resnets.backends.tensorflow import devices
 from resnets.backends.tensorflow.canonical import canonical, native, variables
 from resnets.backends.tensorflow.devices import available_devices, precision
 from resnets.backends.tensorflow.resnet import ResNet
-from resnets.backends.tensorflow.training_session import TensorFlowSession, evaluator
+from resnets.backends.tensorflow.session import TensorFlowSession, evaluator
 from resnets.networks.tracing import trace
 
 __all__ = [
@@ -70,20 +72,36 @@ def load(model: ResNet, weights: Mapping[str, npt.NDArray[Any]]) -> None:
 
 
 def features(
-    model: ResNet, images: npt.NDArray[Any], wanted: Sequence[str] = ("logits",)
+    model: ResNet,
+    images: npt.NDArray[Any],
+    *,
+    wanted: Sequence[str] = ("logits",),
+    training: bool = False,
 ) -> dict[str, npt.NDArray[Any]]:
-    """Compute intermediate results for prepared images [n, channels, height, width].
+    """Return intermediate results for prepared images, as ``Backend.features`` defines.
 
-    ``wanted`` names them: stem, stage1, stage2 and so on, pooled, logits. Norms use their
-    moving statistics.
+    As everywhere in Keras, norms that are not trainable use their moving statistics also with
+    ``training=True``.
     """
     layers = trace(model.architecture, 32).features
-    unknown = [name for name in wanted if name not in layers]
-    if unknown:
-        raise KeyError(f"no feature is called {', '.join(unknown)}; there are {', '.join(layers)}")
+    check_features(wanted, layers)
     outputs = {name: model.get_layer(layers[name]).output for name in wanted}
-    found = keras.Model(model.input, outputs)(tf.constant(images.transpose(0, 2, 3, 1)))
+    x = tf.constant(images.transpose(0, 2, 3, 1))
+    with _keep_statistics(model) if training else nullcontext():
+        found = keras.Model(model.input, outputs)(x, training=training)
     return {name: _channels_first(found[name]) for name in wanted}
+
+
+@contextmanager
+def _keep_statistics(model: ResNet) -> Generator[None]:
+    """Restore the model's moving statistics at the end."""
+    found = [variable for tensor, variable in variables(model).items() if not tensor.learned]
+    values = [variable.numpy() for variable in found]
+    try:
+        yield
+    finally:
+        for variable, value in zip(found, values, strict=True):
+            variable.assign(value)
 
 
 def _channels_first(value: Any) -> npt.NDArray[Any]:

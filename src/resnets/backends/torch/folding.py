@@ -5,18 +5,16 @@ import copy
 import torch
 from torch import nn
 
-from resnets.backends import Evaluator
 from resnets.backends.malloc import keep_pages
+from resnets.backends.protocol import Evaluator
 from resnets.backends.torch.augmentation import Preparation
-from resnets.backends.torch.regnet import RegNet
-from resnets.backends.torch.resnet import ResNet
-from resnets.backends.torch.resnetv2 import ResNetV2
+from resnets.backends.torch.models import Model
 from resnets.networks.folding import foldable, folded
 from resnets.networks.tracing import trace
 from resnets.networks.weights import Preprocessing
 
 
-def fold_norms(model: ResNet | ResNetV2 | RegNet) -> nn.Module:
+def fold_norms(model: Model) -> nn.Module:
     """Give a copy for inference whose batch norms are part of the convolutions before them.
 
     The same function up to rounding, in evaluation mode; a norm that no convolution precedes
@@ -54,7 +52,7 @@ def plain_evaluator(model: nn.Module, preprocessing: Preprocessing) -> Evaluator
 
 
 def fast_evaluator(
-    model: ResNet | ResNetV2 | RegNet, preprocessing: Preprocessing, *, compiled: bool = False
+    model: Model, preprocessing: Preprocessing, *, compiled: bool = False
 ) -> Evaluator:
     """Give the function from stored images to logits in bf16 on the CPU.
 

@@ -12,7 +12,7 @@ import optax
 from flax import nnx
 
 from resnets.backends import jax as backend
-from resnets.backends.jax.devices import device_called, in_words
+from resnets.backends.jax.devices import describe_device, find_device
 from resnets.bench.convolutions import Convolution
 from resnets.bench.work import Work
 from resnets.bench.worker import Absent, Prepared, Task
@@ -27,17 +27,17 @@ KINDS = {"fp32": jnp.float32, "bf16": jnp.bfloat16}
 
 def where(device: str) -> Where:
     """Describe the device called ``device``."""
-    found = device_called(device)
+    found = find_device(device)
     versions = {name: importlib.metadata.version(name) for name in ("jax", "flax", "optax")}
     on_processor = found.platform == "cpu"
     memory = None if on_processor else lambda: (found.memory_stats() or {})["peak_bytes_in_use"]
-    return Where(in_words(found), on_processor, versions, memory)
+    return Where(describe_device(found), on_processor, versions, memory)
 
 
 def plain_step(work: Work, *, precision: str = "fp32") -> Prepared:
     """Flax's own layers, ``nnx.jit`` around gradient and ``nnx.Optimizer``, as Flax's guide."""
     _require(precision, work.device)
-    device = device_called(work.device)
+    device = find_device(work.device)
     with jax.default_device(device):
         model = network(work.trace(), KINDS[precision])
         optimiser = nnx.Optimizer(model, optax.sgd(RATE), wrt=nnx.Param)
@@ -89,7 +89,7 @@ def training_shares(take: Callable[[int], Any], session: Any) -> dict[str, float
 
 
 def _called(model: nnx.Module, work: Work) -> Prepared:
-    device = device_called(work.device)
+    device = find_device(work.device)
     graph, state = nnx.split(model)
     model = nnx.merge(graph, jax.device_put(state, device))
     model.eval()
@@ -216,7 +216,7 @@ class Kernels:
     """JAX's matrix products and convolutions, for the limit."""
 
     def __init__(self, device: str) -> None:
-        self.device = device_called(device)
+        self.device = find_device(device)
         self._arrays: dict[Any, Any] = {}
 
     def precisions(self, device: str) -> tuple[str, ...]:

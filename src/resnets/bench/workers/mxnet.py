@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from resnets.backends import mxnet as backend
-from resnets.backends.mxnet.devices import device_called, in_words
+from resnets.backends.mxnet.devices import describe_device, find_device
 from resnets.backends.mxnet.importing import mx
 from resnets.backends.mxnet.parts import concatenated
 from resnets.backends.mxnet.transfer import to_device
@@ -24,15 +24,15 @@ nn = mx.gluon.nn
 
 def where(device: str) -> Where:
     """Describe the device called ``device``."""
-    found = device_called(device)
+    found = find_device(device)
     versions = {"mxnet": importlib.metadata.version("mxnet")}
     # The loss is there before the gradients are: only this waits for the whole step.
-    return Where(in_words(found), found.device_type == "cpu", versions, wait=mx.nd.waitall)
+    return Where(describe_device(found), found.device_type == "cpu", versions, wait=mx.nd.waitall)
 
 
 def trainer(work: Work) -> Prepared:
     """Gluon's own layers hybridized, ``autograd.record`` and ``gluon.Trainer``."""
-    device = device_called(work.device)
+    device = find_device(work.device)
     net = _placed(network(work.trace()), device)
     updates = mx.gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": RATE})
     loss_of = mx.gluon.loss.SoftmaxCrossEntropyLoss()
@@ -87,7 +87,7 @@ def _placed(net: Any, device: Any) -> Any:
 
 
 def _called(net: Any, work: Work, *, initialised: bool = False) -> Prepared:
-    device = device_called(work.device)
+    device = find_device(work.device)
     if initialised:
         net.collect_params().reset_ctx(device)
         net.hybridize(static_alloc=True, static_shape=True)
@@ -216,7 +216,7 @@ class Kernels:
     """MXNet's matrix products and convolutions, for the limit."""
 
     def __init__(self, device: str) -> None:
-        self.device = device_called(device)
+        self.device = find_device(device)
         self._arrays: dict[Any, Any] = {}
 
     def precisions(self, device: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from resnets.backends import tensorflow as backend
 from resnets.backends.tensorflow.augmentation import tensors_of
-from resnets.backends.tensorflow.devices import device_called, in_words
+from resnets.backends.tensorflow.devices import describe_device, find_device
 from resnets.bench.convolutions import Convolution
 from resnets.bench.work import Work
 from resnets.bench.worker import Absent, Prepared, Task
@@ -28,11 +28,11 @@ POLICIES = {"fp32": "float32", "bf16": "mixed_bfloat16"}
 
 def where(device: str) -> Where:
     """Describe the device called ``device``."""
-    found = device_called(device)
+    found = find_device(device)
     versions = {"tensorflow": tf.__version__, "keras": importlib.metadata.version("keras")}
     on_processor = found.startswith("CPU")
     memory = None if on_processor else lambda: tf.config.experimental.get_memory_info(found)["peak"]
-    return Where(in_words(found), on_processor, versions, memory)
+    return Where(describe_device(found), on_processor, versions, memory)
 
 
 class _Clock(keras.callbacks.Callback):
@@ -52,7 +52,7 @@ def fit(work: Work, *, precision: str = "fp32") -> Prepared:
     _require(precision, work.device)
     pixels, labels = work.images()
     clock = _Clock()
-    with tf.device(device_called(work.device)):
+    with tf.device(find_device(work.device)):
         model = network(work.trace(), POLICIES[precision])
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(keras.optimizers.SGD(RATE), loss)
@@ -60,7 +60,7 @@ def fit(work: Work, *, precision: str = "fp32") -> Prepared:
     data = data.batch(work.batch, drop_remainder=True).repeat().prefetch(tf.data.AUTOTUNE)
 
     def take(steps: int) -> Mapping[str, float]:
-        with tf.device(device_called(work.device)):
+        with tf.device(find_device(work.device)):
             model.fit(data, steps_per_epoch=steps, epochs=1, verbose=0, callbacks=[clock])
         return {"seconds": clock.seconds}
 
@@ -69,13 +69,13 @@ def fit(work: Work, *, precision: str = "fp32") -> Prepared:
 
 def predict(work: Work) -> Prepared:
     """A functional model of Keras's own layers, ``predict_on_batch``, float32."""
-    with tf.device(device_called(work.device)):
+    with tf.device(find_device(work.device)):
         return _predicted(network(work.trace(), "float32"), work)
 
 
 def our_predict(work: Work) -> Prepared:
     """Our ``keras.Model``, ``predict_on_batch``, float32."""
-    with tf.device(device_called(work.device)):
+    with tf.device(find_device(work.device)):
         return _predicted(backend.build(work.architecture), work)
 
 
@@ -98,7 +98,7 @@ def _predicted(model: keras.Model, work: Work) -> Prepared:
     def of(batch: int) -> Callable[[int], None]:
         def take(steps: int) -> None:
             nonlocal taken
-            with tf.device(device_called(work.device)):
+            with tf.device(find_device(work.device)):
                 for _ in range(steps):
                     first = taken % (len(images) // batch) * batch
                     taken += 1
@@ -206,7 +206,7 @@ class Kernels:
     """TensorFlow's matrix products and convolutions, for the limit."""
 
     def __init__(self, device: str) -> None:
-        self.device = device_called(device)
+        self.device = find_device(device)
         self._arrays: dict[Any, Any] = {}
 
     def precisions(self, device: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from resnets.backends import torch as backend
-from resnets.backends.torch.devices import device_called, in_words
+from resnets.backends.torch.devices import describe_device, find_device
 from resnets.bench.convolutions import Convolution
 from resnets.bench.work import Work
 from resnets.bench.worker import Absent, Prepared, Task
@@ -23,10 +23,10 @@ from resnets.recipes.recipe import Recipe
 
 def where(device: str) -> Where:
     """Describe the device called ``device``."""
-    found = device_called(device)
+    found = find_device(device)
     memory = (lambda: torch.cuda.max_memory_allocated(found)) if found.type == "cuda" else None
     versions = {"torch": importlib.metadata.version("torch")}
-    return Where(in_words(found), found.type == "cpu", versions, memory)
+    return Where(describe_device(found), found.type == "cpu", versions, memory)
 
 
 def plain_loop(work: Work, *, precision: str = "fp32") -> Prepared:
@@ -55,12 +55,12 @@ def timm_module(work: Work) -> Prepared:
 def training_shares(take: Callable[[int], Any], session: Any) -> dict[str, float]:
     """Say where a step of ours goes, by torch's profiler; what makes batches ready is timed."""
     outside = watched(take, session, torch_profile.STEPS)
-    prepare = session.prepare
-    session.prepare = torch_profile.named("data", prepare)
+    prepare = session.train_state.prepare
+    session.train_state.prepare = torch_profile.named("data", prepare)
     try:
         found = torch_profile.shares(take)
     finally:
-        session.prepare = prepare
+        session.train_state.prepare = prepare
     data = max(1 - outside.inside / outside.whole, 0.0)
     moved = min(data, found[torch_profile.OTHER])
     kinds = {"data": found["data"] + moved, torch_profile.OTHER: found[torch_profile.OTHER] - moved}
@@ -68,7 +68,7 @@ def training_shares(take: Callable[[int], Any], session: Any) -> dict[str, float
 
 
 def _loop(model: torch.nn.Module, work: Work, precision: str) -> Prepared:
-    device = device_called(work.device)
+    device = find_device(work.device)
     _require(precision, work.device)
     model = model.to(device).train()
     optimiser = torch.optim.SGD(model.parameters(), lr=RATE)
@@ -102,7 +102,7 @@ def _loop(model: torch.nn.Module, work: Work, precision: str) -> Prepared:
 
 
 def _called(model: torch.nn.Module, work: Work) -> Prepared:
-    device = device_called(work.device)
+    device = find_device(work.device)
     model = model.to(device).eval()
     images, _ = _images(work, device)
 
@@ -152,7 +152,7 @@ class Kernels:
     """Torch's matrix products and convolutions, for the limit."""
 
     def __init__(self, device: str) -> None:
-        self.device = device_called(device)
+        self.device = find_device(device)
         self._arrays: dict[Any, torch.Tensor] = {}
 
     def precisions(self, device: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from resnets.backends import Batch
+from resnets.backends.protocol import Batch
 from resnets.data.augmentation import Draws
 from resnets.recipes.recipe import Recipe
 

@@ -1,49 +1,41 @@
 """A Gluon model in training: one step, evaluation, and the state that resumes it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from resnets.backends import Batch, Evaluator
 from resnets.backends.mxnet.augmentation import Preparation
 from resnets.backends.mxnet.depth import Dropping
-from resnets.backends.mxnet.devices import device_called, in_words, precision, threads
+from resnets.backends.mxnet.devices import describe_device, find_device, precision, threads
 from resnets.backends.mxnet.importing import mx
+from resnets.backends.mxnet.models import Model
 from resnets.backends.mxnet.optimiser import Optimiser
-from resnets.backends.mxnet.parameters import Model, arrays, assign, parameters
+from resnets.backends.mxnet.parameters import arrays, assign, parameters
 from resnets.backends.mxnet.statistics import Statistics
 from resnets.backends.mxnet.transfer import to_device
+from resnets.backends.protocol import Batch, Evaluator
+from resnets.backends.state import (
+    AVERAGE,
+    WEIGHTS,
+    MeasuredLoss,
+    OptimiserSettings,
+    SavedState,
+    ema_decay,
+    steps_in_flight,
+)
 from resnets.data.augmentation import Draws, Mix
 from resnets.data.images import Images, Pixels
-from resnets.errors import WeightsError
 from resnets.networks.architecture import Architecture
-from resnets.networks.folding import idle_biases
+from resnets.networks.folding import redundant_biases
 from resnets.networks.weights import Preprocessing, Weights
 from resnets.recipes.recipe import Recipe
 
 
-@dataclass(frozen=True)
-class MeasuredLoss:
-    """A step's losses, still on the device until they are read."""
-
-    value: Any
-    of_images: Any
-
-    @property
-    def loss(self) -> float:
-        return float(self.value.asscalar())
-
-    @property
-    def losses(self) -> npt.NDArray[np.float32]:
-        return self.of_images.asnumpy().astype(np.float32)
-
-
 def evaluator(model: Model, preprocessing: Preprocessing, device: str = "auto") -> Evaluator:
     """Put the model on a device and hybridize it; give the function from images to logits."""
-    where = device_called(device)
+    where = find_device(device)
     _place(model, where)
     kind = next(iter(parameters(model).values())).dtype
     prepare = Preparation.of(preprocessing.mean, preprocessing.std, where, kind)
@@ -72,7 +64,7 @@ class MXNetSession:
         self.architecture: Architecture = model.architecture
         self.recipe = recipe
         self.precision = precision(recipe, device)
-        self.where = device_called(device)
+        self.where = find_device(device)
         kind = "float64" if self.precision == "fp64" else "float32"
         self.model = model
         model.cast(kind)
@@ -80,8 +72,8 @@ class MXNetSession:
         self.prepare = Preparation.of(preprocessing.mean, preprocessing.std, self.where, kind)
         self.parameters = parameters(model)
         learned = {n: p for n, p in self.parameters.items() if p.grad_req != "null"}
-        self.optimiser = Optimiser(recipe, learned)
-        self.idle = idle_biases(model.architecture)
+        self.optimiser = Optimiser(OptimiserSettings.of(recipe), learned)
+        self.redundant = redundant_biases(model.architecture)
         self.statistics = Statistics(model.architecture, self.parameters)
         self.dropping = Dropping(model)
         self.averaged = self._copied(kind) if recipe.average is not None else None
@@ -97,7 +89,7 @@ class MXNetSession:
 
     @property
     def device(self) -> str:
-        return in_words(self.where)
+        return describe_device(self.where)
 
     @property
     def threads(self) -> int:
@@ -105,7 +97,11 @@ class MXNetSession:
 
     @property
     def lag(self) -> int:
-        return 1 if self.where.device_type == "cpu" else 50
+        return steps_in_flight(on_cpu=self.where.device_type == "cpu")
+
+    @property
+    def preparing(self) -> float:
+        return 0.0  # MXNet compiles nothing
 
     def train_step(
         self, batch: Batch, rate: float, slowed: Mapping[str, float] | None = None
@@ -119,13 +115,14 @@ class MXNetSession:
             losses = -mx.nd.sum(logs * target, axis=1)
             loss = mx.nd.mean(losses)
         loss.backward()
-        for name in self.idle:
+        for name in self.redundant:
             self.parameters[name].grad()[:] = 0
         self.statistics.correct(before, x.shape)
         self.optimiser.step(rate, slowed or {})
-        if self.averages:
-            self._average()
-        return MeasuredLoss(loss, losses)
+        decay = ema_decay(self.recipe, self.optimiser.steps)
+        if decay is not None:
+            self._average(1 - decay)
+        return MeasuredLoss(loss.asscalar, losses.asnumpy)
 
     def lift(self, amounts: Weights) -> None:
         """Add to some parameters, between two steps."""
@@ -142,42 +139,29 @@ class MXNetSession:
         return arrays(self._evaluated())
 
     def state(self) -> Weights:
-        """Copy weights, averages and optimiser buffers, as ``weights/NAME`` and so on."""
-        result = {f"weights/{n}": a for n, a in arrays(self.model).items()}
+        """Return a copy of all that training needs to resume, named as in ``SavedState``."""
+        optimiser = self.optimiser
+        groups = {WEIGHTS: arrays(self.model)}
         if self.averaged is not None:
-            result |= {f"average/{n}": a for n, a in arrays(self.averaged).items()}
-        for kind, buffers in self.optimiser.buffers.items():
-            result |= {f"{kind}/{n}": buffer.asnumpy() for n, buffer in buffers.items()}
-        for name, steps in self.optimiser.born.items():
-            result[f"born/{name}"] = np.array(steps, np.int64)
-        result["steps"] = np.array(self.optimiser.steps, np.int64)
-        return result
+            groups[AVERAGE] = arrays(self.averaged)
+        for kind, buffers in optimiser.buffers.items():
+            groups[kind] = {name: buffer.asnumpy() for name, buffer in buffers.items()}
+        saved = SavedState(steps=optimiser.steps, groups=groups, first_steps=optimiser.first_steps)
+        return saved.to_arrays()
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Take over what ``state`` gave."""
-        if "steps" not in state or state["steps"].shape != ():
-            raise WeightsError("the saved state lacks the number of steps")
-        steps, optimiser = int(state["steps"]), self.optimiser
-        born = {f"born/{name}": name for name in optimiser.learned if "mean" in optimiser.buffers}
-        _check(state, self._shapes(steps), optional={"steps", *born})
-        for prefix, model in (("weights", self.model), ("average", self.averaged)):
-            if model is not None:
-                assign(model, {n: state[f"{prefix}/{n}"] for n in self.parameters})
-        for kind, buffers in optimiser.buffers.items():
-            buffers.clear()
-            for name, parameter in optimiser.learned.items() if steps else ():
-                value = state[f"{kind}/{name}"]
-                buffers[name] = to_device(value, self.where, parameter.dtype)
-        optimiser.steps = steps
-        optimiser.born = {name: int(state[key]) for key, name in born.items() if key in state}
-
-    def _shapes(self, steps: int) -> dict[str, tuple[int, ...]]:
-        """The shapes of what a state after so many steps has."""
-        prefixes = ["weights"] if self.averaged is None else ["weights", "average"]
-        shapes = {f"{p}/{n}": v.shape for p in prefixes for n, v in self.parameters.items()}
-        for kind in self.optimiser.buffers if steps else ():
-            shapes |= {f"{kind}/{n}": v.shape for n, v in self.optimiser.learned.items()}
-        return shapes
+        """Load what ``state`` returned."""
+        saved = SavedState.from_arrays(state, self.architecture, recipe=self.recipe)
+        assign(self.model, saved.groups[WEIGHTS])
+        if self.averaged is not None:
+            assign(self.averaged, saved.groups[AVERAGE])
+        optimiser = self.optimiser
+        for kind in optimiser.buffers:
+            optimiser.buffers[kind] = {
+                name: to_device(array, self.where, optimiser.learned[name].dtype)
+                for name, array in saved.groups.get(kind, {}).items()
+            }
+        optimiser.steps, optimiser.first_steps = saved.steps, dict(saved.first_steps)
 
     def _in_training(self, x: Any, draws: Draws) -> Any:
         if draws.branches is None:
@@ -195,28 +179,8 @@ class MXNetSession:
             own = mix.share * own + (1 - mix.share) * own[mix.partner]
         return (1 - smoothing) * own + smoothing / classes
 
-    def _average(self) -> None:
-        """Move the average towards the weights; fast at first, when it is mostly the start."""
-        assert self.recipe.average is not None
-        steps = self.optimiser.steps
-        share = 1 - min(self.recipe.average, (1 + steps) / (10 + steps))
+    def _average(self, share: float) -> None:
+        """Move the average towards the weights by a share of the way."""
         for name, parameter in self.averages.items():
             value = parameter.data()
             value += (self.parameters[name].data() - value) * share
-
-
-def _check(
-    state: Mapping[str, npt.NDArray[Any]],
-    needed: Mapping[str, tuple[int, ...]],
-    optional: set[str],
-) -> None:
-    for name, shape in needed.items():
-        if name not in state:
-            raise WeightsError(f"the saved state lacks {name}")
-        if state[name].shape != shape:
-            raise WeightsError(
-                f"the saved state's {name} has shape {state[name].shape}, not {shape}"
-            )
-    unknown = sorted(set(state) - set(needed) - optional)
-    if unknown:
-        raise WeightsError(f"the saved state has what this run has not: {', '.join(unknown)}")

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from resnets.backends.torch.small_maps import DENSE, by_taps, dense, outputs
+from resnets.backends.torch.kernels.small_maps import DENSE, by_taps, dense, outputs
 
 NARROW, NARROW_FP32 = 4, 3
 """Widths of the output up to which a map is narrow, in bf16 and in fp32."""

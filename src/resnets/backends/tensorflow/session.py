@@ -2,7 +2,6 @@
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -11,43 +10,33 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from resnets.backends import Batch, Evaluator
+from resnets.backends.protocol import Batch, Evaluator
+from resnets.backends.state import (
+    AVERAGE,
+    WEIGHTS,
+    MeasuredLoss,
+    SavedState,
+    ema_decay,
+    steps_in_flight,
+)
 from resnets.backends.tensorflow import devices
 from resnets.backends.tensorflow.augmentation import Preparation, Tensors, tensors_of
 from resnets.backends.tensorflow.canonical import canonical, native, variables
-from resnets.backends.tensorflow.kernel_gradients import fast_kernel_gradients
-from resnets.backends.tensorflow.optimiser import Variables, clipped, optimiser
+from resnets.backends.tensorflow.kernels import use_fast_kernel_gradients
+from resnets.backends.tensorflow.optimiser import Variables, clip, make_optimiser
 from resnets.backends.tensorflow.resnet import ResNet
 from resnets.data.images import Pixels
-from resnets.errors import WeightsError
 from resnets.networks.architecture import Architecture
-from resnets.networks.folding import idle_biases
-from resnets.networks.layers import Tensor
+from resnets.networks.folding import redundant_biases
 from resnets.networks.naming import block_names
 from resnets.networks.tracing import trace
 from resnets.networks.weights import Preprocessing, Weights
 from resnets.recipes.recipe import Recipe
 
 
-@dataclass(frozen=True)
-class MeasuredLoss:
-    """A step's losses, still on the device until they are read."""
-
-    value: Any
-    of_images: Any
-
-    @property
-    def loss(self) -> float:
-        return float(self.value.numpy())
-
-    @property
-    def losses(self) -> npt.NDArray[np.float32]:
-        return self.of_images.numpy().astype(np.float32)
-
-
 def evaluator(model: ResNet, preprocessing: Preprocessing, device: str = "auto") -> Evaluator:
     """Put the model on a device; give the function from stored images to logits."""
-    where = devices.device_called(device)
+    where = devices.find_device(device)
     prepare = Preparation.of(preprocessing.mean, preprocessing.std, model.variable_dtype)
     return _compiled(placed(model, where, model.dtype_policy.name), prepare, where)
 
@@ -136,7 +125,7 @@ class TensorFlowSession:
     ) -> None:
         self.architecture: Architecture = model.architecture
         self.recipe = recipe
-        self.where = devices.device_called(device)
+        self.where = devices.find_device(device)
         self.on_processor = self.where.startswith("CPU")
         self.precision = devices.precision(recipe, device)
         kind = "float64" if self.precision == "fp64" else "float32"
@@ -145,9 +134,9 @@ class TensorFlowSession:
         self.averaged = copy_of(model, self.where, kind) if recipe.average is not None else None
         found = variables(self.model)
         self.learned: Variables = {t: v.value for t, v in found.items() if t.learned}
-        self.idle = idle_biases(self.architecture)
+        self.redundant = redundant_biases(self.architecture)
         with tf.device(self.where):
-            self.optimiser = optimiser(self.learned, recipe)
+            self.optimiser = make_optimiser(self.learned, recipe)
         self.steps = 0
         self._compiled_step: Any = tf.function(self._step, autograph=False)
         # Each session traces its own step once; TensorFlow would warn of the fifth session.
@@ -157,7 +146,7 @@ class TensorFlowSession:
 
     @property
     def device(self) -> str:
-        return devices.in_words(self.where)
+        return devices.describe_device(self.where)
 
     @property
     def threads(self) -> int:
@@ -165,7 +154,11 @@ class TensorFlowSession:
 
     @property
     def lag(self) -> int:
-        return 1 if self.on_processor else 50
+        return steps_in_flight(on_cpu=self.on_processor)
+
+    @property
+    def preparing(self) -> float:
+        return 0.0  # TensorFlow compiles as part of the first step
 
     def train_step(
         self, batch: Batch, rate: float, slowed: Mapping[str, float] | None = None
@@ -174,20 +167,19 @@ class TensorFlowSession:
         steps, shares = self.steps + 1, slowed or {}
         rates = np.array([rate * shares.get(tensor.name, 1.0) for tensor in self.learned])
         numbers = self.optimiser.numbers(rates, steps)
-        if self.recipe.average is not None:
-            # Fast at first, when the average is mostly the start.
-            decay = min(self.recipe.average, (1 + steps) / (10 + steps))
+        decay = ema_decay(self.recipe, steps)
+        if decay is not None:
             numbers["share"] = 1 - decay
         images = batch.images
         with tf.device(self.where):
-            losses = self._compiled_step(
+            loss, losses = self._compiled_step(
                 tf.constant(images.pixels),
                 tf.constant(images.labels),
                 tensors_of(batch.draws),
                 {name: tf.constant(number, tf.float64) for name, number in numbers.items()},
             )
         self.steps = steps
-        return MeasuredLoss(*losses)
+        return MeasuredLoss(loss.numpy, losses.numpy)
 
     def _step(self, pixels: Any, labels: Any, draws: Tensors, numbers: Tensors) -> tuple[Any, Any]:
         with tf.name_scope("prepare"):  # for who profiles a step, as below
@@ -196,17 +188,17 @@ class TensorFlowSession:
             tape.watch(list(self.learned.values()))
             with (
                 computing_in_bf16(self.model) if self.precision == "bf16" else nullcontext(),
-                fast_kernel_gradients(self.model) if self.on_processor else nullcontext(),
+                use_fast_kernel_gradients(self.model) if self.on_processor else nullcontext(),
             ):
                 logits = self._logits(x, draws)
             losses = self._losses(logits, labels, draws)
             loss = tf.reduce_mean(losses)
         found = tape.gradient(loss, list(self.learned.values()))
         gradients = dict(zip(self.learned, found, strict=True))
-        idle = (tensor for tensor in self.learned if tensor.name in self.idle)
-        gradients |= {tensor: tf.zeros_like(gradients[tensor]) for tensor in idle}
+        redundant = (tensor for tensor in self.learned if tensor.name in self.redundant)
+        gradients |= {tensor: tf.zeros_like(gradients[tensor]) for tensor in redundant}
         if self.recipe.clip is not None:
-            gradients = clipped(gradients, self.recipe.clip)
+            gradients = clip(gradients, self.recipe.clip)
         with tf.name_scope("optimiser"):
             self.optimiser.apply(gradients, numbers)
         if self.averaged is not None:
@@ -249,40 +241,31 @@ class TensorFlowSession:
         return self._evaluate(pixels)
 
     def weights(self) -> Weights:
-        """Copy the weights that ``eval_step`` uses."""
+        """Return a copy of the weights that ``eval_step`` uses."""
         found = self._variables()
-        return _arrays(found.get("average", found["weights"]))
+        return _arrays(found.get(AVERAGE, found[WEIGHTS]))
 
     def state(self) -> Weights:
-        """Copy weights, averages and optimiser buffers, as ``weights/NAME`` and so on."""
-        found = self._variables()
-        result = {f"{kind}/{n}": a for kind in found for n, a in _arrays(found[kind]).items()}
-        born = {f"born/{t.name}": np.array(n, np.int64) for t, n in self.optimiser.born.items()}
-        return {**result, **born, "steps": np.array(self.steps, np.int64)}
+        """Return a copy of all that training needs to resume, named as in ``SavedState``."""
+        groups = {group: _arrays(found) for group, found in self._variables().items()}
+        first_steps = self.optimiser.first_steps
+        return SavedState(steps=self.steps, groups=groups, first_steps=first_steps).to_arrays()
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Take over what ``state`` gave."""
-        if "steps" not in state or state["steps"].shape != ():
-            raise WeightsError("the saved state lacks the number of steps")
-        self.steps = int(state["steps"])
-        taken = {"steps"}
-        for kind, found in self._variables().items():
+        """Load what ``state`` returned."""
+        saved = SavedState.from_arrays(state, self.architecture, recipe=self.recipe)
+        self.steps = saved.steps
+        self.optimiser.first_steps = dict(saved.first_steps)
+        for group, found in {**self._variables(), **self.optimiser.buffers}.items():
+            arrays = saved.groups.get(group)  # None for buffers before the first step
             for tensor, variable in found.items():
-                name = f"{kind}/{tensor.name}"
-                array = native(tensor, _array(state, name, tensor))
+                array = np.zeros(tensor.shape) if arrays is None else arrays[tensor.name]
+                array = native(tensor, array)
                 variable.assign(array.astype(variable.dtype.as_numpy_dtype))
-                taken.add(name)
-        if self.recipe.optimiser == "adamw":
-            names = {f"born/{tensor.name}": tensor for tensor in self.learned}
-            self.optimiser.born = {t: int(state[n]) for n, t in names.items() if n in state}
-            taken.update(names)
-        unknown = sorted(set(state) - taken)
-        if unknown:
-            raise WeightsError(f"the saved state has what this run has not: {', '.join(unknown)}")
 
     def _variables(self) -> dict[str, Variables]:
-        """All that changes in training, by the kinds of names it has in a saved state."""
-        found = {"weights": self.model, "average": self.averaged}
+        """Return all that changes in training, by group of a saved state."""
+        found = {WEIGHTS: self.model, AVERAGE: self.averaged}
         result = {
             kind: {tensor: variable.value for tensor, variable in variables(model).items()}
             for kind, model in found.items()
@@ -293,13 +276,3 @@ class TensorFlowSession:
 
 def _arrays(found: Variables) -> Weights:
     return {tensor.name: canonical(tensor, variable) for tensor, variable in found.items()}
-
-
-def _array(state: Mapping[str, npt.NDArray[Any]], name: str, tensor: Tensor) -> npt.NDArray[Any]:
-    if name not in state:
-        raise WeightsError(f"the saved state lacks {name}")
-    if state[name].shape != tensor.shape:
-        raise WeightsError(
-            f"the saved state's {name} has shape {state[name].shape}, not {tensor.shape}"
-        )
-    return state[name]
