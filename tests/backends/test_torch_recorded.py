@@ -320,7 +320,7 @@ def test_steps_with_what_a_gpu_alone_has(
     thinned(recorded.recorded.narrow.network)
     expected = run(ordinary, fashion, range(6))
     assert run(recorded, fashion, range(6)) == pytest.approx(expected, rel=1e-4)
-    assert_close(recorded.weights(), ordinary.weights(), 1e-3)
+    assert_close(recorded.weights(), ordinary.weights(), 2e-3)
 
 
 @pytest.mark.parametrize("bias", [True, False])
