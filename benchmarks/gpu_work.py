@@ -16,7 +16,7 @@ from torch import nn
 from resnets.backends import Batch
 from resnets.backends import torch as backend
 from resnets.backends.torch.recorded import Speed
-from resnets.backends.torch.resizing import resized
+from resnets.backends.torch.resizing import resize
 from resnets.backends.torch.session import TorchSession
 from resnets.data.augmentation import chosen, draw
 from resnets.data.fashion_mnist import loading
@@ -132,7 +132,7 @@ def random_images(n: int, size: int, channels: int, classes: int) -> Images:
 def at_size(images: Images, size: int, plan: Plan) -> Images:
     """Resize square images on the device, as Pillow does."""
     pixels = torch.from_numpy(images.pixels).to(plan.device)
-    return Images(resized(pixels, size).cpu().numpy(), images.labels)
+    return Images(resize(pixels, size).cpu().numpy(), images.labels)
 
 
 def network_of(name: str, images: Images, classes: int) -> Architecture:

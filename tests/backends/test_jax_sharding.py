@@ -106,4 +106,4 @@ def test_two_devices_are_one(tmp_path: Path) -> None:
 def test_one_device_has_all(count: int) -> None:
     device = jax.devices("cpu")[0]
     placement = Placement((device,))
-    assert placement.divided(count) == placement.whole == device
+    assert placement.split(count) == placement.whole == device

@@ -300,7 +300,7 @@ def test_an_import_that_fails_is_explained(monkeypatch: pytest.MonkeyPatch) -> N
     kept = {name: module for name, module in sys.modules.items() if name.startswith("mxnet.")}
     try:
         with pytest.raises(ImportError, match="novelty"):
-            importing._imported()
+            importing._import_mxnet()
     finally:
         sys.modules.update(kept)
     assert not hasattr(np, "PZERO")

@@ -17,7 +17,7 @@ from resnets.backends.torch.augmentation import Preparation
 from resnets.backends.torch.recorded import Speed, numbers, steps
 from resnets.backends.torch.recorded.augmentation import batch_of
 from resnets.backends.torch.recorded.losses import MOST, Losses
-from resnets.backends.torch.recorded.thin import ThinConvolution, thinned
+from resnets.backends.torch.recorded.thin import ThinConvolution, use_thin_convolution
 from resnets.backends.torch.session import TorchSession
 from resnets.data.augmentation import Draws, chosen, draw
 from resnets.data.images import Images
@@ -317,7 +317,7 @@ def test_steps_with_what_a_gpu_alone_has(
     redundant.biases.clear()
     monkeypatch.setattr(redundant, "leave_out", nullcontext)
     assert recorded.recorded is not None
-    thinned(recorded.recorded.narrow.network)
+    use_thin_convolution(recorded.recorded.narrow.network)
     expected = run(ordinary, fashion, range(6))
     assert run(recorded, fashion, range(6)) == pytest.approx(expected, rel=1e-4)
     assert_close(recorded.weights(), ordinary.weights(), 2e-3)
@@ -337,7 +337,7 @@ def test_a_convolution_of_grey_images_as_a_product(
     gradients = [p.grad for p in conv.parameters()]
     for parameter in conv.parameters():
         parameter.grad = None
-    thinned(network)
+    use_thin_convolution(network)
     assert isinstance(network[0], ThinConvolution)
     found = network(x)
     found.square().sum().backward()
@@ -349,5 +349,5 @@ def test_a_convolution_of_grey_images_as_a_product(
 
 def test_other_convolutions_stay() -> None:
     network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Conv2d(1, 4, 3))
-    thinned(network)
+    use_thin_convolution(network)
     assert type(network[0]) is type(network[1]) is torch.nn.Conv2d

@@ -20,18 +20,18 @@ NAMES = ("torch", "jax", "tensorflow", "mxnet")
 _MORE = {"mxnet": " and pip install --no-deps mxnet==1.9.1"}
 
 
-def installed(name: str) -> bool:
+def is_installed(name: str) -> bool:
     """Return whether the framework ``name`` is installed, without importing it."""
     return importlib.util.find_spec(name) is not None
 
 
-def default(preferred: str | None = None) -> str:
+def choose_default(preferred: str | None = None) -> str:
     """Return the name of the framework to use by default: ``preferred``, or the first installed.
 
     If none is installed, return the first of all: its ``load`` explains how to install it.
     """
     wanted = NAMES if preferred not in NAMES else (preferred, *NAMES)
-    return next(filter(installed, wanted), NAMES[0])
+    return next(filter(is_installed, wanted), NAMES[0])
 
 
 def load(name: str) -> Backend:
@@ -55,7 +55,7 @@ def load(name: str) -> Backend:
 def _unusable(name: str, error: Exception) -> str:
     """Return why a framework cannot be imported, and how to install what is missing."""
     install = f'pip install "resnets[{name}]"{_MORE.get(name, "")}'
-    if isinstance(error, ImportError) and not installed(name):
+    if isinstance(error, ImportError) and not is_installed(name):
         return f"{name} is not installed: {install}"
     message = f"{name} is installed but cannot be imported: {in_one_line(error)}"
     return f"{message}: {install}" if isinstance(error, ModuleNotFoundError) else message

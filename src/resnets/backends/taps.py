@@ -1,7 +1,7 @@
 """Where a tap of a kernel lies on a map: the same in every framework."""
 
 
-def meeting(size: int, stride: int, tap: int) -> tuple[slice, slice]:
+def find_overlap(size: int, stride: int, tap: int) -> tuple[slice, slice]:
     """Give the outputs for which a tap lies on the map, and the pixels that it reads for them.
 
     Args:

@@ -26,7 +26,7 @@ from typing import Any, cast
 import filelock
 import numpy as np
 
-from resnets.backends import default
+from resnets.backends import choose_default
 from resnets.errors import Diverged, RunError, WeightsError
 from resnets.files import explained, remove_leftovers, write_text
 from resnets.networks.architecture import Architecture
@@ -277,7 +277,7 @@ def framework_of(folder: Path | str | None) -> str:
     if folder is not None and (Path(folder) / RECIPE).is_file():
         with suppress(RunError):  # a log that cannot be read costs nothing but this
             own = RunFolder(Path(folder)).framework()
-    return default(own)
+    return choose_default(own)
 
 
 def read_recipe(folder: Path) -> Recipe:

@@ -11,7 +11,7 @@ from resnets.errors import ResnetsError, in_one_line
 from resnets.recipes.recipe import Recipe
 
 
-def _found() -> dict[str, jax.Device]:
+def _list_devices() -> dict[str, jax.Device]:
     """Give the devices JAX finds here by name, the fastest kind first.
 
     GPUs are called ``cuda``, AMD's too, as in torch.
@@ -38,7 +38,7 @@ def _found() -> dict[str, jax.Device]:
 
 def available_devices() -> list[str]:
     """List the devices JAX finds here, the fastest kind first."""
-    return list(_found())
+    return list(_list_devices())
 
 
 def find_devices(name: str) -> tuple[jax.Device, ...]:
@@ -62,7 +62,7 @@ def find_device(name: str) -> jax.Device:
     Raises:
         ResnetsError: if there is no such device here.
     """
-    found = _found()
+    found = _list_devices()
     if name == "auto":
         return next(iter(found.values()))
     wanted = name if name == "cpu" or ":" in name else f"{name}:0"

@@ -16,7 +16,7 @@ from resnets.backends.jax.parts import (
     convolution,
     dense,
     gate,
-    joined,
+    join,
     mean_pool,
     norm,
     pool,
@@ -88,7 +88,7 @@ class Block(nnx.Module):
         self.activation = activation(a)
 
     def __call__(self, x: Array) -> Array:
-        y = joined(x, self.f(x), self.proj, self.gate, self.branch_scale)
+        y = join(x, self.f(x), self.proj, self.gate, self.branch_scale)
         return self.activation(y)
 
 

@@ -17,7 +17,7 @@ from resnets.backends.jax.parts import (
     mean_pool,
     norm,
     pool,
-    scaled,
+    scale_branch,
     shortcut,
 )
 from resnets.networks.architecture import Architecture
@@ -90,7 +90,7 @@ class PreActivationBasic(_Block):
             x = self.downsample(y)
         y = self.conv1(y)
         y = self.conv2(self.relu(self.norm2(y)))
-        return scaled(y, self.branch_scale) + x
+        return scale_branch(y, self.branch_scale) + x
 
 
 class PreActivationBottleneck(_Block):
@@ -103,4 +103,4 @@ class PreActivationBottleneck(_Block):
         y = self.conv1(y)
         y = self.conv2(self.relu(self.norm2(y)))
         y = self.conv3(self.relu(self.norm3(y)))
-        return scaled(y, self.branch_scale) + x
+        return scale_branch(y, self.branch_scale) + x

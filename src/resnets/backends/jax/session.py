@@ -21,7 +21,7 @@ from resnets.backends.jax.devices import (
 from resnets.backends.jax.models import Model
 from resnets.backends.jax.optimiser import Arrays, Optimiser
 from resnets.backends.jax.placement import Placement
-from resnets.backends.jax.step import Network, State, Training, logits_of, step_of
+from resnets.backends.jax.step import Network, State, Training, compile_logits, compile_step
 from resnets.backends.protocol import Batch, Evaluator
 from resnets.backends.state import (
     AVERAGE,
@@ -47,7 +47,7 @@ def evaluator(model: Model, preprocessing: Preprocessing, device: str = "auto") 
     arrays = {name: variable[...] for name, variable in variables(model).items()}
     arrays = jax.device_put(arrays, where)
     on_processor = where.platform == "cpu"
-    logits = logits_of(Network.of(model, training=False, on_processor=on_processor))
+    logits = compile_logits(Network.of(model, training=False, on_processor=on_processor))
     return lambda pixels: np.asarray(logits(arrays, prepare(pixels)), np.float32)
 
 
@@ -79,12 +79,12 @@ class JaxSession:
         network = Network.of(model, training=True, dtype=narrow, on_processor=self.on_processor)
         redundant = redundant_biases(model.architecture)
         training = Training(network, self.optimiser, recipe.label_smoothing, redundant)
-        self._step = step_of(training, self.placement)
+        self._step = compile_step(training, self.placement)
         own = Network.of(model, training=False, on_processor=self.on_processor)
-        self._logits = logits_of(own)
+        self._logits = compile_logits(own)
         self.steps = 0
         self.first_steps: dict[str, int] = {}  # as in SavedState
-        self._state = self._begun(model)
+        self._state = self._begin(model)
 
     @property
     def device(self) -> str:
@@ -116,10 +116,10 @@ class JaxSession:
         decay = ema_decay(self.recipe, self.steps)
         if decay is not None:
             numbers["nearer"] = 1 - decay
-        with self._wide():
+        with self._enable_float64():
             x = self.prepare(batch.images.pixels, batch.draws)
             labels = jax.device_put(
-                batch.images.labels.astype(np.int32), self.placement.divided(len(batch))
+                batch.images.labels.astype(np.int32), self.placement.split(len(batch))
             )
             partner, placed = jax.device_put(
                 (
@@ -133,19 +133,21 @@ class JaxSession:
 
     def lift(self, amounts: Weights) -> None:
         """Add to some parameters, between two steps."""
-        weights, more = self._state["weights"], self._placed(amounts)
-        with self._wide():
+        weights, more = self._state["weights"], self._place(amounts)
+        with self._enable_float64():
             raised = {name: weights[name] + amount for name, amount in more.items()}
         self._state = {**self._state, "weights": {**weights, **raised}}
 
     def eval_step(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """Compute logits [n, classes] in fp32, of the averaged weights where there are any."""
-        with self._wide():
-            return np.asarray(self._logits(self._evaluated(), self.prepare(pixels)), np.float32)
+        with self._enable_float64():
+            return np.asarray(
+                self._logits(self._evaluated_arrays(), self.prepare(pixels)), np.float32
+            )
 
     def weights(self) -> Weights:
         """Copy the weights that ``eval_step`` uses."""
-        return self._canonical(self._evaluated())
+        return self._canonical(self._evaluated_arrays())
 
     def state(self) -> Weights:
         """Return a copy of all that training needs to resume, named as in ``SavedState``."""
@@ -163,37 +165,37 @@ class JaxSession:
         """Load what ``state`` returned."""
         saved = SavedState.from_arrays(state, self.architecture, recipe=self.recipe)
         self.steps, self.first_steps = saved.steps, dict(saved.first_steps)
-        placed = {group: self._placed(arrays) for group, arrays in saved.groups.items()}
-        self._state = self._completed(placed)
+        placed = {group: self._place(arrays) for group, arrays in saved.groups.items()}
+        self._state = self._complete(placed)
 
-    def _begun(self, model: Model) -> State:
+    def _begin(self, model: Model) -> State:
         given = {name: variable[...] for name, variable in variables(model).items()}
         arrays = {
             tensor.name: to_canonical(np.asarray(given[tensor.name]), tensor.shape)
             for tensor in self.tensors.values()
         }
         groups = ("weights", "average") if self.recipe.average is not None else ("weights",)
-        return self._completed({group: self._placed(arrays) for group in groups})
+        return self._complete({group: self._place(arrays) for group in groups})
 
-    def _completed(self, groups: dict[str, Arrays]) -> State:
+    def _complete(self, groups: dict[str, Arrays]) -> State:
         """Divide parameters from statistics; begin buffers that are not there at zero."""
         whole = groups.pop("weights")
         parameters = {n: a for n, a in whole.items() if self.tensors[n].learned}
         statistics = {n: a for n, a in whole.items() if not self.tensors[n].learned}
         begun = {
-            kind: self._placed({n: np.zeros(self.tensors[n].shape) for n in parameters})
+            kind: self._place({n: np.zeros(self.tensors[n].shape) for n in parameters})
             for kind in self.settings.buffers
             if kind not in groups
         }
         return {"weights": parameters, "statistics": statistics, **groups, **begun}
 
-    def _placed(self, arrays: Mapping[str, npt.NDArray[Any]]) -> Arrays:
+    def _place(self, arrays: Mapping[str, npt.NDArray[Any]]) -> Arrays:
         """Put canonical arrays on the device, in Flax's layout and the session's precision."""
         laid = {
             name: from_canonical(array.astype(self.kind), self._rank(name))
             for name, array in arrays.items()
         }
-        with self._wide():
+        with self._enable_float64():
             return jax.device_put(laid, self.placement.whole)
 
     def _canonical(self, arrays: Arrays) -> Weights:
@@ -216,10 +218,10 @@ class JaxSession:
         """How many steps each parameter has taken, in the order of their names."""
         return np.array([self.steps - self.first_steps.get(name, 0) for name in self.learned])
 
-    def _evaluated(self) -> Arrays:
+    def _evaluated_arrays(self) -> Arrays:
         state = self._state
         return state["average"] if "average" in state else state["weights"] | state["statistics"]
 
-    def _wide(self) -> AbstractContextManager[Any]:
+    def _enable_float64(self) -> AbstractContextManager[Any]:
         """JAX knows float64 only where it is told to; here, and not for the whole process."""
         return jax.enable_x64(True) if self.precision == "fp64" else nullcontext()

@@ -85,7 +85,7 @@ def _blocks(model: Any) -> Iterator[Any]:
 
 
 @lru_cache(maxsize=16)
-def logits_of(network: Network) -> Callable[[Arrays, Array], Array]:
+def compile_logits(network: Network) -> Callable[[Arrays, Array], Array]:
     """Compile: logits from weights and statistics, and images."""
     return jax.jit(lambda arrays, x: network(arrays, x)[0])
 
@@ -148,7 +148,7 @@ class Training:
 
 
 @lru_cache(maxsize=16)
-def step_of(
+def compile_step(
     training: Training, placement: Placement
 ) -> Callable[..., tuple[State, tuple[Array, Array]]]:
     """Compile a step; the state given is used up."""

@@ -48,10 +48,10 @@ class Preparation:
         if draws is None:
             return x
         if draws.erased is not None:
-            x = x * self._array(~_inside(draws.erased, x.shape[2], x.shape[3]))
-        return x if draws.mix is None else self._mixed(x, draws.mix)
+            x = x * self._array(~_is_inside(draws.erased, x.shape[2], x.shape[3]))
+        return x if draws.mix is None else self._mix(x, draws.mix)
 
-    def _mixed(self, x: Any, mix: Mix) -> Any:
+    def _mix(self, x: Any, mix: Mix) -> Any:
         other = mx.nd.take(x, to_device(mix.partner, x.context, "int32"))
         if mix.box is None:
             return x * mix.share + other * (1 - mix.share)
@@ -79,7 +79,7 @@ def _cut(pixels: Pixels, draws: Draws) -> Pixels:
     return result
 
 
-def _inside(erased: Index, height: int, width: int) -> npt.NDArray[np.bool_]:
+def _is_inside(erased: Index, height: int, width: int) -> npt.NDArray[np.bool_]:
     """Whether each pixel lies in its image's rectangle, [n, 1, height, width]."""
     top, left, tall, wide = erased.T[:, :, None]
     y, x = np.arange(height), np.arange(width)

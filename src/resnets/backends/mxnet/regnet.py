@@ -14,7 +14,7 @@ from resnets.backends.mxnet.parts import (
     named_sequence,
     norm,
     pool,
-    scaled,
+    scale_branch,
     sequence,
     shortcut,
 )
@@ -90,9 +90,9 @@ class Block(HybridBlock):
         if self.proj is not None:
             x = self.proj(x)
         if gate is not None:  # Srivastava et al. 2015, equation 3
-            gate = scaled(F, gate, self.branch_scale)
+            gate = scale_branch(F, gate, self.branch_scale)
             return self.activation(gate * y + (1 - gate) * x)
-        return self.activation(scaled(F, y, self.branch_scale) + x)
+        return self.activation(scale_branch(F, y, self.branch_scale) + x)
 
 
 def _branch(a: Architecture, stage: Stage, place: Place) -> Any:

@@ -13,7 +13,7 @@ from resnets.backends.mxnet.parts import (
     named_sequence,
     norm,
     pool,
-    scaled,
+    scale_branch,
     sequence,
     shortcut,
 )
@@ -105,7 +105,7 @@ class PreActivationBasic(_Block):
             x = self.downsample(y)
         y = self.conv1(y)
         y = self.conv2(self.relu(self.norm2(y)))
-        return scaled(F, y, self.branch_scale) + x
+        return scale_branch(F, y, self.branch_scale) + x
 
 
 class PreActivationBottleneck(_Block):
@@ -118,4 +118,4 @@ class PreActivationBottleneck(_Block):
         y = self.conv1(y)
         y = self.conv2(self.relu(self.norm2(y)))
         y = self.conv3(self.relu(self.norm3(y)))
-        return scaled(F, y, self.branch_scale) + x
+        return scale_branch(F, y, self.branch_scale) + x

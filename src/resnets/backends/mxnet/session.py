@@ -76,10 +76,10 @@ class MXNetSession:
         self.redundant = redundant_biases(model.architecture)
         self.statistics = Statistics(model.architecture, self.parameters)
         self.dropping = Dropping(model)
-        self.averaged = self._copied(kind) if recipe.average is not None else None
+        self.averaged = self._copy(kind) if recipe.average is not None else None
         self.averages = {} if self.averaged is None else parameters(self.averaged)
 
-    def _copied(self, kind: str) -> Model:
+    def _copy(self, kind: str) -> Model:
         copy = type(self.model)(self.model.architecture)
         copy.initialize(mx.init.Zero())
         copy.cast(kind)
@@ -109,9 +109,9 @@ class MXNetSession:
         """Take one step on a batch at a learning rate, of which some tensors take a share."""
         x = self.prepare(batch.images.pixels, batch.draws)
         target = to_device(self._target(batch.images, batch.draws.mix), self.where, x.dtype)
-        before = self.statistics.copied(*x.shape[2:])
+        before = self.statistics.copy(*x.shape[2:])
         with mx.autograd.record():
-            logs = mx.nd.log_softmax(self._in_training(x, batch.draws))
+            logs = mx.nd.log_softmax(self._train_logits(x, batch.draws))
             losses = -mx.nd.sum(logs * target, axis=1)
             loss = mx.nd.mean(losses)
         loss.backward()
@@ -163,7 +163,7 @@ class MXNetSession:
             }
         optimiser.steps, optimiser.first_steps = saved.steps, dict(saved.first_steps)
 
-    def _in_training(self, x: Any, draws: Draws) -> Any:
+    def _train_logits(self, x: Any, draws: Draws) -> Any:
         if draws.branches is None:
             return self.model(x)
         return self.dropping(x, to_device(draws.branches, self.where, x.dtype))

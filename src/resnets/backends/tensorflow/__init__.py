@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from resnets.backends.tensorflow.quiet import greetings_dropped
+from resnets.backends.tensorflow.quiet import drop_greetings
 from resnets.networks.architecture import Architecture
 from resnets.networks.initialization import initial_weights
 from resnets.networks.weights import Weights, check
 
-with greetings_dropped():
+with drop_greetings():
     import keras
     import tensorflow as tf
 
@@ -89,7 +89,7 @@ def features(
     x = tf.constant(images.transpose(0, 2, 3, 1))
     with _keep_statistics(model) if training else nullcontext():
         found = keras.Model(model.input, outputs)(x, training=training)
-    return {name: _channels_first(found[name]) for name in wanted}
+    return {name: _to_channels_first(found[name]) for name in wanted}
 
 
 @contextmanager
@@ -104,7 +104,7 @@ def _keep_statistics(model: ResNet) -> Generator[None]:
             variable.assign(value)
 
 
-def _channels_first(value: Any) -> npt.NDArray[Any]:
+def _to_channels_first(value: Any) -> npt.NDArray[Any]:
     """NumPy knows no bf16: give fp32 instead."""
     array = tf.cast(value, tf.float32 if value.dtype == tf.bfloat16 else value.dtype).numpy()
     return np.ascontiguousarray(array.transpose(0, 3, 1, 2)) if array.ndim == 4 else array

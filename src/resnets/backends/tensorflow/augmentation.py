@@ -60,12 +60,14 @@ class Preparation:
         x = (tf.cast(stored, self.mean.dtype) - self.mean) * self.scale
         if "erased" in draws:
             top, left, tall, wide = tf.unstack(draws["erased"][:, :, None], axis=1)
-            x = tf.where(_inside(x, top, left, top + tall, left + wide), tf.zeros([], x.dtype), x)
+            x = tf.where(
+                _is_inside(x, top, left, top + tall, left + wide), tf.zeros([], x.dtype), x
+            )
         if "partner" in draws:
             other = tf.gather(x, draws["partner"])
             if "box" in draws:
                 sides = tf.cast(draws["box"], tf.int64)[:, None, None]
-                return tf.where(_inside(x, *tf.unstack(sides)), other, x)
+                return tf.where(_is_inside(x, *tf.unstack(sides)), other, x)
             x = other + tf.cast(draws["share"], x.dtype) * (x - other)
         return x
 
@@ -86,7 +88,7 @@ def _cut(stored: Any, draws: Mapping[str, Any]) -> Any:
     return tf.gather(stored, columns, axis=2, batch_dims=1)
 
 
-def _inside(x: Any, top: Any, left: Any, bottom: Any, right: Any) -> Any:
+def _is_inside(x: Any, top: Any, left: Any, bottom: Any, right: Any) -> Any:
     """Whether each pixel lies in its image's rectangle, [n, height, width, 1]; sides are [n, 1]."""
     shape = tf.shape(x, tf.int64)
     y, z = tf.range(shape[1]), tf.range(shape[2])

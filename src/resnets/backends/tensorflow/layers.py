@@ -27,7 +27,7 @@ class Convolution(keras.layers.Conv2D):
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
         """Convolve without the bias."""
         if self._sees_all(inputs):
-            return self._sum(inputs, kernel)
+            return self._multiply(inputs, kernel)
         if self.own_gradient is not None and self._is_usual():
             y = self.own_gradient(inputs, kernel, self.strides[0])
             if y is not None:
@@ -71,7 +71,7 @@ class Convolution(keras.layers.Conv2D):
             )
         )
 
-    def _sum(self, inputs: Any, kernel: Any) -> Any:
+    def _multiply(self, inputs: Any, kernel: Any) -> Any:
         """Multiply what meets the pixels alone; libraries multiply a border of zeros, too.
 
         Faster on a CPU (benchmarks/README.md); two by two outputs, so, are mostly slower.
@@ -100,7 +100,7 @@ class BatchNorm(keras.layers.BatchNormalization):
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Normalise; in training, update the moving statistics."""
         if inputs.dtype == tf.float64:
-            return self._in_double(inputs, bool(training and self.trainable))
+            return self._normalise_double(inputs, bool(training and self.trainable))
         variables = (self.gamma, self.beta, self.moving_mean, self.moving_variance)
         # The operation takes them in fp32 only, whatever the images are in.
         scale, offset, moving_mean, moving_variance = (
@@ -123,7 +123,7 @@ class BatchNorm(keras.layers.BatchNormalization):
         self._update(mean, unbiased)
         return y
 
-    def _in_double(self, x: Any, training: bool) -> Any:
+    def _normalise_double(self, x: Any, training: bool) -> Any:
         """TensorFlow's fused norms know no float64."""
         mean, variance = self.moving_mean.value, self.moving_variance.value
         if training:

@@ -65,7 +65,7 @@ class ResNet(keras.Model):
                 outputs[layer.name] = keras.Input((None, None, architecture.channels), **given)
                 continue
             inputs = [outputs[name] for name in layer.inputs]
-            own = keras_layer(layer, architecture, policy, last=layer is layers[-1])
+            own = make_layer(layer, architecture, policy, last=layer is layers[-1])
             own.trainable = layer.name not in frozen
             outputs[layer.name] = own(inputs if len(inputs) > 1 else inputs[0])
         super().__init__(
@@ -93,7 +93,7 @@ def _scope(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip("_-")
 
 
-def keras_layer(
+def make_layer(
     layer: Layer, a: Architecture, policy: keras.DTypePolicy, *, last: bool
 ) -> keras.layers.Layer:
     """Give the Keras layer that computes a layer of the trace; ``last`` gives the logits."""

@@ -38,10 +38,10 @@ def evaluator(model: ResNet, preprocessing: Preprocessing, device: str = "auto")
     """Put the model on a device; give the function from stored images to logits."""
     where = devices.find_device(device)
     prepare = Preparation.of(preprocessing.mean, preprocessing.std, model.variable_dtype)
-    return _compiled(placed(model, where, model.dtype_policy.name), prepare, where)
+    return _compile_evaluator(place(model, where, model.dtype_policy.name), prepare, where)
 
 
-def _compiled(model: ResNet, prepare: Preparation, where: str) -> Evaluator:
+def _compile_evaluator(model: ResNet, prepare: Preparation, where: str) -> Evaluator:
     shape = [None, None, None, model.architecture.channels]
 
     def traced(pixels: Any) -> Any:
@@ -59,13 +59,13 @@ def _compiled(model: ResNet, prepare: Preparation, where: str) -> Evaluator:
     return evaluate
 
 
-def placed(model: ResNet, where: str, policy: str) -> ResNet:
+def place(model: ResNet, where: str, policy: str) -> ResNet:
     """Give the model itself if it is on that device and computes so, otherwise a copy that is."""
     here = all(v.value.device.endswith(where) for v in model.variables)
-    return model if here and model.dtype_policy.name == policy else copy_of(model, where, policy)
+    return model if here and model.dtype_policy.name == policy else copy_model(model, where, policy)
 
 
-def copy_of(model: ResNet, where: str, policy: str) -> ResNet:
+def copy_model(model: ResNet, where: str, policy: str) -> ResNet:
     """Make a model of the same weights."""
     with tf.device(where):
         copy = ResNet(model.architecture, dtype=policy)
@@ -75,7 +75,7 @@ def copy_of(model: ResNet, where: str, policy: str) -> ResNet:
 
 
 @contextmanager
-def computing_in_bf16(model: keras.Model) -> Generator[None]:
+def compute_in_bf16(model: keras.Model) -> Generator[None]:
     """Let layers that are called meanwhile compute in bf16, with weights in fp32.
 
     Means over pixels and the logits stay as they are.
@@ -91,7 +91,7 @@ def computing_in_bf16(model: keras.Model) -> Generator[None]:
             layer.dtype_policy = policy
 
 
-def _dropping(model: ResNet, x: Any, branches: Any) -> Any:
+def _call_scaled(model: ResNet, x: Any, branches: Any) -> Any:
     """Give the logits in training; each block's branch is multiplied by ``branches`` [blocks, n].
 
     The model's own layers are called one by one, as it calls them.
@@ -129,9 +129,9 @@ class TensorFlowSession:
         self.on_processor = self.where.startswith("CPU")
         self.precision = devices.precision(recipe, device)
         kind = "float64" if self.precision == "fp64" else "float32"
-        self.model = placed(model, self.where, kind)
+        self.model = place(model, self.where, kind)
         self.prepare = Preparation.of(preprocessing.mean, preprocessing.std, kind)
-        self.averaged = copy_of(model, self.where, kind) if recipe.average is not None else None
+        self.averaged = copy_model(model, self.where, kind) if recipe.average is not None else None
         found = variables(self.model)
         self.learned: Variables = {t: v.value for t, v in found.items() if t.learned}
         self.redundant = redundant_biases(self.architecture)
@@ -142,7 +142,7 @@ class TensorFlowSession:
         # Each session traces its own step once; TensorFlow would warn of the fifth session.
         self._compiled_step._omit_frequent_tracing_warning = True
         evaluated = self.model if self.averaged is None else self.averaged
-        self._evaluate = _compiled(evaluated, self.prepare, self.where)
+        self._evaluate = _compile_evaluator(evaluated, self.prepare, self.where)
 
     @property
     def device(self) -> str:
@@ -187,7 +187,7 @@ class TensorFlowSession:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(list(self.learned.values()))
             with (
-                computing_in_bf16(self.model) if self.precision == "bf16" else nullcontext(),
+                compute_in_bf16(self.model) if self.precision == "bf16" else nullcontext(),
                 use_fast_kernel_gradients(self.model) if self.on_processor else nullcontext(),
             ):
                 logits = self._logits(x, draws)
@@ -210,20 +210,20 @@ class TensorFlowSession:
 
     def _logits(self, x: Any, draws: Tensors) -> Any:
         if "branches" in draws:
-            return _dropping(self.model, x, draws["branches"])
+            return _call_scaled(self.model, x, draws["branches"])
         return self.model(x, training=True)
 
     def _losses(self, logits: Any, labels: Any, draws: Tensors) -> Any:
         """Each image's loss, [n]."""
         logs = tf.nn.log_softmax(logits)
-        loss = self._smoothed(logs, labels)
+        loss = self._smooth(logs, labels)
         if "partner" not in draws:
             return loss
         share = tf.cast(draws["share"], logs.dtype)
-        other = self._smoothed(logs, tf.gather(labels, draws["partner"]))
+        other = self._smooth(logs, tf.gather(labels, draws["partner"]))
         return share * loss + (1 - share) * other
 
-    def _smoothed(self, logs: Any, labels: Any) -> Any:
+    def _smooth(self, logs: Any, labels: Any) -> Any:
         """Cross-entropies with targets of 1 - smoothing, and smoothing spread over all."""
         smoothing = self.recipe.label_smoothing
         own = tf.gather(logs, labels, axis=1, batch_dims=1)

@@ -68,7 +68,7 @@ def dump(model: Model) -> Weights:
     """
     state = model.state_dict()
     return {
-        tensor.name: _widened(state[tensor.name]).detach().cpu().contiguous().numpy().copy()
+        tensor.name: _widen(state[tensor.name]).detach().cpu().contiguous().numpy().copy()
         for tensor in tensors(model.architecture)
     }
 
@@ -99,7 +99,7 @@ def features(
     with torch.inference_mode(), _set_mode(model, training=training):
         found = model.features(x)
     check_features(wanted, found)
-    return {name: _widened(found[name]).cpu().numpy() for name in wanted}
+    return {name: _widen(found[name]).cpu().numpy() for name in wanted}
 
 
 @contextmanager
@@ -120,7 +120,7 @@ def _set_mode(model: Model, *, training: bool) -> Generator[None]:
             norm.track_running_stats = tracks
 
 
-def _widened(value: torch.Tensor) -> torch.Tensor:
+def _widen(value: torch.Tensor) -> torch.Tensor:
     """NumPy knows no bf16: give fp32 instead."""
     return value.float() if value.dtype == torch.bfloat16 else value
 

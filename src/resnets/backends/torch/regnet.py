@@ -15,7 +15,7 @@ from resnets.backends.torch.parts import (
     convolution,
     norm,
     pool,
-    scaled,
+    scale_branch,
     shortcut,
 )
 from resnets.networks.architecture import Architecture
@@ -97,8 +97,8 @@ class Block(nn.Module):
         if self.proj is not None:
             x = self.proj(x)
         if gate is not None:  # Srivastava et al. 2015, equation 3
-            return self.activation(torch.lerp(x, y, scaled(gate, self.branch_scale)))
-        y = scaled(y, self.branch_scale)
+            return self.activation(torch.lerp(x, y, scale_branch(gate, self.branch_scale)))
+        y = scale_branch(y, self.branch_scale)
         y += x
         return self.activation(y)
 

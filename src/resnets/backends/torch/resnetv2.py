@@ -8,7 +8,7 @@ from collections import OrderedDict
 
 from torch import Tensor, nn
 
-from resnets.backends.torch.parts import activation, convolution, norm, pool, scaled, shortcut
+from resnets.backends.torch.parts import activation, convolution, norm, pool, scale_branch, shortcut
 from resnets.networks.architecture import Architecture
 from resnets.networks.geometry import Convolution, Place, convolutions, places
 from resnets.networks.spec import Stage
@@ -87,7 +87,7 @@ class PreActivationBasic(nn.Module):
             x = self.downsample(y)
         y = self.conv1(y)
         y = self.conv2(self.relu(self.norm2(y)))
-        y = scaled(y, self.branch_scale)
+        y = scale_branch(y, self.branch_scale)
         y += x
         return y
 
@@ -120,6 +120,6 @@ class PreActivationBottleneck(nn.Module):
         y = self.conv1(y)
         y = self.conv2(self.relu(self.norm2(y)))
         y = self.conv3(self.relu(self.norm3(y)))
-        y = scaled(y, self.branch_scale)
+        y = scale_branch(y, self.branch_scale)
         y += x
         return y

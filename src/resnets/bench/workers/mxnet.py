@@ -9,7 +9,7 @@ import numpy as np
 from resnets.backends import mxnet as backend
 from resnets.backends.mxnet.devices import describe_device, find_device
 from resnets.backends.mxnet.importing import mx
-from resnets.backends.mxnet.parts import concatenated
+from resnets.backends.mxnet.parts import concatenate
 from resnets.backends.mxnet.transfer import to_device
 from resnets.bench.convolutions import Convolution
 from resnets.bench.work import Work
@@ -209,7 +209,7 @@ def _operation(F: Any, layer: Layer, steps: Trace, inputs: list[Any]) -> Any:  #
     )
     # F.pad borders no channels; zeros are put behind them.
     zeros = F.zeros_like(F.slice_axis(kept, axis=1, begin=0, end=1))
-    return concatenated(F, [kept, F.broadcast_axis(zeros, axis=1, size=more)]) if more else kept
+    return concatenate(F, [kept, F.broadcast_axis(zeros, axis=1, size=more)]) if more else kept
 
 
 class Kernels:

@@ -141,7 +141,7 @@ def _dense(x: Array, kernel: Array, stride: int, border: int) -> Array:
 
 def _plain(x: Array, kernel: Array, stride: int, border: int, groups: int) -> Array:
     if _is_small(x.shape[1:3], kernel.shape[0]):
-        x, border = _bordered(x, ((border, border, 0),) * 2), 0
+        x, border = _add_border(x, ((border, border, 0),) * 2), 0
     sides = ((border, border), (border, border))
     return lax.conv_general_dilated(
         x,
@@ -153,7 +153,7 @@ def _plain(x: Array, kernel: Array, stride: int, border: int, groups: int) -> Ar
     )
 
 
-def _bordered(x: Array, sides: tuple[tuple[int, int, int], tuple[int, int, int]]) -> Array:
+def _add_border(x: Array, sides: tuple[tuple[int, int, int], tuple[int, int, int]]) -> Array:
     """Lay zeros around, and between, the pixels, in memory."""
     none = (0, 0, 0)
     padded = lax.pad(x, jnp.zeros((), x.dtype), (none, *sides, none))
@@ -176,8 +176,8 @@ def _backward(
     else:
         of_input = partial(_plain, kernel=kernel, stride=stride, border=border, groups=groups)
         (dx,) = jax.linear_transpose(of_input, x)(dy)
-    places = _places(x, kernel.shape[0], stride, border, dy.shape[1:3])
-    together = _taken_together(kernel.shape[2], groups)
+    places = _list_places(x, kernel.shape[0], stride, border, dy.shape[1:3])
+    together = _count_together(kernel.shape[2], groups)
     gradients = [_product(pixels, dy, groups, together) for pixels in places]
     return dx, jnp.stack(gradients).reshape(kernel.shape).astype(kernel.dtype)
 
@@ -197,10 +197,12 @@ def _input_gradient(
     ]
     turned = kernel[::-1, ::-1].reshape(size, size, c_in, groups, out // groups)
     turned = turned.transpose(0, 1, 4, 3, 2).reshape(size, size, out // groups, groups * c_in)
-    return _plain(_bordered(dy, (sides[0], sides[1])), turned, 1, 0, groups)
+    return _plain(_add_border(dy, (sides[0], sides[1])), turned, 1, 0, groups)
 
 
-def _places(x: Array, size: int, stride: int, border: int, shape: tuple[int, ...]) -> list[Array]:
+def _list_places(
+    x: Array, size: int, stride: int, border: int, shape: tuple[int, ...]
+) -> list[Array]:
     """Give, for each place of a kernel, the pixels under it, [n, *shape, channels]."""
     n, height, width, channels = x.shape
     rows, columns = (pixels + (size - 1) // stride for pixels in shape)
@@ -216,7 +218,7 @@ def _places(x: Array, size: int, stride: int, border: int, shape: tuple[int, ...
     ]
 
 
-def _taken_together(c_in: int, groups: int) -> int:
+def _count_together(c_in: int, groups: int) -> int:
     """How many groups of ``c_in`` channels a product takes: a divisor of their number."""
     most = min(max(BLOCK // c_in, 1), groups)
     return next(m for m in range(most, 0, -1) if groups % m == 0)

@@ -33,7 +33,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from resnets.backends.taps import meeting
+from resnets.backends.taps import find_overlap
 from resnets.backends.tensorflow.layers import Convolution
 
 NARROW, NARROW_FP32 = 7, 3
@@ -66,7 +66,7 @@ def convolve(x: Any, kernel: Any, stride: int) -> Any | None:
                 of_kernel = by_taps(x, dy) if stride == 1 else by_cells(x, dy)
                 return _of_input(x, kernel, stride, dy), of_kernel
 
-        around, padding = _bordered(x, stride)
+        around, padding = _add_border(x, stride)
         return tf.nn.convolution(around, kernel, stride, padding), gradient
 
     return convolution(x, kernel)
@@ -91,8 +91,8 @@ def by_taps(x: Any, dy: Any) -> Any:
     products: list[Any] = []
     for down in range(3):
         for right in range(3):
-            rows, read_rows = meeting(height, 1, down)
-            columns, read_columns = meeting(width, 1, right)
+            rows, read_rows = find_overlap(height, 1, down)
+            columns, read_columns = find_overlap(width, 1, right)
             seen = tf.reshape(x[:, read_rows, read_columns], (-1, c_in))
             passed = tf.reshape(dy[:, rows, columns], (-1, out))
             products.append(tf.matmul(seen, passed, transpose_a=True))
@@ -126,7 +126,7 @@ def by_cells(x: Any, dy: Any) -> Any:
 
 
 def _of_input(x: Any, kernel: Any, stride: int, dy: Any) -> Any:
-    around, padding = _bordered(x, stride)
+    around, padding = _add_border(x, stride)
     dx = tf.raw_ops.Conv2DBackpropInput(
         input_sizes=tf.shape(around),
         filter=kernel,
@@ -137,7 +137,7 @@ def _of_input(x: Any, kernel: Any, stride: int, dy: Any) -> Any:
     return dx if stride == 1 else dx[:, 1:-1, 1:-1]
 
 
-def _bordered(x: Any, stride: int) -> tuple[Any, str]:
+def _add_border(x: Any, stride: int) -> tuple[Any, str]:
     """Lay a border of zeros around, where TensorFlow's ``SAME`` would lay another."""
     if stride == 1:
         return x, "SAME"

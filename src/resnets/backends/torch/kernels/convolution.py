@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from resnets.backends.torch.kernels.small_maps import DENSE, by_taps, dense, outputs
+from resnets.backends.torch.kernels.small_maps import DENSE, by_taps, dense, output_size
 
 NARROW, NARROW_FP32 = 4, 3
 """Widths of the output up to which a map is narrow, in bf16 and in fp32."""
@@ -81,7 +81,7 @@ class FastConvolutions(TorchFunctionMode):
     ) -> KernelGradient | None:
         """Choose how the kernel's gradient is computed, None: by oneDNN."""
         out, c_in = weight.shape[:2]
-        width = outputs((x.shape[2], x.shape[3]), stride)[1]
+        width = output_size((x.shape[2], x.shape[3]), stride)[1]
         large, strided = out * c_in >= LARGE, stride[1] > 1
         if self.dtype == torch.float32:
             return by_taps if large and width <= NARROW_FP32 else None

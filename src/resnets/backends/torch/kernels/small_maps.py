@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from resnets.backends.taps import meeting
+from resnets.backends.taps import find_overlap
 
 DENSE = 2
 """Height and width of the map up to which every output sees every pixel."""
@@ -23,7 +23,7 @@ def dense(x: Tensor, weight: Tensor, stride: tuple[int, int]) -> Tensor:
 
     What an autograd function gives must be no view: a block may add its shortcut to it in place.
     """
-    rows, columns = outputs((x.shape[2], x.shape[3]), stride)
+    rows, columns = output_size((x.shape[2], x.shape[3]), stride)
     y = DenseConvolution.apply(x, weight, stride)
     return y.view(len(x), rows, columns, -1).permute(0, 3, 1, 2)
 
@@ -35,7 +35,7 @@ class DenseConvolution(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, stride: tuple[int, int]) -> Tensor:
         """Give what ``dense`` does, as [n, rows × columns × out]."""
         n, c_in, height, width = x.shape
-        rows, columns = outputs((height, width), stride)
+        rows, columns = output_size((height, width), stride)
         seen = _pixels_last(x).reshape(n, -1)
         matrix = _matrix(_pixels_last(weight), (height, width), stride)
         ctx.save_for_backward(seen, matrix)
@@ -53,7 +53,7 @@ class DenseConvolution(torch.autograd.Function):
         of_matrix = (dy.t() @ seen).view(rows, columns, out, height, width, c_in)
         # In fp32: up to four of these are added up for a tap.
         of_kernel = of_matrix.new_zeros((out, 3, 3, c_in), dtype=_at_least_fp32(of_matrix))
-        for row, column, taps in _placements((height, width), stride):
+        for row, column, taps in _iter_placements((height, width), stride):
             of_kernel[:, *taps] += of_matrix[row, column]
         return dx, of_kernel.to(dy.dtype).permute(0, 3, 1, 2), None
 
@@ -72,15 +72,15 @@ def by_taps(dy: Tensor, x: Tensor, stride: tuple[int, int]) -> Tensor:
     result = dy.new_zeros(out, 3, 3, c_in)
     for down in range(3):
         for right in range(3):
-            rows, read_rows = meeting(height, stride[0], down)
-            columns, read_columns = meeting(width, stride[1], right)
+            rows, read_rows = find_overlap(height, stride[0], down)
+            columns, read_columns = find_overlap(width, stride[1], right)
             seen = x[:, read_rows, read_columns].reshape(-1, c_in)
             if len(seen):
                 result[:, down, right] = dy[:, rows, columns].reshape(-1, out).t() @ seen
     return result.permute(0, 3, 1, 2)
 
 
-def outputs(size: tuple[int, int], stride: tuple[int, int]) -> tuple[int, int]:
+def output_size(size: tuple[int, int], stride: tuple[int, int]) -> tuple[int, int]:
     """Give the height and width of the output for those of the input; 3×3, padding 1."""
     return (size[0] - 1) // stride[0] + 1, (size[1] - 1) // stride[1] + 1
 
@@ -96,18 +96,18 @@ def _at_least_fp32(x: Tensor) -> torch.dtype:
 def _matrix(kernel: Tensor, size: tuple[int, int], stride: tuple[int, int]) -> Tensor:
     """Lay a kernel [out, 3, 3, in] out as [outputs × out, pixels × in]."""
     out, _, _, c_in = kernel.shape
-    rows, columns = outputs(size, stride)
+    rows, columns = output_size(size, stride)
     matrix = kernel.new_empty(rows, columns, out, *size, c_in)
-    for row, column, taps in _placements(size, stride):
+    for row, column, taps in _iter_placements(size, stride):
         matrix[row, column] = kernel[:, *taps]
     return matrix.view(rows * columns * out, -1)
 
 
-def _placements(
+def _iter_placements(
     size: tuple[int, int], stride: tuple[int, int]
 ) -> Iterator[tuple[int, int, tuple[slice, slice]]]:
     """Yield each output's row and column, and the taps that lie on the whole map there."""
-    rows, columns = outputs(size, stride)
+    rows, columns = output_size(size, stride)
     for row in range(rows):
         for column in range(columns):
             above, left = 1 - row * stride[0], 1 - column * stride[1]

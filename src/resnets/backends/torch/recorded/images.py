@@ -31,7 +31,7 @@ def fits(images: Images, device: torch.device, share: float) -> bool:
     return math.prod(images.shape) <= share * free
 
 
-def held(images: Images, device: torch.device) -> Placed:
+def place(images: Images, device: torch.device) -> Placed:
     """Copy all images to the device, piece by piece: they may lie on a disk."""
     pixels = torch.empty(images.shape, dtype=torch.uint8, device=device)
     start = 0

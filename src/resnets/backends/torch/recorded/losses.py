@@ -44,7 +44,7 @@ class Losses:
         self.round.written = slot + 1
         return RecordedLoss(self.round, slot, images)
 
-    def paced(self) -> None:
+    def set_pace(self) -> None:
         """Note that losses were read, and choose when the next ones should be."""
         now, (before, taken) = time.perf_counter(), self._read
         speed = (self.taken - taken) / max(now - before, 1e-9)
@@ -66,7 +66,7 @@ class _Round:
             values = self.losses.ring if self.values is None else self.values
             self.known = values[: self.written].cpu().numpy().copy()
             if self.values is None:
-                self.losses.paced()
+                self.losses.set_pace()
         return self.known[slot]
 
 

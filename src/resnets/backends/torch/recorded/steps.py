@@ -20,13 +20,13 @@ from torch import Tensor, nn
 
 from resnets.backends.protocol import Batch
 from resnets.backends.torch.recorded.forward import Forward
-from resnets.backends.torch.recorded.images import Placed, fits, held
+from resnets.backends.torch.recorded.images import Placed, fits, place
 from resnets.backends.torch.recorded.losses import Losses, RecordedLoss
 from resnets.backends.torch.recorded.narrow import Narrow
 from resnets.backends.torch.recorded.numbers import Numbers, numbers_of, values_of
 from resnets.backends.torch.recorded.speed import Speed
 from resnets.backends.torch.recorded.staging import Staging
-from resnets.backends.torch.recorded.thin import thinned
+from resnets.backends.torch.recorded.thin import use_thin_convolution
 from resnets.backends.torch.state import TrainState
 from resnets.data.images import Images
 
@@ -54,7 +54,7 @@ class RecordedSteps:
         self._on_gpu = self.device.type == "cuda"
         self.narrow = Narrow(state.model, narrow=state.bf16, without=state.redundant_biases.biases)
         if self._on_gpu:
-            thinned(self.narrow.network)
+            use_thin_convolution(self.narrow.network)
         self.forward = Forward(state, self.narrow.network)
         recipe = state.recipe
         self.losses = Losses(self.device, recipe.batch if recipe.skip else 0)
@@ -109,7 +109,7 @@ class RecordedSteps:
         self._placed = None
         self._source = batch.source
         if fits(batch.source, self.device, self.speed.held):
-            self._placed = held(batch.source, self.device)
+            self._placed = place(batch.source, self.device)
         images, height, width, _ = batch.source.shape
         mode = self.speed.mode(
             self.state.model.architecture, self.state.recipe, images, (height, width)
@@ -141,7 +141,7 @@ class RecordedSteps:
         if shape.graph is not None:
             shape.graph.replay()
         else:
-            with self._aside():
+            with self._use_own_stream():
                 self._compute(shape)
         shape.taken += 1
         if shape.taken <= ORDINARY + 1:
@@ -156,7 +156,7 @@ class RecordedSteps:
         graph, before = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self.device)
         try:
             with (
-                _capturable(self.state.optimiser),
+                _make_capturable(self.state.optimiser),
                 torch.cuda.graph(graph, pool=self._pool, stream=self._stream),
             ):
                 self._compute(shape)
@@ -168,7 +168,7 @@ class RecordedSteps:
             torch.cuda.set_stream(before)  # where recording failed, torch leaves its own
 
     @contextmanager
-    def _aside(self) -> Generator[None]:
+    def _use_own_stream(self) -> Generator[None]:
         """Compute on the stream that is recorded later, as torch asks, in the order of things."""
         if self._stream is None or not self.records:
             yield
@@ -184,7 +184,7 @@ class RecordedSteps:
         numbers, optimiser = shape.numbers, self.state.optimiser
         rates = numbers["rates"].to(torch.float32)
         self.narrow.refresh()
-        with _cudnn(repeatable=self.speed.repeatable):
+        with _set_cudnn(repeatable=self.speed.repeatable):
             losses = self.forward(shape.images, numbers)
             loss = losses.mean()
             loss.backward()
@@ -192,7 +192,7 @@ class RecordedSteps:
         self.state.redundant_biases.settle()
         if self.state.recipe.clip is not None:
             nn.utils.clip_grad_norm_(self.state.model.parameters(), self.state.recipe.clip)
-        with _at_rates(optimiser, rates):
+        with _use_rates(optimiser, rates):
             optimiser.step()
         if self.state.averaged is not None:
             _average(self.state.averaged, self.state.model, numbers["nearer"])
@@ -261,7 +261,7 @@ def _average(averaged: nn.Module, model: nn.Module, nearer: Tensor) -> None:
 
 
 @contextmanager
-def _at_rates(optimiser: torch.optim.Optimizer, rates: Tensor) -> Generator[None]:
+def _use_rates(optimiser: torch.optim.Optimizer, rates: Tensor) -> Generator[None]:
     """Let each group have its rate on the device, meanwhile.
 
     Also where a recording fails: its arrays go with it, and the groups are not to hold them.
@@ -278,7 +278,7 @@ def _at_rates(optimiser: torch.optim.Optimizer, rates: Tensor) -> Generator[None
 
 
 @contextmanager
-def _capturable(optimiser: torch.optim.Optimizer) -> Generator[None]:
+def _make_capturable(optimiser: torch.optim.Optimizer) -> Generator[None]:
     """Let an optimiser be recorded that refuses it otherwise."""
     groups = [group for group in optimiser.param_groups if "capturable" in group]
     for group in groups:
@@ -291,7 +291,7 @@ def _capturable(optimiser: torch.optim.Optimizer) -> Generator[None]:
 
 
 @contextmanager
-def _cudnn(*, repeatable: bool) -> Generator[None]:
+def _set_cudnn(*, repeatable: bool) -> Generator[None]:
     """Set how cuDNN chooses its algorithms, meanwhile."""
     flags = torch.backends.cudnn
     before = flags.deterministic, flags.benchmark
