@@ -154,7 +154,7 @@ def session_of(
     mean, std = pixels or ((0.3,) * network.channels, (0.3,) * network.channels)
     shape = Preprocessing(size=recipe.size, mean=mean, std=std)
     model = backend.build(network, seed=recipe.seed)
-    session = TorchSession(model, recipe, shape, str(plan.device), speed)
+    session = TorchSession(model, recipe, preprocessing=shape, device=str(plan.device), speed=speed)
     if speed is None:
         session.recorded = None
     return session

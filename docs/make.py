@@ -31,7 +31,9 @@ def plan_of(folder: Path) -> Plan:
     architecture = load_config(folder / "config.json").architecture
     network, data = prepare(architecture, recipe, load(recipe.data, size=recipe.size))
     backend = backends.load("torch")
-    session = backend.session(backend.build(architecture), recipe, network.preprocessing, "cpu")
+    session = backend.session(
+        backend.build(architecture), recipe, preprocessing=network.preprocessing, device="cpu"
+    )
     past = records.epochs(logs.records(METRICS), logs.records(TIMINGS), Progress())
     task = job.Job(recipe=recipe, folder=folder)
     return job.plan(task, recipe, network, data, session.device, Progress(), past)

@@ -302,7 +302,8 @@ def run(architecture: resnets.Architecture, seed: int) -> tuple[list, list, floa
     backend = backends.load("torch")
     model = backend.build(architecture, seed=seed)
     began = time.process_time()
-    events = list(train(backend.session(model, recipe, preprocessing, "cpu"), data, recipe))
+    session = backend.session(model, recipe, preprocessing=preprocessing, device="cpu")
+    events = list(train(session, data, recipe))
     spent = time.process_time() - began
     losses = [event.loss for event in events if isinstance(event, Step)]
     return losses, [event for event in events if isinstance(event, Epoch)], spent

@@ -118,7 +118,9 @@ def _one_norm_step(training: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     x = pixels.transpose(0, 3, 1, 2) / 255
     if training == "session":
         recipe = Recipe(batch=2, precision="fp32")
-        session = backend.session(model, recipe, Preprocessing(size=3, mean=(0,), std=(1,)), "cpu")
+        session = backend.session(
+            model, recipe, preprocessing=Preprocessing(size=3, mean=(0,), std=(1,)), device="cpu"
+        )
         session.train_step(Batch(Images(pixels, np.array([1, 2])), Draws()), 0.1)
     else:
         with mx.autograd.record():
@@ -154,7 +156,9 @@ def test_evaluation_leaves_the_statistics_alone() -> None:
 def test_a_session_trains_the_model_it_was_given(fashion: Images) -> None:
     model = backend.build(SLIM)
     preprocessing = Preprocessing(size=28, mean=(0.3,), std=(0.3,))
-    session = backend.session(model, Recipe(precision="fp32"), preprocessing, "cpu")
+    session = backend.session(
+        model, Recipe(precision="fp32"), preprocessing=preprocessing, device="cpu"
+    )
     session.train_step(Batch(fashion[:8], Draws()), 0.1)
     for name, array in session.weights().items():
         np.testing.assert_array_equal(backend.dump(model)[name], array)
@@ -167,7 +171,7 @@ def test_torch_goes_on_alike_with_parameters_that_came_later(fashion: Images) ->
 
     def session(name: str) -> Any:
         other = backends.load(name)
-        return other.session(other.build(SLIM), recipe, preprocessing, "cpu")
+        return other.session(other.build(SLIM), recipe, preprocessing=preprocessing, device="cpu")
 
     first = session("mxnet")
     for step in range(3):
@@ -186,7 +190,9 @@ def test_torch_goes_on_alike_with_parameters_that_came_later(fashion: Images) ->
 
 def test_a_misshapen_state_is_refused_and_changes_nothing() -> None:
     preprocessing = Preprocessing(size=28, mean=(0.3,), std=(0.3,))
-    session = backend.session(backend.build(SLIM), Recipe(), preprocessing, "cpu")
+    session = backend.session(
+        backend.build(SLIM), Recipe(), preprocessing=preprocessing, device="cpu"
+    )
     before = session.state()
     with pytest.raises(WeightsError, match=r"weights/fc\.bias has shape \(9,\), not \(10,\)"):
         session.restore({n: a + 1 for n, a in before.items()} | {"weights/fc.bias": np.zeros(9)})

@@ -49,7 +49,7 @@ def refused(backend: Any, recipe: Recipe) -> bool:
 
 def start(backend: Backend, recipe: Recipe, weights: Weights | None = None) -> Session:
     model = backend.build(NETWORK, weights=weights or lively_weights(NETWORK))
-    return backend.session(model, recipe, PREPROCESSING, "cpu")
+    return backend.session(model, recipe, preprocessing=PREPROCESSING, device="cpu")
 
 
 def steps(
@@ -186,7 +186,7 @@ def test_the_average_is_what_is_evaluated(backend: Backend, fashion: Images) -> 
         average = decay * average + (1 - decay) * session.state()["weights/fc.weight"]
     np.testing.assert_allclose(session.weights()["fc.weight"], average, rtol=1e-4, atol=1e-6)
     model = backend.build(NETWORK, weights=session.weights())
-    logits = backend.evaluator(model, PREPROCESSING, "cpu")(fashion.pixels[:8])
+    logits = backend.evaluator(model, PREPROCESSING, device="cpu")(fashion.pixels[:8])
     np.testing.assert_array_equal(logits, session.eval_step(fashion.pixels[:8]))
 
 
@@ -256,7 +256,7 @@ def test_a_state_before_the_first_step_resets_the_optimiser(
 def test_an_unknown_device_is_named(backend: Backend) -> None:
     model = backend.build(NETWORK)
     with pytest.raises(ResnetsError, match="abacus"):
-        backend.session(model, PLAIN, PREPROCESSING, "abacus")
+        backend.session(model, PLAIN, preprocessing=PREPROCESSING, device="abacus")
 
 
 def test_biases_that_do_nothing_are_left_alone(backend: Backend, fashion: Images) -> None:
@@ -264,7 +264,7 @@ def test_biases_that_do_nothing_are_left_alone(backend: Backend, fashion: Images
     recipe = PLAIN.changed(optimiser="adamw", rate=0.01, weight_decay=0.1)
     model = backend.build(replace(NETWORK, bias=True))
     before = backend.dump(model)
-    session = backend.session(model, recipe, PREPROCESSING, "cpu")
+    session = backend.session(model, recipe, preprocessing=PREPROCESSING, device="cpu")
     steps(session, recipe, fashion, range(4))
     after, redundant = session.weights(), redundant_biases(replace(NETWORK, bias=True))
     assert len(redundant) == 9

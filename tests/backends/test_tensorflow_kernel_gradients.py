@@ -68,7 +68,7 @@ def test_the_module_stays_as_it_is() -> None:
     assert all(one.own_gradient is None for one in layers)
     recipe = presets.named("chapter").changed(size=12)
     preprocessing = Preprocessing(size=12, mean=(0.0,), std=(1.0,))
-    session = backend.session(model, recipe, preprocessing, "cpu")
+    session = backend.session(model, recipe, preprocessing=preprocessing, device="cpu")
     function = session._compiled_step.get_concrete_function(
         tf.zeros((4, 12, 12, 1), tf.uint8), tf.zeros(4, tf.int64), {}, _numbers(session)
     )

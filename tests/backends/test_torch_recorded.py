@@ -45,7 +45,7 @@ RECORDED = Speed(compile=None)
 
 def start(recipe: Recipe, speed: Speed | None, network: Any = NETWORK) -> TorchSession:
     model = backend.build(network, weights=lively_weights(network))
-    return TorchSession(model, recipe, PREPROCESSING, "cpu", speed)
+    return TorchSession(model, recipe, preprocessing=PREPROCESSING, device="cpu", speed=speed)
 
 
 def batch_at(recipe: Recipe, images: Images, step: int, n: int | None = None) -> Batch:
@@ -130,7 +130,7 @@ def test_images_that_do_not_fit_are_brought_batch_by_batch(
     recipe = RECIPES["everything"]
     held = start(recipe, RECORDED)
     losses = run(held, fashion, range(5))
-    monkeypatch.setattr(steps, "fits", lambda *_: False)
+    monkeypatch.setattr(steps, "fits", lambda *_, **__: False)
     brought = start(recipe, RECORDED)
     assert run(brought, fashion, range(5)) == losses
     assert_close(brought.state(), held.state(), 0.0)
@@ -145,14 +145,14 @@ def test_pixels_are_those_of_the_ordinary_augmentation(settings: dict[str, Any])
     pixels = rng.integers(0, 256, (20, 9, 7, 3), dtype=np.uint8)
     images = Images(pixels, rng.integers(0, 5, 20))
     recipe = PLAIN.changed(**settings)
-    prepare = Preparation.of((0.2, 0.4, 0.6), (0.3, 0.2, 0.1), torch.device("cpu"))
+    prepare = Preparation.of((0.2, 0.4, 0.6), (0.3, 0.2, 0.1), device=torch.device("cpu"))
     for step in range(4):
         batch = batch_at(recipe, images, step)
-        layout = numbers.numbers_of(recipe, batch.draws, 8, groups=1, held=True)
+        layout = numbers.numbers_of(recipe, batch.draws, n=8, groups=1, held=True)
         words = np.zeros(layout.words, np.int64)
-        layout.write(words, numbers.values_of(batch, None, [0.1], 0))
+        layout.write(words, numbers.values_of(batch, nearer=None, rates=[0.1], slot=0))
         views = layout.views(torch.from_numpy(words))
-        found = batch_of(torch.from_numpy(pixels), views, recipe.crop, prepare)
+        found = batch_of(torch.from_numpy(pixels), views, border=recipe.crop, prepare=prepare)
         expected = prepare(batch.images.pixels, batch.draws)
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
 
@@ -202,7 +202,7 @@ def test_what_has_grown_is_slowed_and_raised(fashion: Images) -> None:
         if share:
             for session in (ordinary, recorded):
                 session.lift({"layer2.0.bn1.weight": np.full(width, share / 10)})
-        losses = [s.train_step(batch, 0.01, slowed).loss for s in (ordinary, recorded)]
+        losses = [s.train_step(batch, 0.01, slowed=slowed).loss for s in (ordinary, recorded)]
         assert losses[1] == pytest.approx(losses[0], rel=1e-5)
     assert_close(recorded.weights(), ordinary.weights(), 1e-4)
 
@@ -214,7 +214,7 @@ def test_every_draw_is_among_a_steps_numbers(fashion: Images) -> None:
     }
     recipe = RECIPES["everything"]
     draws = batch_at(recipe, fashion, 0).draws
-    found = numbers.numbers_of(recipe, draws, 8, groups=2, held=False).shapes
+    found = numbers.numbers_of(recipe, draws, n=8, groups=2, held=False).shapes
     assert {"flipped", "offsets", "erased", "partner", "branches", "labels"} <= found.keys()
 
 
@@ -223,7 +223,9 @@ def test_losses_are_kept_until_they_are_read() -> None:
     taken = []
     for step in range(2 * MOST + 10):
         measured = losses.next(4)
-        losses.write(torch.tensor([measured.slot]), torch.zeros(4), torch.tensor(float(step)))
+        losses.write(
+            torch.tensor([measured.slot]), losses=torch.zeros(4), mean=torch.tensor(float(step))
+        )
         taken.append(measured)
         if step == 5:
             assert taken[3].loss == 3
@@ -247,10 +249,13 @@ def test_losses_of_images_are_those_of_ordinary_steps(fashion: Images) -> None:
 def test_compiling_is_for_long_trainings() -> None:
     chapter = presets.named("chapter")
     network = catalog.get("chapter_resnet18")
-    assert Speed().mode(network, chapter, 60_000, (96, 96)) is None
+    assert Speed().mode(network, chapter, images=60_000, size=(96, 96)) is None
     imagenet = chapter.changed(size=224, epochs=90)
-    assert Speed().mode(catalog.get("resnet50"), imagenet, 1_281_167, (224, 224)) == "default"
-    assert Speed(compile=None).mode(network, imagenet, 1_281_167, (224, 224)) is None
+    assert (
+        Speed().mode(catalog.get("resnet50"), imagenet, images=1_281_167, size=(224, 224))
+        == "default"
+    )
+    assert Speed(compile=None).mode(network, imagenet, images=1_281_167, size=(224, 224)) is None
 
 
 def test_fp64_and_the_cpu_take_ordinary_steps() -> None:
@@ -284,7 +289,7 @@ def test_biases_before_norms_stay_out_of_steps_and_in_the_statistics(
     # A step by hand, which computes redundant biases like any other.
     model = backend.build(network, weights=lively_weights(network))
     batch = batch_at(recipe, fashion, 0)
-    prepare = Preparation.of(PREPROCESSING.mean, PREPROCESSING.std, torch.device("cpu"))
+    prepare = Preparation.of(PREPROCESSING.mean, PREPROCESSING.std, device=torch.device("cpu"))
     logits = model.train()(prepare(batch.images.pixels, batch.draws))
     torch.nn.functional.cross_entropy(logits, torch.from_numpy(batch.images.labels)).backward()
     expected = model.state_dict()

@@ -99,7 +99,7 @@ class Session(Protocol):
         ...
 
     def train_step(
-        self, batch: Batch, rate: float, slowed: Mapping[str, float] | None = None
+        self, batch: Batch, rate: float, *, slowed: Mapping[str, float] | None = None
     ) -> Measured:
         """Take one optimiser step at the learning rate ``rate``.
 
@@ -183,13 +183,13 @@ class Backend(Protocol):
         ...
 
     def session(
-        self, model: Any, recipe: Recipe, preprocessing: Preprocessing, device: str = "auto"
+        self, model: Any, recipe: Recipe, *, preprocessing: Preprocessing, device: str = "auto"
     ) -> Session:
         """Put the module on a device, ready to train and to evaluate."""
         ...
 
     def evaluator(
-        self, model: Any, preprocessing: Preprocessing, device: str = "auto"
+        self, model: Any, preprocessing: Preprocessing, *, device: str = "auto"
     ) -> Evaluator:
         """Put the module on a device, ready to evaluate."""
         ...

@@ -181,7 +181,7 @@ def _threads() -> int | None:
 def _torch(prepared: Prepared, precision: Precision) -> Evaluator:
     backend, network = backends.load("torch"), prepared.network
     model = backend.build(network.architecture, weights=network.weights)
-    return backend.evaluator(model, network.preprocessing, "cpu")
+    return backend.evaluator(model, network.preprocessing, device="cpu")
 
 
 def _torch_plain(prepared: Prepared, precision: Precision) -> Evaluator:

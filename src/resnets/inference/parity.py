@@ -146,7 +146,7 @@ def measured(framework: Framework, announce: Callable[[str], None]) -> Results:
         logits = backend.features(model, _prepared(batch).astype(np.float32))["logits"]
         arrays[f"{a.name}/logits"] = logits
         model = backend.build(a, weights=weights)
-        session = backend.session(model, RECIPE, _PREPROCESSING, "cpu")
+        session = backend.session(model, RECIPE, preprocessing=_PREPROCESSING, device="cpu")
         arrays[f"{a.name}/loss"] = np.array(session.train_step(Batch(batch, Draws()), RATE).loss)
         for name, array in session.state().items():
             if name.startswith("weights/"):

@@ -135,8 +135,9 @@ class _Run:
     def _session(self) -> backends.Session:
         network = self.growing.network
         model = self.backend.build(network.architecture, weights=network.weights)
-        where = (network.preprocessing, self.job.device)
-        return self.backend.session(model, self.recipe, *where)
+        return self.backend.session(
+            model, self.recipe, preprocessing=network.preprocessing, device=self.job.device
+        )
 
     def _say_what_differs(self, state: State) -> None:
         before = state.framework or self.folder.framework()

@@ -178,7 +178,7 @@ class _Steps:
             slowed = self.newcomers.slowed(step)
             if lifted := self.newcomers.lifted(step):
                 self.session.lift(lifted)
-        measured = self.session.train_step(batch, rate, slowed)
+        measured = self.session.train_step(batch, rate, slowed=slowed)
         taken = Step(
             step=step + 1,
             epoch=step // per_epoch + 1,

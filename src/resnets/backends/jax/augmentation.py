@@ -33,6 +33,7 @@ class Preparation:
     def of(
         mean: tuple[float, ...],
         std: tuple[float, ...],
+        *,
         device: jax.Device | Placement,
         dtype: npt.DTypeLike = np.float32,
     ) -> "Preparation":

@@ -40,10 +40,10 @@ from resnets.networks.weights import Preprocessing, Weights
 from resnets.recipes.recipe import Recipe
 
 
-def evaluator(model: Model, preprocessing: Preprocessing, device: str = "auto") -> Evaluator:
+def evaluator(model: Model, preprocessing: Preprocessing, *, device: str = "auto") -> Evaluator:
     """Put the model's weights on a device; give the function from stored images to logits."""
     where = find_device(device)
-    prepare = Preparation.of(preprocessing.mean, preprocessing.std, where)
+    prepare = Preparation.of(preprocessing.mean, preprocessing.std, device=where)
     arrays = {name: variable[...] for name, variable in variables(model).items()}
     arrays = jax.device_put(arrays, where)
     on_processor = where.platform == "cpu"
@@ -59,7 +59,7 @@ class JaxSession:
     """
 
     def __init__(
-        self, model: Model, recipe: Recipe, preprocessing: Preprocessing, device: str = "auto"
+        self, model: Model, recipe: Recipe, *, preprocessing: Preprocessing, device: str = "auto"
     ) -> None:
         self.architecture: Architecture = model.architecture
         self.recipe = recipe
@@ -71,7 +71,7 @@ class JaxSession:
         self.tensors = {tensor.name: tensor for tensor in tensors(model.architecture)}
         self.learned = sorted(name for name, tensor in self.tensors.items() if tensor.learned)
         self.prepare = Preparation.of(
-            preprocessing.mean, preprocessing.std, self.placement, self.kind
+            preprocessing.mean, preprocessing.std, device=self.placement, dtype=self.kind
         )
         self.settings = OptimiserSettings.of(recipe)
         self.optimiser = Optimiser(self.settings)
@@ -103,7 +103,7 @@ class JaxSession:
         return 0.0  # JAX compiles as part of the first step of a shape
 
     def train_step(
-        self, batch: Batch, rate: float, slowed: Mapping[str, float] | None = None
+        self, batch: Batch, rate: float, *, slowed: Mapping[str, float] | None = None
     ) -> MeasuredLoss:
         """Take one step on a batch at a learning rate, of which some tensors take a share."""
         self.steps += 1

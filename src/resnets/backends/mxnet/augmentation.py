@@ -30,7 +30,7 @@ class Preparation:
 
     @staticmethod
     def of(
-        mean: tuple[float, ...], std: tuple[float, ...], device: Any, dtype: str = "float32"
+        mean: tuple[float, ...], std: tuple[float, ...], *, device: Any, dtype: str = "float32"
     ) -> "Preparation":
         """Prepare by ``mean`` and ``std`` of pixel values scaled to 0 to 1."""
         shift = np.array(mean)[None, :, None, None] * 255

@@ -33,12 +33,12 @@ from resnets.networks.weights import Preprocessing, Weights
 from resnets.recipes.recipe import Recipe
 
 
-def evaluator(model: Model, preprocessing: Preprocessing, device: str = "auto") -> Evaluator:
+def evaluator(model: Model, preprocessing: Preprocessing, *, device: str = "auto") -> Evaluator:
     """Put the model on a device and hybridize it; give the function from images to logits."""
     where = find_device(device)
     _place(model, where)
     kind = next(iter(parameters(model).values())).dtype
-    prepare = Preparation.of(preprocessing.mean, preprocessing.std, where, kind)
+    prepare = Preparation.of(preprocessing.mean, preprocessing.std, device=where, dtype=kind)
     return lambda pixels: _logits(model, prepare(pixels))
 
 
@@ -59,7 +59,7 @@ class MXNetSession:
     """
 
     def __init__(
-        self, model: Model, recipe: Recipe, preprocessing: Preprocessing, device: str = "auto"
+        self, model: Model, recipe: Recipe, *, preprocessing: Preprocessing, device: str = "auto"
     ) -> None:
         self.architecture: Architecture = model.architecture
         self.recipe = recipe
@@ -69,7 +69,9 @@ class MXNetSession:
         self.model = model
         model.cast(kind)
         _place(model, self.where)
-        self.prepare = Preparation.of(preprocessing.mean, preprocessing.std, self.where, kind)
+        self.prepare = Preparation.of(
+            preprocessing.mean, preprocessing.std, device=self.where, dtype=kind
+        )
         self.parameters = parameters(model)
         learned = {n: p for n, p in self.parameters.items() if p.grad_req != "null"}
         self.optimiser = Optimiser(OptimiserSettings.of(recipe), learned)
@@ -104,12 +106,13 @@ class MXNetSession:
         return 0.0  # MXNet compiles nothing
 
     def train_step(
-        self, batch: Batch, rate: float, slowed: Mapping[str, float] | None = None
+        self, batch: Batch, rate: float, *, slowed: Mapping[str, float] | None = None
     ) -> MeasuredLoss:
         """Take one step on a batch at a learning rate, of which some tensors take a share."""
         x = self.prepare(batch.images.pixels, batch.draws)
         target = to_device(self._target(batch.images, batch.draws.mix), self.where, x.dtype)
-        before = self.statistics.copy(*x.shape[2:])
+        height, width = x.shape[2:]
+        before = self.statistics.copy(height, width)
         with mx.autograd.record():
             logs = mx.nd.log_softmax(self._train_logits(x, batch.draws))
             losses = -mx.nd.sum(logs * target, axis=1)

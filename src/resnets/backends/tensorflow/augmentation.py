@@ -44,7 +44,7 @@ class Preparation:
 
     @staticmethod
     def of(
-        mean: tuple[float, ...], std: tuple[float, ...], dtype: str = "float32"
+        mean: tuple[float, ...], std: tuple[float, ...], *, dtype: str = "float32"
     ) -> "Preparation":
         """Prepare by ``mean`` and ``std`` of pixel values scaled to 0 to 1."""
         return Preparation(np.array(mean, dtype) * 255, 1 / (np.array(std, dtype) * 255))

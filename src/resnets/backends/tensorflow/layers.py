@@ -49,8 +49,8 @@ class Convolution(keras.layers.Conv2D):
             return tf.nn.depthwise_conv2d(inputs, each, **rest)
         # CPUs lack the gradient of grouped convolutions; compiled by XLA, as Keras has them
         # compiled, one takes a hundred times longer than its groups one by one.
-        x, w = (tf.split(whole, self.groups, -1) for whole in (inputs, kernel))
-        parts = [tf.nn.convolution(*pair, **rest) for pair in zip(x, w, strict=True)]
+        xs, kernels = (tf.split(whole, self.groups, -1) for whole in (inputs, kernel))
+        parts = [tf.nn.convolution(x, w, **rest) for x, w in zip(xs, kernels, strict=True)]
         return tf.concat(parts, -1)
 
     def _is_usual(self) -> bool:
@@ -131,8 +131,14 @@ class BatchNorm(keras.layers.BatchNormalization):
             count = tf.size(x, tf.int64) // x.shape[-1]
             bessel = tf.cast(count, x.dtype) / tf.cast(tf.maximum(count - 1, 1), x.dtype)
             self._update(mean, variance * bessel)
-        own = (self.beta.value, self.gamma.value)
-        return tf.nn.batch_normalization(x, mean, variance, *own, self.epsilon)
+        return tf.nn.batch_normalization(
+            x,
+            mean,
+            variance,
+            offset=self.beta.value,
+            scale=self.gamma.value,
+            variance_epsilon=self.epsilon,
+        )
 
     def _update(self, mean: Any, variance: Any) -> None:
         new = 1 - self.momentum

@@ -34,14 +34,16 @@ from resnets.networks.weights import Preprocessing, Weights
 from resnets.recipes.recipe import Recipe
 
 
-def evaluator(model: ResNet, preprocessing: Preprocessing, device: str = "auto") -> Evaluator:
+def evaluator(model: ResNet, preprocessing: Preprocessing, *, device: str = "auto") -> Evaluator:
     """Put the model on a device; give the function from stored images to logits."""
     where = devices.find_device(device)
-    prepare = Preparation.of(preprocessing.mean, preprocessing.std, model.variable_dtype)
-    return _compile_evaluator(place(model, where, model.dtype_policy.name), prepare, where)
+    prepare = Preparation.of(preprocessing.mean, preprocessing.std, dtype=model.variable_dtype)
+    return _compile_evaluator(
+        place(model, where, policy=model.dtype_policy.name), prepare, device=where
+    )
 
 
-def _compile_evaluator(model: ResNet, prepare: Preparation, where: str) -> Evaluator:
+def _compile_evaluator(model: ResNet, prepare: Preparation, *, device: str) -> Evaluator:
     shape = [None, None, None, model.architecture.channels]
 
     def traced(pixels: Any) -> Any:
@@ -53,19 +55,23 @@ def _compile_evaluator(model: ResNet, prepare: Preparation, where: str) -> Evalu
     logits._omit_frequent_tracing_warning = True
 
     def evaluate(pixels: Pixels) -> npt.NDArray[np.float32]:
-        with tf.device(where):
+        with tf.device(device):
             return logits(tf.constant(pixels)).numpy()
 
     return evaluate
 
 
-def place(model: ResNet, where: str, policy: str) -> ResNet:
+def place(model: ResNet, where: str, *, policy: str) -> ResNet:
     """Give the model itself if it is on that device and computes so, otherwise a copy that is."""
     here = all(v.value.device.endswith(where) for v in model.variables)
-    return model if here and model.dtype_policy.name == policy else copy_model(model, where, policy)
+    return (
+        model
+        if here and model.dtype_policy.name == policy
+        else copy_model(model, where, policy=policy)
+    )
 
 
-def copy_model(model: ResNet, where: str, policy: str) -> ResNet:
+def copy_model(model: ResNet, where: str, *, policy: str) -> ResNet:
     """Make a model of the same weights."""
     with tf.device(where):
         copy = ResNet(model.architecture, dtype=policy)
@@ -91,7 +97,7 @@ def compute_in_bf16(model: keras.Model) -> Generator[None]:
             layer.dtype_policy = policy
 
 
-def _call_scaled(model: ResNet, x: Any, branches: Any) -> Any:
+def _call_scaled(model: ResNet, x: Any, *, branches: Any) -> Any:
     """Give the logits in training; each block's branch is multiplied by ``branches`` [blocks, n].
 
     The model's own layers are called one by one, as it calls them.
@@ -121,7 +127,7 @@ class TensorFlowSession:
     """
 
     def __init__(
-        self, model: ResNet, recipe: Recipe, preprocessing: Preprocessing, device: str = "auto"
+        self, model: ResNet, recipe: Recipe, *, preprocessing: Preprocessing, device: str = "auto"
     ) -> None:
         self.architecture: Architecture = model.architecture
         self.recipe = recipe
@@ -129,9 +135,11 @@ class TensorFlowSession:
         self.on_processor = self.where.startswith("CPU")
         self.precision = devices.precision(recipe, device)
         kind = "float64" if self.precision == "fp64" else "float32"
-        self.model = place(model, self.where, kind)
-        self.prepare = Preparation.of(preprocessing.mean, preprocessing.std, kind)
-        self.averaged = copy_model(model, self.where, kind) if recipe.average is not None else None
+        self.model = place(model, self.where, policy=kind)
+        self.prepare = Preparation.of(preprocessing.mean, preprocessing.std, dtype=kind)
+        self.averaged = (
+            copy_model(model, self.where, policy=kind) if recipe.average is not None else None
+        )
         found = variables(self.model)
         self.learned: Variables = {t: v.value for t, v in found.items() if t.learned}
         self.redundant = redundant_biases(self.architecture)
@@ -142,7 +150,7 @@ class TensorFlowSession:
         # Each session traces its own step once; TensorFlow would warn of the fifth session.
         self._compiled_step._omit_frequent_tracing_warning = True
         evaluated = self.model if self.averaged is None else self.averaged
-        self._evaluate = _compile_evaluator(evaluated, self.prepare, self.where)
+        self._evaluate = _compile_evaluator(evaluated, self.prepare, device=self.where)
 
     @property
     def device(self) -> str:
@@ -161,7 +169,7 @@ class TensorFlowSession:
         return 0.0  # TensorFlow compiles as part of the first step
 
     def train_step(
-        self, batch: Batch, rate: float, slowed: Mapping[str, float] | None = None
+        self, batch: Batch, rate: float, *, slowed: Mapping[str, float] | None = None
     ) -> MeasuredLoss:
         """Take one step on a batch at a learning rate, of which some tensors take a share."""
         steps, shares = self.steps + 1, slowed or {}
@@ -210,7 +218,7 @@ class TensorFlowSession:
 
     def _logits(self, x: Any, draws: Tensors) -> Any:
         if "branches" in draws:
-            return _call_scaled(self.model, x, draws["branches"])
+            return _call_scaled(self.model, x, branches=draws["branches"])
         return self.model(x, training=True)
 
     def _losses(self, logits: Any, labels: Any, draws: Tensors) -> Any:

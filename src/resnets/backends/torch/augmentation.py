@@ -26,6 +26,7 @@ class Preparation:
     def of(
         mean: tuple[float, ...],
         std: tuple[float, ...],
+        *,
         device: torch.device,
         dtype: torch.dtype = torch.float32,
     ) -> "Preparation":

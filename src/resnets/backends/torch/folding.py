@@ -41,7 +41,7 @@ def fold_norms(model: Model) -> nn.Module:
 
 def plain_evaluator(model: nn.Module, preprocessing: Preprocessing) -> Evaluator:
     """Give the way that needs no thought, to compare with: NCHW, fp32, eval mode."""
-    prepare = Preparation.of(preprocessing.mean, preprocessing.std, torch.device("cpu"))
+    prepare = Preparation.of(preprocessing.mean, preprocessing.std, device=torch.device("cpu"))
     model = model.eval()
 
     def logits(pixels):
@@ -60,7 +60,7 @@ def fast_evaluator(
     of the first two batch sizes.
     """
     keep_pages()
-    prepare = Preparation.of(preprocessing.mean, preprocessing.std, torch.device("cpu"))
+    prepare = Preparation.of(preprocessing.mean, preprocessing.std, device=torch.device("cpu"))
     made = fold_norms(model).to(dtype=torch.bfloat16, memory_format=torch.channels_last)
     forward = torch.compile(made) if compiled else made
 

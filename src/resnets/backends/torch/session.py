@@ -24,11 +24,11 @@ from resnets.networks.weights import Preprocessing, Weights
 from resnets.recipes.recipe import Recipe
 
 
-def evaluator(model: Model, preprocessing: Preprocessing, device: str = "auto") -> Evaluator:
+def evaluator(model: Model, preprocessing: Preprocessing, *, device: str = "auto") -> Evaluator:
     """Put the model on a device and return the function from stored images to logits."""
     where = find_device(device)
     model = model.to(where, memory_format=torch.channels_last)
-    prepare = Preparation.of(preprocessing.mean, preprocessing.std, where)
+    prepare = Preparation.of(preprocessing.mean, preprocessing.std, device=where)
     return lambda pixels: _logits(model, prepare(pixels))
 
 
@@ -49,6 +49,7 @@ class TorchSession:
         self,
         model: Model,
         recipe: Recipe,
+        *,
         preprocessing: Preprocessing,
         device: str = "auto",
         speed: Speed | None = None,
@@ -89,7 +90,7 @@ class TorchSession:
         return 0.0 if self.recorded is None else self.recorded.preparing
 
     def train_step(
-        self, batch: Batch, rate: float, slowed: Mapping[str, float] | None = None
+        self, batch: Batch, rate: float, *, slowed: Mapping[str, float] | None = None
     ) -> Measured:
         """Take one step on a batch at a learning rate, of which some tensors take a share."""
         self.train_state.set_rates(rate, slowed or {})

@@ -63,7 +63,9 @@ class TrainState:
             recipe=recipe,
             device=where,
             precision=resolved,
-            prepare=Preparation.of(preprocessing.mean, preprocessing.std, where, dtype),
+            prepare=Preparation.of(
+                preprocessing.mean, preprocessing.std, device=where, dtype=dtype
+            ),
             criterion=nn.CrossEntropyLoss(reduction="none", label_smoothing=recipe.label_smoothing),
             settings=settings,
             optimiser=make_optimiser(model, settings),

@@ -37,7 +37,7 @@ def training(work: Work, *, framework: str) -> Prepared:
         batch=work.batch, precision=work.precision, size=work.size, epochs=MANY, rate=RATE
     )
     model = backend.build(work.architecture)
-    session = backend.session(model, recipe, _shape(work), work.device)
+    session = backend.session(model, recipe, preprocessing=_shape(work), device=work.device)
     events = train(session, TrainingData(Images(*work.images()), None), recipe)
     about = importlib.import_module(f"resnets.bench.workers.{framework}")
     where = about.where(work.device)
@@ -68,7 +68,7 @@ def evaluator(work: Work, *, framework: str) -> Prepared:
     """What ``resnets predict`` does with decoded images: from stored pixels to logits."""
     backend = backends.load(framework)
     model = backend.build(work.architecture)
-    logits = backend.evaluator(model, _shape(work), work.device)
+    logits = backend.evaluator(model, _shape(work), device=work.device)
     pixels, _ = work.images()
     about = importlib.import_module(f"resnets.bench.workers.{framework}")
     where = about.where(work.device)

@@ -55,7 +55,7 @@ def _losses_of(state: TrainState, network: nn.Module) -> LossesOf:
     kind, bf16 = state.device.type, state.bf16
 
     def losses_of(pixels: Tensor, labels: Tensor, numbers: dict[str, Tensor]) -> Tensor:
-        x = batch_of(pixels, numbers, border, prepare)
+        x = batch_of(pixels, numbers, border=border, prepare=prepare)
         if "index" in numbers:
             labels = labels.index_select(0, numbers["index"])
         with torch.autocast(kind, torch.bfloat16, enabled=bf16, cache_enabled=False):

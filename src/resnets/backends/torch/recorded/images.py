@@ -23,7 +23,7 @@ class Placed:
     labels: Tensor
 
 
-def fits(images: Images, device: torch.device, share: float) -> bool:
+def fits(images: Images, device: torch.device, *, share: float) -> bool:
     """Whether the images take no more than ``share`` of the device's free memory."""
     if device.type != "cuda":
         return True

@@ -27,7 +27,7 @@ class Losses:
         self.lag = FEWEST
         self._read = (time.perf_counter(), 0)
 
-    def write(self, slot: Tensor, losses: Tensor, mean: Tensor) -> None:
+    def write(self, slot: Tensor, *, losses: Tensor, mean: Tensor) -> None:
         """Put a step's losses in the row that lies on the device, [1]."""
         row = mean.detach().reshape(1).float()
         if self.ring.shape[1] > 1:

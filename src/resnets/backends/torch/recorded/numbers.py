@@ -62,7 +62,7 @@ class Numbers:
 FLOATS = frozenset({"rates", "shares", "nearer", "branches"})
 
 
-def numbers_of(recipe: Recipe, draws: Draws, n: int, *, groups: int, held: bool) -> Numbers:
+def numbers_of(recipe: Recipe, draws: Draws, *, n: int, groups: int, held: bool) -> Numbers:
     """Say which numbers a step on ``n`` images has.
 
     They are: ``slot``, where its loss goes; ``rates``, of the optimiser's ``groups``; ``nearer``,
@@ -88,7 +88,9 @@ def numbers_of(recipe: Recipe, draws: Draws, n: int, *, groups: int, held: bool)
     return Numbers(shapes, FLOATS & shapes.keys())
 
 
-def values_of(batch: Batch, nearer: float | None, rates: list[float], slot: int) -> dict[str, Any]:
+def values_of(
+    batch: Batch, *, nearer: float | None, rates: list[float], slot: int
+) -> dict[str, Any]:
     """Give the numbers of a step by name; also some that it may not need."""
     draws = batch.draws
     values: dict[str, Any] = {

@@ -94,7 +94,10 @@ class RecordedSteps:
             measured = self.losses.next(len(batch))
             self.state.steps += 1
             rates = [group["lr"] for group in self.state.optimiser.param_groups]
-            shape.bring(batch, values_of(batch, self.state.average_share, rates, measured.slot))
+            shape.bring(
+                batch,
+                values_of(batch, nearer=self.state.average_share, rates=rates, slot=measured.slot),
+            )
             if shape.graph is None:
                 self._first(shape)
             else:
@@ -108,11 +111,11 @@ class RecordedSteps:
         self._shapes.clear()
         self._placed = None
         self._source = batch.source
-        if fits(batch.source, self.device, self.speed.held):
+        if fits(batch.source, self.device, share=self.speed.held):
             self._placed = place(batch.source, self.device)
         images, height, width, _ = batch.source.shape
         mode = self.speed.mode(
-            self.state.model.architecture, self.state.recipe, images, (height, width)
+            self.state.model.architecture, self.state.recipe, images=images, size=(height, width)
         )
         self.forward.compile(mode, self.speed.compiler)
 
@@ -128,9 +131,9 @@ class RecordedSteps:
         key = (n, placed is None, batch.source.shape[1:], slowed)
         if key not in self._shapes:
             numbers = numbers_of(
-                self.state.recipe, batch.draws, n, groups=len(groups), held=placed is not None
+                self.state.recipe, batch.draws, n=n, groups=len(groups), held=placed is not None
             )
-            self._shapes[key] = _Shape(numbers, placed, batch, self.device)
+            self._shapes[key] = _Shape(numbers, placed, batch=batch, device=self.device)
         return self._shapes[key]
 
     def _first(self, shape: "_Shape") -> None:
@@ -195,8 +198,8 @@ class RecordedSteps:
         with _use_rates(optimiser, rates):
             optimiser.step()
         if self.state.averaged is not None:
-            _average(self.state.averaged, self.state.model, numbers["nearer"])
-        self.losses.write(numbers["slot"], losses, loss)
+            _average(self.state.averaged, self.state.model, nearer=numbers["nearer"])
+        self.losses.write(numbers["slot"], losses=losses, mean=loss)
 
 
 class _Graph(Protocol):
@@ -221,9 +224,9 @@ class _Shape:
     """
 
     def __init__(
-        self, numbers: Numbers, placed: Placed | None, batch: Batch, where: torch.device
+        self, numbers: Numbers, placed: Placed | None, *, batch: Batch, device: torch.device
     ) -> None:
-        words = torch.zeros(numbers.words, dtype=torch.int64, device=where)
+        words = torch.zeros(numbers.words, dtype=torch.int64, device=device)
         self.numbers = numbers.views(words)
         self.graph: _Graph | None = None
         self.taken = 0
@@ -232,7 +235,7 @@ class _Shape:
         self._pixels: Staging | None = None
         if placed is None:
             size = (len(batch), *batch.source.shape[1:])
-            pixels = torch.empty(size, dtype=torch.uint8, device=where)
+            pixels = torch.empty(size, dtype=torch.uint8, device=device)
             placed = Placed(pixels, self.numbers["labels"])
             self._pixels = Staging(pixels, BATCHES_UNDER_WAY)
         self.images = placed
@@ -249,7 +252,7 @@ class _Shape:
 
 
 @torch.no_grad()
-def _average(averaged: nn.Module, model: nn.Module, nearer: Tensor) -> None:
+def _average(averaged: nn.Module, model: nn.Module, *, nearer: Tensor) -> None:
     """Move the average towards the weights by a share of the way that lies on the device."""
     old, new = (
         [value for value in module.state_dict().values() if value.is_floating_point()]
