@@ -7,6 +7,7 @@ import pytest
 
 from resnets.backends import tensorflow as backend
 from resnets.backends.tensorflow.kernels import gradients as kernel_gradients
+from resnets.backends.tensorflow.kernels import use_fast_kernel_gradients
 from resnets.backends.tensorflow.layers import Convolution
 from resnets.networks import catalog
 from resnets.networks.weights import Preprocessing
@@ -62,7 +63,7 @@ def test_which_maps_are_taken_so() -> None:
 def test_the_module_stays_as_it_is() -> None:
     a = catalog.get("resnet8_thin", channels=1, classes=4)
     model = backend.build(a)
-    with kernel_gradients.fast_kernel_gradients(model):
+    with use_fast_kernel_gradients(model):
         layers = [one for one in model.layers if isinstance(one, Convolution)]
         assert layers and all(one.own_gradient is not None for one in layers)
     assert all(one.own_gradient is None for one in layers)

@@ -2,7 +2,7 @@
 
 
 def find_overlap(size: int, stride: int, tap: int) -> tuple[slice, slice]:
-    """Give the outputs for which a tap lies on the map, and the pixels that it reads for them.
+    """Return the outputs for which a tap lies on the map, and the pixels that it reads for them.
 
     Args:
         size: of the map along one side, in pixels.

@@ -43,7 +43,7 @@ class Preparation:
         return Preparation(shift.astype(dtype), (1 / spread).astype(dtype), placement)
 
     def __call__(self, pixels: Pixels, draws: Draws | None = None) -> Array:
-        """Give [n, height, width, channels].
+        """Return [n, height, width, channels].
 
         Erased pixels get the value of the mean.
         """
@@ -107,7 +107,7 @@ def _cut(stored: Array, flipped: Array | None, offsets: Array | None, border: in
 
 
 def _is_inside(x: Array, top: Array, left: Array, bottom: Array, right: Array) -> Array:
-    """Whether each pixel lies in the rectangle, one for all images or one for each."""
+    """Return whether each pixel lies in the rectangle, one for all images or one for each."""
     rows, columns = jnp.arange(x.shape[1]), jnp.arange(x.shape[2])
     tall = jnp.atleast_2d((rows >= top) & (rows < bottom))
     wide = jnp.atleast_2d((columns >= left) & (columns < right))

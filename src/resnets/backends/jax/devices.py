@@ -12,7 +12,7 @@ from resnets.recipes.recipe import Recipe
 
 
 def _list_devices() -> dict[str, jax.Device]:
-    """Give the devices JAX finds here by name, the fastest kind first.
+    """Return the devices JAX finds here by name, the fastest kind first.
 
     GPUs are called ``cuda``, AMD's too, as in torch.
 
@@ -42,7 +42,7 @@ def available_devices() -> list[str]:
 
 
 def find_devices(name: str) -> tuple[jax.Device, ...]:
-    """Give the devices called ``name``: all of a kind, or the one of a kind and a number.
+    """Return the devices called ``name``: all of a kind, or the one of a kind and a number.
 
     ``auto`` is all of the fastest kind. The processor is one, unless XLA is told to divide it
     (``XLA_FLAGS=--xla_force_host_platform_device_count=2``).
@@ -57,7 +57,7 @@ def find_devices(name: str) -> tuple[jax.Device, ...]:
 
 
 def find_device(name: str) -> jax.Device:
-    """Give the first device called ``name``; ``auto`` is the fastest found.
+    """Return the first device called ``name``; ``auto`` is the fastest found.
 
     Raises:
         ResnetsError: if there is no such device here.
@@ -94,7 +94,7 @@ def threads() -> int:
 
 
 def _computes_bf16(device: jax.Device) -> bool:
-    """Whether bf16 is faster than fp32; XLA only emulates it on processors."""
+    """Return whether bf16 is faster than fp32; XLA only emulates it on processors."""
     if device.platform == "tpu":
         return True
     capability = getattr(device, "compute_capability", None)  # of NVIDIA's, such as "9.0"

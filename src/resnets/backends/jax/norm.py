@@ -51,7 +51,7 @@ class BatchNorm(nnx.BatchNorm):
 
 
 def _normalise(x: Array, scale: Array, bias: Array, epsilon: float) -> tuple[Array, Array, Array]:
-    """Give the result, and the mean and the biased variance of each channel."""
+    """Return the result, and the mean and the biased variance of each channel."""
     axes = tuple(range(x.ndim - 1))
     mean = x.mean(axes)
     variance = jnp.square(x - mean).mean(axes)

@@ -45,7 +45,7 @@ class Named(nnx.Module):
 
 
 def identity(x: Array) -> Array:
-    """Give what came in."""
+    """Return the input."""
     return x
 
 

@@ -47,7 +47,7 @@ class RegNet(nnx.Module):
         self.fc = dense(a.stages[-1].width, a.classes, rngs)
 
     def features(self, x: Array) -> dict[str, Array]:
-        """Give ``stem``, ``stage1`` and so on [n, h, w, c], ``pooled`` [n, c], ``logits``."""
+        """Return ``stem``, ``stage1`` and so on [n, h, w, c], ``pooled`` [n, c], ``logits``."""
         x = self.maxpool(self.stem(x))
         found = {"stem": x}
         for i in range(1, len(self.architecture.stages) + 1):

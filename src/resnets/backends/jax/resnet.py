@@ -49,7 +49,7 @@ class ResNet(nnx.Module):
         self.fc = dense(a.stages[-1].width, a.classes, rngs)
 
     def features(self, x: Array) -> dict[str, Array]:
-        """Give ``stem``, ``stage1`` and so on [n, h, w, c], ``pooled`` [n, c], ``logits``."""
+        """Return ``stem``, ``stage1`` and so on [n, h, w, c], ``pooled`` [n, c], ``logits``."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         found = {"stem": x}
         for i in range(1, len(self.architecture.stages) + 1):

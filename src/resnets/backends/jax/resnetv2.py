@@ -48,7 +48,7 @@ class ResNetV2(nnx.Module):
         self.head = Named({"global_pool": mean_pool, "fc": dense(channels, a.classes, rngs)})
 
     def features(self, x: Array) -> dict[str, Array]:
-        """Give ``stem``, ``stage1`` and so on [n, h, w, c], ``pooled`` [n, c], ``logits``."""
+        """Return ``stem``, ``stage1`` and so on [n, h, w, c], ``pooled`` [n, c], ``logits``."""
         x = self.stem(x)
         found = {"stem": x}
         for i, stage in enumerate(self.stages, 1):

@@ -61,7 +61,7 @@ class Network:
     def __call__(
         self, arrays: Arrays, x: Array, branches: Array | None = None
     ) -> tuple[Array, Arrays]:
-        """Give logits [n, classes] and the statistics after it.
+        """Return logits [n, classes] and the statistics after it.
 
         ``branches``: what the blocks' branches are multiplied by, [blocks, n].
         """
@@ -109,7 +109,7 @@ class Training:
     def step(
         self, state: State, x: Array, labels: Array, partner: Array | None, s: dict[str, Any]
     ) -> tuple[State, tuple[Array, Array]]:
-        """Give the state after a step, and the mean loss and each image's before it.
+        """Return the state after a step, and the mean loss and each image's before it.
 
         ``labels`` [n]; ``partner``: for each image, the one of the batch mixed in; ``s``: the
         step's numbers.

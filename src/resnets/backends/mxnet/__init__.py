@@ -45,7 +45,7 @@ __all__ = [
 
 
 def build(architecture: Architecture, *, weights: Weights | None = None, seed: int = 0) -> Model:
-    """Make the network with the given canonical weights, or with initial ones drawn by ``seed``.
+    """Return the network with the given canonical weights, or with initial ones drawn by ``seed``.
 
     It is initialised, on the CPU, in fp32.
 

@@ -39,7 +39,7 @@ class Preparation:
         return Preparation(shift, scale)
 
     def __call__(self, pixels: Pixels, draws: Draws | None = None) -> Any:
-        """Give [n, channels, height, width]; erased pixels get the value of the mean."""
+        """Return [n, channels, height, width]; erased pixels get the value of the mean."""
         if draws is not None and (draws.flipped is not None or draws.offsets is not None):
             pixels = _cut(pixels, draws)
         channels_first = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
@@ -80,7 +80,7 @@ def _cut(pixels: Pixels, draws: Draws) -> Pixels:
 
 
 def _is_inside(erased: Index, height: int, width: int) -> npt.NDArray[np.bool_]:
-    """Whether each pixel lies in its image's rectangle, [n, 1, height, width]."""
+    """Return whether each pixel lies in its image's rectangle, [n, 1, height, width]."""
     top, left, tall, wide = erased.T[:, :, None]
     y, x = np.arange(height), np.arange(width)
     rows = (y >= top) & (y < top + tall)

@@ -14,7 +14,7 @@ def available_devices() -> list[str]:
 
 
 def find_device(name: str) -> Any:
-    """Give the ``mxnet.Context`` called ``name``; ``auto`` is the fastest found.
+    """Return the ``mxnet.Context`` called ``name``; ``auto`` is the fastest found.
 
     Raises:
         ResnetsError: if there is no such device here.

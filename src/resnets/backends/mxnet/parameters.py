@@ -14,7 +14,7 @@ _CANONICAL = {"gamma": "weight", "beta": "bias"}
 
 
 def parameters(model: Model) -> dict[str, Any]:
-    """Give each ``gluon.Parameter`` of ``model`` by its canonical name, in canonical order."""
+    """Return each ``gluon.Parameter`` of ``model`` by its canonical name, in canonical order."""
     found: dict[str, Any] = {}
     # The names that ``save_parameters`` writes; Gluon offers them in no public way.
     for name, parameter in model._collect_params_with_prefix().items():

@@ -48,7 +48,7 @@ class RegNet(nn.HybridSequential):
             self.fc = nn.Dense(a.classes, in_units=a.stages[-1].width)
 
     def features(self, x: Any) -> dict[str, Any]:
-        """Give ``stem``, ``stage1`` and so on [n, c, h, w], ``pooled`` [n, c], ``logits``."""
+        """Return ``stem``, ``stage1`` and so on [n, c, h, w], ``pooled`` [n, c], ``logits``."""
         x = self.maxpool(self.stem(x))
         found = {"stem": x}
         for i, stage in enumerate(self.trunk_output, 1):
@@ -57,7 +57,7 @@ class RegNet(nn.HybridSequential):
         return {**found, "pooled": pooled, "logits": self.fc(pooled)}
 
     def __getitem__(self, index: int | slice) -> Any:
-        """Give one child, or a slice as a plain ``HybridSequential`` under the same names."""
+        """Return one child, or a slice as a plain ``HybridSequential`` under the same names."""
         if isinstance(index, slice):
             return named_sequence(list(self._children.items())[index])
         return super().__getitem__(index)

@@ -41,7 +41,7 @@ class ResNet(nn.HybridSequential):
                 setattr(self, name, child)
 
     def features(self, x: Any) -> dict[str, Any]:
-        """Give ``stem``, ``stage1`` and so on [n, c, h, w], ``pooled`` [n, c], ``logits``."""
+        """Return ``stem``, ``stage1`` and so on [n, c, h, w], ``pooled`` [n, c], ``logits``."""
         found: dict[str, Any] = {}
         for name, child in self._children.items():
             x = child(x)
@@ -50,7 +50,7 @@ class ResNet(nn.HybridSequential):
         return found
 
     def __getitem__(self, index: int | slice) -> Any:
-        """Give one child, or a slice as a plain ``HybridSequential`` under the same names."""
+        """Return one child, or a slice as a plain ``HybridSequential`` under the same names."""
         if isinstance(index, slice):
             return named_sequence(list(self._children.items())[index])
         return super().__getitem__(index)

@@ -52,7 +52,7 @@ class ResNetV2(nn.HybridSequential):
             )
 
     def features(self, x: Any) -> dict[str, Any]:
-        """Give ``stem``, ``stage1`` and so on [n, c, h, w], ``pooled`` [n, c], ``logits``."""
+        """Return ``stem``, ``stage1`` and so on [n, c, h, w], ``pooled`` [n, c], ``logits``."""
         x = self.stem(x)
         found = {"stem": x}
         for i, stage in enumerate(self.stages, 1):
@@ -62,7 +62,7 @@ class ResNetV2(nn.HybridSequential):
         return {**found, "pooled": pooled, "logits": self.head(x)}
 
     def __getitem__(self, index: int | slice) -> Any:
-        """Give one child, or a slice as a plain ``HybridSequential`` under the same names."""
+        """Return one child, or a slice as a plain ``HybridSequential`` under the same names."""
         if isinstance(index, slice):
             return named_sequence(list(self._children.items())[index])
         return super().__getitem__(index)

@@ -41,7 +41,7 @@ devices.limit_threads()
 
 
 def build(architecture: Architecture, *, weights: Weights | None = None, seed: int = 0) -> ResNet:
-    """Make the network with the given canonical weights, or with initial ones drawn by ``seed``.
+    """Return the network with the given canonical weights, or with initial ones drawn by ``seed``.
 
     Raises:
         WeightsError: if the weights do not fit.

@@ -14,7 +14,7 @@ Tensors = dict[str, Any]
 
 
 def tensors_of(draws: Draws) -> Tensors:
-    """Give what was drawn as tensors by name; what was not drawn has none.
+    """Return the drawn parameters as tensors by name, without those that were not drawn.
 
     The names are those of ``Draws`` and of its ``Mix``: a compiled step is traced once for each
     set of them.
@@ -50,7 +50,7 @@ class Preparation:
         return Preparation(np.array(mean, dtype) * 255, 1 / (np.array(std, dtype) * 255))
 
     def __call__(self, stored: Any, draws: Mapping[str, Any] | None = None) -> Any:
-        """Give [n, height, width, channels] for ``stored`` of that shape.
+        """Return [n, height, width, channels] for ``stored`` of that shape.
 
         Erased pixels get the value of the mean.
         """
@@ -89,7 +89,10 @@ def _cut(stored: Any, draws: Mapping[str, Any]) -> Any:
 
 
 def _is_inside(x: Any, top: Any, left: Any, bottom: Any, right: Any) -> Any:
-    """Whether each pixel lies in its image's rectangle, [n, height, width, 1]; sides are [n, 1]."""
+    """Return whether each pixel lies in its image's rectangle, [n, height, width, 1].
+
+    Sides are [n, 1].
+    """
     shape = tf.shape(x, tf.int64)
     y, z = tf.range(shape[1]), tf.range(shape[2])
     rows = (y >= top) & (y < bottom)

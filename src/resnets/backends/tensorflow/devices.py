@@ -51,7 +51,7 @@ def _gpus() -> list[tf.config.PhysicalDevice]:
 
 
 def find_device(name: str) -> str:
-    """Give TensorFlow's name of the device called ``name``; ``auto`` is the fastest found.
+    """Return TensorFlow's name of the device called ``name``; ``auto`` is the fastest found.
 
     Raises:
         ResnetsError: if there is no such device here.
@@ -80,7 +80,7 @@ def describe_device(device: str) -> str:
 
 
 def _computes_bf16(device: str) -> bool:
-    """Whether bf16 is faster than fp32; on CPUs, oneDNN has to be on and have instructions."""
+    """Return whether bf16 is faster than fp32; on CPUs that takes oneDNN and instructions."""
     kind, _, number = device.partition(":")
     if kind == "GPU":
         details = tf.config.experimental.get_device_details(_gpus()[int(number)])

@@ -22,7 +22,7 @@ class Convolution(keras.layers.Conv2D):
     """
 
     own_gradient: Callable[[Any, Any, int], Any | None] | None = None
-    """Where it is set, it convolves what it does not give None for (``kernel_gradients``)."""
+    """Replaces the convolution where it is set and does not return None (``kernels``)."""
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
         """Convolve without the bias."""
@@ -54,12 +54,12 @@ class Convolution(keras.layers.Conv2D):
         return tf.concat(parts, -1)
 
     def _is_usual(self) -> bool:
-        """Whether it is one of 3×3, as most are."""
+        """Return whether it is one of 3×3, as most are."""
         usual = self.kernel_size == (3, 3) and self.dilation_rate == (1, 1) and self.groups == 1
         return usual and self.strides[0] == self.strides[1]
 
     def _sees_all(self, inputs: Any) -> bool:
-        """Whether there is one output, which sees every pixel, and the kernel is larger."""
+        """Return whether there is one output, which sees every pixel, and the kernel is larger."""
         sizes = zip(inputs.shape[1:3], self.strides, self.kernel_size, strict=True)
         return (
             self.groups == 1
@@ -72,9 +72,9 @@ class Convolution(keras.layers.Conv2D):
         )
 
     def _multiply(self, inputs: Any, kernel: Any) -> Any:
-        """Multiply what meets the pixels alone; libraries multiply a border of zeros, too.
+        """Multiply only what meets the pixels; libraries multiply the border of zeros as well.
 
-        Faster on a CPU (benchmarks/README.md); two by two outputs, so, are mostly slower.
+        On a CPU this is faster for one output, and mostly slower for 2×2 outputs.
         """
         _, height, width, channels = inputs.shape
         above, left = (size // 2 for size in self.kernel_size)
@@ -152,14 +152,14 @@ class MaxPool(keras.layers.Layer):
     """Largest of 3×3 pixels at every second one, minus infinity around the image."""
 
     def call(self, inputs: Any) -> Any:
-        """Give [n, (height + 1) // 2, (width + 1) // 2, channels]."""
+        """Return [n, (height + 1) // 2, (width + 1) // 2, channels]."""
         lowest = tf.constant(float("-inf"), inputs.dtype)
         # Padded first, as convolutions are.
         around = tf.pad(inputs, [[0, 0], [1, 1], [1, 1], [0, 0]], constant_values=lowest)
         return tf.nn.max_pool2d(around, 3, 2, "VALID")
 
     def get_config(self) -> dict[str, Any]:
-        """Give the arguments of the constructor; Keras does so by itself for plain values only."""
+        """Return the arguments of the constructor; Keras finds plain values only."""
         return super().get_config()
 
 
@@ -173,7 +173,7 @@ class Gelu(keras.layers.Layer):
         return inputs * (1 + tf.math.erf(inputs / root)) / 2
 
     def get_config(self) -> dict[str, Any]:
-        """Give the arguments of the constructor."""
+        """Return the arguments of the constructor."""
         return super().get_config()
 
 
@@ -186,12 +186,12 @@ class PaddingShortcut(keras.layers.Layer):
         self.width, self.stride = width, stride
 
     def call(self, inputs: Any) -> Any:
-        """Give [n, ceil(height / stride), ceil(width / stride), self.width]."""
+        """Return [n, ceil(height / stride), ceil(width / stride), self.width]."""
         kept = inputs[:, :: self.stride, :: self.stride]
         return tf.pad(kept, [[0, 0], [0, 0], [0, 0], [0, self.width - inputs.shape[-1]]])
 
     def get_config(self) -> dict[str, Any]:
-        """Give the arguments of the constructor."""
+        """Return the arguments of the constructor."""
         return {**super().get_config(), "width": self.width, "stride": self.stride}
 
 
@@ -216,11 +216,11 @@ class Shift(keras.layers.Layer):
         return tf.concat([*parts, inputs[..., 9 * run :]], -1)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Give the input's shape."""
+        """Return the input's shape."""
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        """Give the arguments of the constructor."""
+        """Return the arguments of the constructor."""
         return {**super().get_config(), "reach": self.reach}
 
 
@@ -234,5 +234,5 @@ class GatedAdd(keras.layers.Layer):
         return gate * branch + (1 - gate) * shortcut
 
     def get_config(self) -> dict[str, Any]:
-        """Give the arguments of the constructor."""
+        """Return the arguments of the constructor."""
         return super().get_config()

@@ -78,7 +78,7 @@ class ResNet(keras.Model):
         self.dtype_policy = policy
 
     def get_config(self) -> dict[str, Any]:
-        """Give the arguments of the constructor as JSON values."""
+        """Return the arguments of the constructor as JSON values."""
         return {
             "architecture": self.architecture.to_json(),
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
@@ -89,14 +89,14 @@ class ResNet(keras.Model):
 
 
 def _scope(name: str) -> str:
-    """Give what TensorFlow takes for the name of a scope."""
+    """Return ``name`` as a valid name of a TensorFlow scope."""
     return re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip("_-")
 
 
 def make_layer(
     layer: Layer, a: Architecture, policy: keras.DTypePolicy, *, last: bool
 ) -> keras.layers.Layer:
-    """Give the Keras layer that computes a layer of the trace; ``last`` gives the logits."""
+    """Return the Keras layer that computes a layer of the trace; ``last`` gives the logits."""
     given: dict[str, Any] = {"name": layer.name, "dtype": policy}
     order = {"data_format": "channels_last"}  # whatever Keras is set to
     match layer.operation:

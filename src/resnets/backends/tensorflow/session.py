@@ -62,7 +62,7 @@ def _compile_evaluator(model: ResNet, prepare: Preparation, *, device: str) -> E
 
 
 def place(model: ResNet, where: str, *, policy: str) -> ResNet:
-    """Give the model itself if it is on that device and computes so, otherwise a copy that is."""
+    """Return the model if it is on that device in that precision, otherwise a copy that is."""
     here = all(v.value.device.endswith(where) for v in model.variables)
     return (
         model
@@ -72,7 +72,7 @@ def place(model: ResNet, where: str, *, policy: str) -> ResNet:
 
 
 def copy_model(model: ResNet, where: str, *, policy: str) -> ResNet:
-    """Make a model of the same weights."""
+    """Return a model of the same weights."""
     with tf.device(where):
         copy = ResNet(model.architecture, dtype=policy)
         for new, old in zip(variables(copy).values(), variables(model).values(), strict=True):
@@ -98,7 +98,7 @@ def compute_in_bf16(model: keras.Model) -> Generator[None]:
 
 
 def _call_scaled(model: ResNet, x: Any, *, branches: Any) -> Any:
-    """Give the logits in training; each block's branch is multiplied by ``branches`` [blocks, n].
+    """Return the logits in training; each block's branch is multiplied by ``branches`` [blocks, n].
 
     The model's own layers are called one by one, as it calls them.
     """

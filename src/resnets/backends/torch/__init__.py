@@ -44,7 +44,7 @@ __all__ = [
 
 
 def build(architecture: Architecture, *, weights: Weights | None = None, seed: int = 0) -> Model:
-    """Make the network with the given canonical weights, or with initial ones drawn by ``seed``.
+    """Return the network with the given canonical weights, or with initial ones drawn by ``seed``.
 
     Raises:
         WeightsError: if the weights do not fit.

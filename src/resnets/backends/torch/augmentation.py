@@ -36,7 +36,7 @@ class Preparation:
         return Preparation(shift, scale)
 
     def __call__(self, pixels: Pixels, draws: Draws | None = None) -> Tensor:
-        """Give [n, channels, height, width], channels last in memory.
+        """Return [n, channels, height, width], channels last in memory.
 
         Erased pixels get the value of the mean.
         """
@@ -63,7 +63,7 @@ class Preparation:
         return x
 
     def normalise(self, stored: Tensor) -> Tensor:
-        """Give stored images [n, h, w, c] as [n, c, h, w], shifted and scaled."""
+        """Return stored images [n, h, w, c] as [n, c, h, w], shifted and scaled."""
         # A permuted view of [n, height, width, channels] is channels-last already: no copy.
         return (stored.permute(0, 3, 1, 2).to(self.mean.dtype) - self.mean) * self.scale
 
@@ -87,7 +87,7 @@ def _cut(stored: Tensor, draws: Draws) -> Tensor:
 
 
 def is_inside(erased: Tensor, x: Tensor) -> Tensor:
-    """Whether each pixel of ``x`` lies in its image's rectangle, [n, 1, height, width]."""
+    """Return whether each pixel of ``x`` lies in its image's rectangle, [n, 1, height, width]."""
     top, left, tall, wide = erased[:, :, None].unbind(1)
     y = torch.arange(x.shape[2], device=x.device)
     z = torch.arange(x.shape[3], device=x.device)

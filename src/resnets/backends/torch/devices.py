@@ -17,7 +17,7 @@ def available_devices() -> list[str]:
 
 
 def find_device(name: str) -> torch.device:
-    """Give the device called ``name``; ``auto`` is the fastest found.
+    """Return the device called ``name``; ``auto`` is the fastest found.
 
     Raises:
         ResnetsError: if there is no such device here.
@@ -48,7 +48,7 @@ def describe_device(device: torch.device) -> str:
 
 
 def _computes_bf16(device: torch.device) -> bool:
-    """Whether bf16 is faster than fp32; CPUs that only emulate it do not count."""
+    """Return whether bf16 is faster than fp32; CPUs that only emulate it do not count."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type == "cpu":

@@ -15,7 +15,7 @@ from resnets.networks.weights import Preprocessing
 
 
 def fold_norms(model: Model) -> nn.Module:
-    """Give a copy for inference whose batch norms are part of the convolutions before them.
+    """Return a copy for inference whose batch norms are part of the convolutions before them.
 
     The same function up to rounding, in evaluation mode; a norm that no convolution precedes
     stays. The copy has the model's submodules and names, ``nn.Identity`` where a norm was, and
@@ -40,7 +40,7 @@ def fold_norms(model: Model) -> nn.Module:
 
 
 def plain_evaluator(model: nn.Module, preprocessing: Preprocessing) -> Evaluator:
-    """Give the way that needs no thought, to compare with: NCHW, fp32, eval mode."""
+    """Return a plain evaluator to compare with: NCHW, fp32, eval mode."""
     prepare = Preparation.of(preprocessing.mean, preprocessing.std, device=torch.device("cpu"))
     model = model.eval()
 
@@ -54,7 +54,7 @@ def plain_evaluator(model: nn.Module, preprocessing: Preprocessing) -> Evaluator
 def fast_evaluator(
     model: Model, preprocessing: Preprocessing, *, compiled: bool = False
 ) -> Evaluator:
-    """Give the function from stored images to logits in bf16 on the CPU.
+    """Return the function from stored images to logits in bf16 on the CPU.
 
     ``compiled`` has torch.compile make one program of it: up to a minute and more, once for each
     of the first two batch sizes.

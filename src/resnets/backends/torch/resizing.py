@@ -40,7 +40,7 @@ def _round(sums: Tensor) -> Tensor:
 
 
 def shares(old: int, new: int) -> npt.NDArray[np.float64]:
-    """Give what each new pixel has of each old one, [new, old], in units of 2 to the -22."""
+    """Return what each new pixel has of each old one, [new, old], in units of 2 to the -22."""
     scale = old / new
     wide = max(scale, 1.0)
     found = np.zeros((new, old))

@@ -36,7 +36,7 @@ class ResNet(nn.Sequential):
         self.architecture = architecture
 
     def features(self, x: Tensor) -> dict[str, Tensor]:
-        """Give ``stem``, ``stage1`` and so on [n, c, h, w], ``pooled`` [n, c], ``logits``."""
+        """Return ``stem``, ``stage1`` and so on [n, c, h, w], ``pooled`` [n, c], ``logits``."""
         found: dict[str, Tensor] = {}
         for name, module in self.named_children():
             x = module(x)
@@ -45,7 +45,7 @@ class ResNet(nn.Sequential):
         return found
 
     def __getitem__(self, index: int | slice) -> nn.Module:
-        """Give one module, or a slice as a plain ``nn.Sequential`` under the same names."""
+        """Return one module, or a slice as a plain ``nn.Sequential`` under the same names."""
         if isinstance(index, slice):
             return nn.Sequential(OrderedDict(list(self.named_children())[index]))
         return super().__getitem__(index)

@@ -47,7 +47,7 @@ class ResNetV2(nn.Sequential):
         self.architecture = a
 
     def features(self, x: Tensor) -> dict[str, Tensor]:
-        """Give ``stem``, ``stage1`` and so on [n, c, h, w], ``pooled`` [n, c], ``logits``."""
+        """Return ``stem``, ``stage1`` and so on [n, c, h, w], ``pooled`` [n, c], ``logits``."""
         x = self.stem(x)
         found = {"stem": x}
         for i, stage in enumerate(self.stages.children(), 1):
@@ -56,7 +56,7 @@ class ResNetV2(nn.Sequential):
         return {**found, "pooled": self.head.global_pool(x).flatten(1), "logits": self.head(x)}
 
     def __getitem__(self, index: int | slice) -> nn.Module:
-        """Give one module, or a slice as a plain ``nn.Sequential`` under the same names."""
+        """Return one module, or a slice as a plain ``nn.Sequential`` under the same names."""
         if isinstance(index, slice):
             return nn.Sequential(OrderedDict(list(self.named_children())[index]))
         return super().__getitem__(index)

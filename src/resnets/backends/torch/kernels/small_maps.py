@@ -1,8 +1,8 @@
-"""Convolutions of maps of a few pixels, where much of a kernel falls on the border of zeros.
+"""Convolutions of maps of a few pixels as matrix products.
 
-Of the nine taps of a 3×3 kernel a map of one pixel meets one, of two by two pixels four, of three
-by three 49 in 81 on average. Libraries multiply most of the others too. What is here multiplies
-only what meets the map, as matrix products; what it gave is in benchmarks/README.md.
+Much of a kernel falls on the border of zeros there: of the nine taps of a 3×3 kernel a map of one
+pixel meets one, a map of 2×2 pixels four. Libraries multiply most of the others as well. Here
+only taps that meet the map are multiplied. Timings are in ``benchmarks/notebook/kernels.md``.
 """
 
 from collections.abc import Iterator
@@ -19,9 +19,9 @@ DENSE = 2
 
 
 def dense(x: Tensor, weight: Tensor, stride: tuple[int, int]) -> Tensor:
-    """Convolve x [n, in, h, w] with a weight [out, in, 3, 3] of the same type, padding 1.
+    """Return x [n, in, h, w] convolved with [out, in, 3, 3] of the same type, padding 1.
 
-    What an autograd function gives must be no view: a block may add its shortcut to it in place.
+    The autograd function returns no view, because a block may add its shortcut in place.
     """
     rows, columns = output_size((x.shape[2], x.shape[3]), stride)
     y = DenseConvolution.apply(x, weight, stride)
@@ -33,7 +33,7 @@ class DenseConvolution(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, stride: tuple[int, int]) -> Tensor:
-        """Give what ``dense`` does, as [n, rows × columns × out]."""
+        """Return the outputs as [n, rows × columns × out]."""
         n, c_in, height, width = x.shape
         rows, columns = output_size((height, width), stride)
         seen = _pixels_last(x).reshape(n, -1)
@@ -59,7 +59,7 @@ class DenseConvolution(torch.autograd.Function):
 
 
 def by_taps(dy: Tensor, x: Tensor, stride: tuple[int, int]) -> Tensor:
-    """Give the gradient [out, in, 3, 3] of a kernel, padding 1: a product for each of its taps.
+    """Return the gradient [out, in, 3, 3] of a kernel, padding 1: one product per tap.
 
     Args:
         dy: the gradient of the output, [n, out, h', w'].
@@ -81,7 +81,7 @@ def by_taps(dy: Tensor, x: Tensor, stride: tuple[int, int]) -> Tensor:
 
 
 def output_size(size: tuple[int, int], stride: tuple[int, int]) -> tuple[int, int]:
-    """Give the height and width of the output for those of the input; 3×3, padding 1."""
+    """Return the height and width of the output of a 3×3 kernel with padding 1."""
     return (size[0] - 1) // stride[0] + 1, (size[1] - 1) // stride[1] + 1
 
 
@@ -94,7 +94,7 @@ def _at_least_fp32(x: Tensor) -> torch.dtype:
 
 
 def _matrix(kernel: Tensor, size: tuple[int, int], stride: tuple[int, int]) -> Tensor:
-    """Lay a kernel [out, 3, 3, in] out as [outputs × out, pixels × in]."""
+    """Return a kernel [out, 3, 3, in] laid out as [outputs × out, pixels × in]."""
     out, _, _, c_in = kernel.shape
     rows, columns = output_size(size, stride)
     matrix = kernel.new_empty(rows, columns, out, *size, c_in)

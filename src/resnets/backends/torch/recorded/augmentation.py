@@ -11,7 +11,7 @@ from resnets.backends.torch.augmentation import Preparation, is_inside
 def batch_of(
     stored: Tensor, numbers: Mapping[str, Tensor], *, border: int, prepare: Preparation
 ) -> Tensor:
-    """Give a batch [n, channels, height, width] out of stored images [all, h, w, c].
+    """Return a batch [n, channels, height, width] out of stored images [all, h, w, c].
 
     ``numbers`` are as in ``numbers_of``; every step does the same operations, whatever was drawn.
     """

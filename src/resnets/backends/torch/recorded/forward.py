@@ -32,7 +32,7 @@ class Forward:
             self.compiled = torch.compile(self.plain, backend=backend, dynamic=False, **options)
 
     def __call__(self, images: Placed, numbers: Mapping[str, Tensor]) -> Tensor:
-        """Give each image's loss, [n], on the device."""
+        """Return each image's loss, [n], on the device."""
         numbers = dict(numbers)
         branches = numbers.pop("branches", None)
         for i, block in enumerate(self.blocks):

@@ -24,7 +24,7 @@ class Placed:
 
 
 def fits(images: Images, device: torch.device, *, share: float) -> bool:
-    """Whether the images take no more than ``share`` of the device's free memory."""
+    """Return whether the images take no more than ``share`` of the device's free memory."""
     if device.type != "cuda":
         return True
     free, _ = torch.cuda.mem_get_info(device)

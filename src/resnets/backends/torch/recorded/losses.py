@@ -35,7 +35,7 @@ class Losses:
         self.ring[:, : len(row)].index_copy_(0, slot, row[None])
 
     def next(self, images: int) -> "RecordedLoss":
-        """Give the place of the losses of the next step, on so many images."""
+        """Return the place of the losses of the next step, on so many images."""
         slot = self.taken % MOST
         if slot == 0 and self.taken:
             self.round.values = self.ring.clone()

@@ -46,7 +46,7 @@ class Numbers:
             start = end
 
     def views(self, words: Tensor) -> dict[str, Tensor]:
-        """Give the part of every name, as a view."""
+        """Return the part of every name, as a view."""
         found: dict[str, Tensor] = {}
         start = 0
         for name, shape in self.shapes.items():
@@ -63,7 +63,7 @@ FLOATS = frozenset({"rates", "shares", "nearer", "branches"})
 
 
 def numbers_of(recipe: Recipe, draws: Draws, *, n: int, groups: int, held: bool) -> Numbers:
-    """Say which numbers a step on ``n`` images has.
+    """Return which numbers a step on ``n`` images has.
 
     They are: ``slot``, where its loss goes; ``rates``, of the optimiser's ``groups``; ``nearer``,
     how far the average moves towards the weights; ``index``, of images that are held, or
@@ -91,7 +91,7 @@ def numbers_of(recipe: Recipe, draws: Draws, *, n: int, groups: int, held: bool)
 def values_of(
     batch: Batch, *, nearer: float | None, rates: list[float], slot: int
 ) -> dict[str, Any]:
-    """Give the numbers of a step by name; also some that it may not need."""
+    """Return the numbers of a step by name; also some that it may not need."""
     draws = batch.draws
     values: dict[str, Any] = {
         "slot": slot,

@@ -120,7 +120,7 @@ class RecordedSteps:
         self.forward.compile(mode, self.speed.compiler)
 
     def _shape(self, batch: Batch) -> "_Shape":
-        """Give what steps of this batch's shape share; make it where it is the first."""
+        """Return what steps of this batch's shape share; make it where it is the first."""
         placed = self._placed if batch.index is not None else None
         n = len(batch)
         groups = self.state.optimiser.param_groups
