@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # Two OpenMP pools on two busy cores slow each other 10 to 100 times.
 TEST_ENVIRONMENT := OMP_NUM_THREADS=1
 
-.PHONY: train frameworks test lint types format bench docs tutorials clean
+.PHONY: train data frameworks test lint types format bench docs tutorials clean
 .DEFAULT_GOAL := train
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -28,7 +28,11 @@ $(VENV)/.developed: $(VENV)/.installed
 frameworks: $(VENV)/.developed
 	$(BIN)/resnets check
 
-train: $(VENV)/.installed
+# Fashion-MNIST: downloaded, or from Debian's package where only package registries are reachable.
+data: $(VENV)/.installed
+	$(BIN)/python scripts/fetch_fashion_mnist.py
+
+train: $(VENV)/.installed $(if $(findstring --data,$(ARGS)),,data)
 	$(BIN)/resnets train --resume $(ARGS)
 
 test: lint types
@@ -51,7 +55,7 @@ bench: $(VENV)/.installed
 docs: $(VENV)/.installed
 	$(BIN)/python docs/make.py
 
-tutorials: $(VENV)/.installed
+tutorials: data
 	OMP_NUM_THREADS=1 $(BIN)/python docs/tutorials/render.py $(ARGS)
 
 clean:

@@ -98,11 +98,11 @@ def one(axis: str, value: int) -> dict[str, float]:
     wanted = AXES[axis].work(value)
     # What the framework itself takes is in memory before: it does not grow.
     tiny = work(catalog.get("resnet8_narrow"), size=28, batch=2)
-    ours.training(tiny, framework="torch").tasks["batch 2"].take(2)
+    ours.train(tiny, framework="torch").tasks["batch 2"].take(2)
     if axis == "images":
         return _epoch(wanted, value)
     before = machine.peak_memory() or 0
-    (task,) = ours.training(wanted, framework="torch").tasks.values()
+    (task,) = ours.train(wanted, framework="torch").tasks.values()
     task.take(2)
     seconds: list[float] = []
     while len(seconds) < 3 or sum(seconds) < TURN_SECONDS:
@@ -115,7 +115,7 @@ def one(axis: str, value: int) -> dict[str, float]:
 def _epoch(wanted: Work, images: int) -> dict[str, float]:
     from resnets import backends
     from resnets.data.images import Images
-    from resnets.networks.weights import Preprocessing
+    from resnets.networks.network import Preprocessing
     from resnets.training.events import Epoch
     from resnets.training.loop import TrainingData, train
 

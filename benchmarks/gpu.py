@@ -22,11 +22,9 @@ from typing import Any
 
 import torch
 
-from gpu_accuracy import accuracy, accurate
-from gpu_measurement import Measurement
-from gpu_parity import others, parity
+from gpu_checks import accuracy, accurate, others, parity
 from gpu_speed import job, large, limit, step
-from gpu_work import Plan, data_of
+from gpu_work import Measurement, Plan, data_of
 from resnets.backends.torch.devices import available_devices, describe_device, find_device
 
 Part = Callable[[Measurement], dict[str, Any]]

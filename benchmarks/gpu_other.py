@@ -20,7 +20,7 @@ from resnets import backends
 from resnets.data.augmentation import draw
 from resnets.data.images import Images
 from resnets.networks import catalog
-from resnets.networks.weights import Preprocessing
+from resnets.networks.network import Preprocessing
 from resnets.recipes.recipe import Recipe
 
 

@@ -1,26 +1,21 @@
 """How fast are steps, whole jobs and the device itself?"""
 
 import argparse
+import statistics
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import nn
 
-from gpu_measurement import Measurement
-from gpu_work import (
-    Ours,
-    PlainLoop,
-    Plan,
-    at_size,
-    in_turns,
-    network_of,
-    operations,
-    peer,
-    random_images,
-    seconds_of,
-    session_of,
-)
+from gpu_work import Measurement, Ours, Plan, at_size, network_of, random_images, session_of
 from resnets.backends import torch as backend
+from resnets.bench.measurement import rotate
+from resnets.bench.results import Spread
+from resnets.data.images import Images
+from resnets.networks.architecture import Architecture
+from resnets.networks.tracing import trace
 from resnets.recipes.recipe import Recipe
 from resnets.training.events import Epoch
 from resnets.training.loop import TrainingData, train
@@ -37,7 +32,7 @@ def limit(m: Measurement) -> dict[str, Any]:
     ):
         torch.backends.cuda.matmul.allow_tf32 = tf32
         a, b = (torch.randn(n, n, device=m.plan.device).to(kind) for _ in range(2))
-        found[name] = 2 * n**3 / seconds_of(lambda a=a, b=b: a @ b, m.plan)
+        found[name] = 2 * n**3 / time_work(lambda a=a, b=b: a @ b, m.plan)
     torch.backends.cuda.matmul.allow_tf32 = False
     return found
 
@@ -66,7 +61,7 @@ def step(m: Measurement, *, compiled: bool = False) -> dict[str, Any]:
         )
         contenders["ordinary"] = ours()
         contenders["recorded, not repeatable"] = ours(repeatable=False)
-    return _measured(m, contenders, operations(network, plan.chapter_size))
+    return _measure(m, contenders, count_operations(network, plan.chapter_size))
 
 
 def large(m: Measurement, *, compiled: bool = False) -> dict[str, Any]:
@@ -92,7 +87,7 @@ def large(m: Measurement, *, compiled: bool = False) -> dict[str, Any]:
         return Ours(session_of(network, recipe, plan, chosen), images)
 
     contenders: dict[str, Any] = {}
-    if (theirs := peer(network)) is not None:
+    if (theirs := make_peer(network)) is not None:
         name = "timm, careful loop" + (", compiled" if compiled else "")
         contenders[name] = PlainLoop(
             theirs, images, recipe.batch, plan, careful=True, compiled=compiled
@@ -106,13 +101,13 @@ def large(m: Measurement, *, compiled: bool = False) -> dict[str, Any]:
         contenders["recorded, images brought batch by batch"] = ours(held=0.0)
     steps = max(1, plan.steps // 15)
     counted = Plan(**{**vars(plan), "steps": steps, "rounds": min(plan.rounds, 5)})
-    return _measured(m, contenders, operations(network, plan.large_size), counted)
+    return _measure(m, contenders, count_operations(network, plan.large_size), counted)
 
 
-def _measured(
+def _measure(
     m: Measurement, contenders: dict[str, Any], work: int, plan: Plan | None = None
 ) -> dict[str, Any]:
-    rows = in_turns(contenders, plan or m.plan)
+    rows = take_turns(contenders, plan or m.plan)
     for name, row in rows.items():
         row["fraction_of_bf16_limit"] = m.fraction(row["images_per_second"] * work)
         row["preparing_seconds"] = getattr(
@@ -147,6 +142,118 @@ def job(m: Measurement, *, compiled: bool = False) -> dict[str, Any]:
         "training_loss": epochs[-1].training_loss,
         "test_accuracy": evaluate(session.eval_step, test).accuracy if m.data.real else None,
     }
+
+
+class PlainLoop:
+    """A training loop as it is written by hand: torch's SGD on a module, step after step.
+
+    Its images wait for nothing: they lie on the device, prepared as floats, which is more than
+    any loader does. The book's brings them from four processes.
+
+    ``careful``: as one who knows the device writes it, channels-last, bf16 autocast, fused SGD
+    with Nesterov's momentum; else as the book's PyTorch Trainer: fp32, NCHW, plain SGD.
+    ``compiled``: whether ``torch.compile`` has the module first.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        images: Images,
+        batch: int,
+        plan: Plan,
+        *,
+        careful: bool = False,
+        compiled: bool = False,
+    ) -> None:
+        layout = torch.channels_last if careful else torch.contiguous_format
+        model = model.to(plan.device, memory_format=layout).train()
+        options: dict[str, Any] = {"momentum": 0.9, "nesterov": True, "fused": True}
+        self.optimiser = torch.optim.SGD(
+            model.parameters(), lr=0.01, **(options if careful else {})
+        )
+        self.model: Any = torch.compile(model, backend=plan.compiler) if compiled else model
+        several = min(len(images), 16 * batch)
+        pixels = torch.from_numpy(images.pixels[:several]).to(plan.device)
+        self.images = pixels.permute(0, 3, 1, 2).float().div(255).contiguous(memory_format=layout)
+        self.labels = torch.from_numpy(images.labels[:several]).to(plan.device)
+        self.batch, self.step, self.careful = batch, 0, careful
+
+    def __call__(self) -> Any:
+        first = self.step % (len(self.labels) // self.batch) * self.batch
+        self.step += 1
+        own = slice(first, first + self.batch)
+        with torch.autocast(self.images.device.type, torch.bfloat16, enabled=self.careful):
+            logits = self.model(self.images[own])
+            loss = nn.functional.cross_entropy(logits, self.labels[own])
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+        return loss
+
+
+def make_peer(network: Architecture) -> nn.Module | None:
+    """Return timm's network of the same name; None if it has none or cannot be imported."""
+    try:
+        import timm
+    except (ImportError, RuntimeError):  # the latter where its torchvision is of another torch
+        return None
+    if not timm.is_model(network.name):
+        return None
+    return timm.create_model(
+        network.name, num_classes=network.classes, in_chans=network.channels, zero_init_last=False
+    )
+
+
+def take_turns(contenders: dict[str, Any], plan: Plan) -> dict[str, Any]:
+    """Measure images per second of every contender, in turn; ratios are to the first one."""
+    found: dict[str, list[float]] = {name: [] for name in contenders}
+    for contender in contenders.values():
+        for _ in range(plan.warm):  # what is compiled, recorded and chosen once
+            contender()
+        plan.wait()
+    names = list(contenders)
+    for number in range(plan.rounds):
+        for name in rotate(names, number):
+            began = time.perf_counter()
+            for _ in range(plan.steps):
+                contenders[name]()
+            plan.wait()
+            seconds = time.perf_counter() - began
+            found[name].append(contenders[name].batch * plan.steps / seconds)
+    base = Spread(tuple(found[names[0]]))
+    return {name: _row(Spread(tuple(rates)), base) for name, rates in found.items()}
+
+
+def _row(rates: Spread, base: Spread) -> dict[str, Any]:
+    ratio = rates.divide(base)
+    return {
+        "images_per_second": rates.median,
+        "least": rates.least,
+        "most": rates.most,
+        "ratio": ratio.median,
+        "ratio_least": ratio.least,
+        "ratio_most": ratio.most,
+        "n": len(rates.values),
+    }
+
+
+def count_operations(network: Architecture, size: int) -> int:
+    """Return the operations of a step on one image: two a multiply-add, three passes."""
+    return 6 * trace(network, size).multiply_adds
+
+
+def time_work(work: Callable[[], Any], plan: Plan, times: int = 10) -> float:
+    """Return the median seconds of a piece of work, after three to warm up."""
+    for _ in range(3):
+        work()
+    found = []
+    for _ in range(times):
+        plan.wait()
+        began = time.perf_counter()
+        work()
+        plan.wait()
+        found.append(time.perf_counter() - began)
+    return statistics.median(found)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,13 @@
-"""What ``gpu.py`` measures with: data, sessions, turns of steps, time on the device."""
+"""What the parts of ``gpu.py`` share: the plan, the data, sessions and their steps."""
 
 import argparse
 import os
-import statistics
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from resnets.backends import Batch
 from resnets.backends import torch as backend
@@ -23,8 +19,8 @@ from resnets.data.fashion_mnist import loading
 from resnets.data.images import Images
 from resnets.networks import catalog
 from resnets.networks.architecture import Architecture
-from resnets.networks.tracing import trace
-from resnets.networks.weights import Preprocessing
+from resnets.networks.network import Preprocessing
+from resnets.recipes import presets
 from resnets.recipes.recipe import Recipe
 
 
@@ -176,120 +172,27 @@ class Ours:
         return self.session.train_step(Batch(self.images, draws, index), recipe.rate)
 
 
-class PlainLoop:
-    """A training loop as it is written by hand: torch's SGD on a module, step after step.
+@dataclass
+class Measurement:
+    """What the parts share, and what they have found so far."""
 
-    Its images wait for nothing: they lie on the device, prepared as floats, which is more than
-    any loader does. The book's brings them from four processes.
+    plan: Plan
+    data: Data
+    recipe: str
+    seeds: int
+    found: dict[str, Any] = field(default_factory=dict)
 
-    ``careful``: as one who knows the device writes it, channels-last, bf16 autocast, fused SGD
-    with Nesterov's momentum; else as the book's PyTorch Trainer: fp32, NCHW, plain SGD.
-    ``compiled``: whether ``torch.compile`` has the module first.
-    """
+    def chapter(self, precision: str) -> Recipe:
+        """The chapter's recipe at the plan's size."""
+        plan = self.plan
+        changes = {"size": plan.chapter_size, "epochs": plan.epochs, "precision": precision}
+        batch = {"batch": 32} if plan.small else {}
+        return presets.named("chapter").changed(**changes, **batch)
 
-    def __init__(
-        self,
-        model: nn.Module,
-        images: Images,
-        batch: int,
-        plan: Plan,
-        *,
-        careful: bool = False,
-        compiled: bool = False,
-    ) -> None:
-        layout = torch.channels_last if careful else torch.contiguous_format
-        model = model.to(plan.device, memory_format=layout).train()
-        options: dict[str, Any] = {"momentum": 0.9, "nesterov": True, "fused": True}
-        self.optimiser = torch.optim.SGD(
-            model.parameters(), lr=0.01, **(options if careful else {})
-        )
-        self.model: Any = torch.compile(model, backend=plan.compiler) if compiled else model
-        several = min(len(images), 16 * batch)
-        pixels = torch.from_numpy(images.pixels[:several]).to(plan.device)
-        self.images = pixels.permute(0, 3, 1, 2).float().div(255).contiguous(memory_format=layout)
-        self.labels = torch.from_numpy(images.labels[:several]).to(plan.device)
-        self.batch, self.step, self.careful = batch, 0, careful
-
-    def __call__(self) -> Any:
-        first = self.step % (len(self.labels) // self.batch) * self.batch
-        self.step += 1
-        own = slice(first, first + self.batch)
-        with torch.autocast(self.images.device.type, torch.bfloat16, enabled=self.careful):
-            logits = self.model(self.images[own])
-            loss = nn.functional.cross_entropy(logits, self.labels[own])
-        self.optimiser.zero_grad()
-        loss.backward()
-        self.optimiser.step()
-        return loss
-
-
-def peer(network: Architecture) -> nn.Module | None:
-    """Give timm's network of the same name; None where it has none, or timm is not to be had."""
-    try:
-        import timm
-    except (ImportError, RuntimeError):  # the latter where its torchvision is of another torch
-        return None
-    if not timm.is_model(network.name):
-        return None
-    return timm.create_model(
-        network.name, num_classes=network.classes, in_chans=network.channels, zero_init_last=False
-    )
-
-
-def in_turns(contenders: dict[str, Any], plan: Plan) -> dict[str, Any]:
-    """Images per second of every contender, turn by turn; the order turns round by round.
-
-    Ratios are to the first one, round by round.
-    """
-    found: dict[str, list[float]] = {name: [] for name in contenders}
-    for contender in contenders.values():
-        for _ in range(plan.warm):  # what is compiled, recorded and chosen once
-            contender()
-        plan.wait()
-    names = list(contenders)
-    for number in range(plan.rounds):
-        shift = number % len(names)
-        for name in names[shift:] + names[:shift]:
-            began = time.perf_counter()
-            for _ in range(plan.steps):
-                contenders[name]()
-            plan.wait()
-            seconds = time.perf_counter() - began
-            found[name].append(contenders[name].batch * plan.steps / seconds)
-    base = found[names[0]]
-    return {name: _row(values, base) for name, values in found.items()}
-
-
-def _row(values: list[float], base: list[float]) -> dict[str, Any]:
-    ratios = [value / other for value, other in zip(values, base, strict=True)]
-    return {
-        "images_per_second": statistics.median(values),
-        "least": min(values),
-        "most": max(values),
-        "ratio": statistics.median(ratios),
-        "ratio_least": min(ratios),
-        "ratio_most": max(ratios),
-        "n": len(values),
-    }
-
-
-def operations(network: Architecture, size: int) -> int:
-    """Operations of a training step on one image: two a multiply-add, three passes."""
-    return 6 * trace(network, size).multiply_adds
-
-
-def seconds_of(work: Callable[[], Any], plan: Plan, times: int = 10) -> float:
-    """Median seconds of a piece of work, after three to warm up."""
-    for _ in range(3):
-        work()
-    found = []
-    for _ in range(times):
-        plan.wait()
-        began = time.perf_counter()
-        work()
-        plan.wait()
-        found.append(time.perf_counter() - began)
-    return statistics.median(found)
+    def fraction(self, operations_a_second: float) -> float | None:
+        """Share of what a large matrix product in bf16 reaches; None where it was not measured."""
+        most = self.found.get("limit", {}).get("bf16")
+        return operations_a_second / most if most else None
 
 
 if __name__ == "__main__":

@@ -31,7 +31,6 @@ from resnets.recipes.recipe import Recipe
 from resnets.schema import from_json, to_json
 from resnets.training import job, records
 from resnets.training.events import Progress
-from resnets.training.monitor.progress import view
 from resnets.training.run_folder import METRICS, TIMINGS, RunFolder
 from training_step import RESULTS, write
 
@@ -43,9 +42,10 @@ DRAWN = 3
 
 def run(name: str, recipe: Recipe, framework: str, device: str) -> dict[str, Any]:
     """Train once; give its line: what it was, and every epoch's figures."""
-    with tempfile.TemporaryDirectory() as folder, view(quiet=True) as quiet:
+    with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run"
-        job.run(job.Job(recipe=recipe, folder=path, framework=framework, device=device), quiet)
+        task = job.Job(recipe=recipe, folder=path, framework=framework, device=device)
+        job.follow(job.run(task), [])
         logs = RunFolder(path)
         epochs = records.epochs(logs.records(METRICS), logs.records(TIMINGS), Progress())
     kept = ("multiply_adds", "training_loss", "validation_loss", "validation_accuracy", "seconds")

@@ -8,7 +8,7 @@ from typing import Any
 from resnets.networks.named import find_architecture
 from resnets.networks.tracing import trace
 from resnets.recipes.recipe import Recipe
-from resnets.training.preparation import growth_plan
+from resnets.training.growth.targets import plan_growths
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Work:
         """Multiply-adds of an arm's training, for one training image."""
         recipe = self.recipe_of(arm)
         network, total, since = find_architecture(recipe.network), 0, 0
-        plans = growth_plan(recipe, network)
+        plans = plan_growths(recipe, network)
         ends = [*(growth.epoch for growth in recipe.grow), recipe.epochs]
         for a, until in zip([network, *(plan.target for plan in plans)], ends, strict=True):
             total += 3 * trace(a, recipe.size).multiply_adds * (until - since)

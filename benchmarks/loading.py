@@ -17,7 +17,7 @@ from resnets.backends import Batch
 from resnets.data.augmentation import chosen, draw
 from resnets.data.images import Images
 from resnets.networks import catalog
-from resnets.networks.weights import Preprocessing
+from resnets.networks.network import Preprocessing
 from resnets.recipes import presets
 from resnets.recipes.recipe import Recipe
 from training_step import write

@@ -13,7 +13,7 @@ from resnets import convert
 from resnets.backends import torch as backend
 from resnets.convert.timm_names import READABLE
 from resnets.networks.catalog import names
-from resnets.networks.weights import TIMM_NAMES, save
+from resnets.networks.folder import TIMM_NAMES, save
 
 TORCHVISION = (
     *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),

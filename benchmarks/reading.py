@@ -1,6 +1,6 @@
 """From a folder of weights to a PyTorch module ready to compute: ours against timm's.
 
-Both open the same folder, which ``resnets.networks.weights.save`` wrote: timm by
+Both open the same folder, which ``resnets.networks.folder.save`` wrote: timm by
 ``create_model("local-dir:…", pretrained=True)``, ours by ``exchange.read`` and ``build``. They
 take turns in one process, the file in the system's cache; each module then computes for one
 image, so that what was only mapped has been read.
@@ -19,8 +19,9 @@ from typing import Any
 
 from resnets import convert
 from resnets.networks import catalog
+from resnets.networks.folder import save
 from resnets.networks.initialization import initial_weights
-from resnets.networks.weights import Network, Preprocessing, save
+from resnets.networks.network import Network, Preprocessing
 from training_step import write
 
 

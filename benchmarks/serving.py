@@ -26,10 +26,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from resnets.convert.fitting import numbered
+from resnets.convert.fitting import number_classes
 from resnets.networks import catalog
+from resnets.networks.folder import load, save
 from resnets.networks.initialization import initial_weights
-from resnets.networks.weights import Network, Preprocessing, load, save
+from resnets.networks.network import Network, Preprocessing
 from training_step import write
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -210,7 +211,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = str(Path(place) / "network")
         preprocessing = Preprocessing(size=given.size, mean=MEAN, std=STD)
-        save(Network(a, initial_weights(a), preprocessing, numbered(a.classes)), folder)
+        save(Network(a, initial_weights(a), preprocessing, number_classes(a.classes)), folder)
         own = [sys.executable, "-m", "resnets", "serve", folder, "--port", "0"]
         servers = {BY_HAND: [sys.executable, __file__, "--by-hand", folder]}
         servers["resnets serve, torch"] = [*own, "--framework", "torch"]

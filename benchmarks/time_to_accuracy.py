@@ -18,35 +18,24 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any, Self
+from typing import Any
 
 from resnets import backends
 from resnets.recipes import presets
 from resnets.training import job
-from resnets.training.events import Epoch, Event
-from resnets.training.monitor.pace import Plan
+from resnets.training.events import Epoch, Event, Started
 from training_step import RESULTS, write
 
 
 class Stopwatch:
-    """A view of a run that shows nothing and takes the time."""
+    """A consumer of events that takes the time."""
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        return
-
-    def start(self, plan: Plan) -> None:
-        self.plan = plan
-        self.began = self.ended = time.perf_counter()
-
-    def show(self, event: Event) -> None:
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Started):
+            self.run = event
+            self.began = self.ended = time.perf_counter()
         if isinstance(event, Epoch):
             self.ended = time.perf_counter()
-
-    def note(self, text: str) -> None:
-        print(text, file=sys.stderr)
 
 
 def run(recipe: str, framework: str, seed: int) -> dict[str, Any]:
@@ -59,14 +48,14 @@ def run(recipe: str, framework: str, seed: int) -> dict[str, Any]:
             folder=Path(folder) / "run",
             framework=framework,
         )
-        result = job.run(task, watch)
+        result = job.follow(job.run(task), [watch])
     return {
         "recipe": recipe,
         "framework": framework,
         "seed": seed,
         "network": result["network"],
-        "parameters": watch.plan.parameters,
-        "precision": watch.plan.precision,
+        "parameters": watch.run.parameters,
+        "precision": watch.run.precision,
         "seconds": round(watch.ended - watch.began, 2),
         "whole": round(time.perf_counter() - began, 2),
         "validation_accuracy": result["validation_accuracy"],

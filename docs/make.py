@@ -12,31 +12,39 @@ from rich.console import Console
 from resnets import backends
 from resnets.cli.explain import explain
 from resnets.data import load
-from resnets.networks.weights import load_config
+from resnets.networks.folder import load_config
 from resnets.training import job, records
-from resnets.training.events import Progress
+from resnets.training.events import Progress, Started
 from resnets.training.monitor import curves
 from resnets.training.monitor.live import Frame
-from resnets.training.monitor.pace import Pace, Plan
-from resnets.training.preparation import prepare
+from resnets.training.monitor.pace import Pace
+from resnets.training.plan import RunPlan
 from resnets.training.run_folder import METRICS, TIMINGS, RunFolder, read_recipe
 
 IMAGES = Path(__file__).parent / "images"
 WIDTH = 76
 
 
-def plan_of(folder: Path) -> Plan:
-    """What the run's live view was given, with the epochs that it has ended since."""
+def describe_run(folder: Path) -> Started:
+    """Return the event that started a run, with the epochs that it has ended since."""
     recipe, logs = read_recipe(folder), RunFolder(folder)
     architecture = load_config(folder / "config.json").architecture
-    network, data = prepare(architecture, recipe, load(recipe.data, size=recipe.size))
+    plan = RunPlan(recipe=recipe, architecture=architecture, source=None)
+    start = plan.bind(load(recipe.data, size=recipe.size))
     backend = backends.load("torch")
-    session = backend.session(
-        backend.build(architecture), recipe, preprocessing=network.preprocessing, device="cpu"
-    )
+    model, preprocessing = backend.build(architecture), start.network.preprocessing
+    session = backend.session(model, recipe, preprocessing=preprocessing, device="cpu")
     past = records.epochs(logs.records(METRICS), logs.records(TIMINGS), Progress())
-    task = job.Job(recipe=recipe, folder=folder)
-    return job.plan(task, recipe, network, data, session.device, Progress(), past)
+    return job.describe(
+        recipe,
+        architecture,
+        start.data,
+        framework="torch",
+        device=session.device,
+        folder=folder,
+        progress=Progress(),
+        history=past,
+    )
 
 
 def main() -> None:
@@ -46,15 +54,15 @@ def main() -> None:
     given = parser.parse_args()
     folder: Path = given.run or Path("runs/fashion_mnist-resnet10d_narrow-quick")
     IMAGES.mkdir(exist_ok=True)
-    plan = plan_of(folder)
-    seconds = sum(epoch.seconds for epoch in plan.history)
-    frame = Frame(Pace(plan, _Ended(seconds)))
-    frame.pace.step, frame.ended = plan.steps, True
+    run = describe_run(folder)
+    seconds = sum(epoch.seconds for epoch in run.history)
+    frame = Frame(Pace(run, _Ended(seconds)))
+    frame.pace.step, frame.ended = run.steps, True
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
     console.print(frame)
     console.save_svg(str(IMAGES / "train.svg"), title="resnets train", unique_id="resnets-train")
     records = RunFolder(folder).records(METRICS)
-    curves.draw(records, IMAGES, f"{plan.network} on Fashion-MNIST, recipe quick")
+    curves.draw(records, IMAGES, f"{run.network} on Fashion-MNIST, recipe quick")
     (IMAGES / "curves.png").unlink()
     explain(str(folder), output=IMAGES / "mistakes.png", count=6)
 

@@ -28,7 +28,7 @@ from resnets.data import load
 from resnets.errors import ResnetsError
 from resnets.inference import parity
 from resnets.networks import catalog, families
-from resnets.networks.weights import Preprocessing
+from resnets.networks.network import Preprocessing
 from resnets.training.events import Epoch, Step
 from resnets.training.loop import TrainingData, train
 from resnets.training.monitor import curves

@@ -26,10 +26,14 @@ if TYPE_CHECKING:
     from resnets.networks.architecture import Architecture as Architecture
     from resnets.networks.catalog import get as get
     from resnets.networks.catalog import names as names
+    from resnets.networks.folder import load as load
+    from resnets.networks.folder import save as save
     from resnets.networks.initialization import initial_weights as initial_weights
     from resnets.networks.layers import Layer as Layer
     from resnets.networks.layers import Tensor as Tensor
     from resnets.networks.layers import Trace as Trace
+    from resnets.networks.network import Network as Network
+    from resnets.networks.network import Preprocessing as Preprocessing
     from resnets.networks.reference import forward as forward
     from resnets.networks.spec import Block as Block
     from resnets.networks.spec import Norm as Norm
@@ -37,10 +41,6 @@ if TYPE_CHECKING:
     from resnets.networks.spec import Stem as Stem
     from resnets.networks.tracing import tensors as tensors
     from resnets.networks.tracing import trace as trace
-    from resnets.networks.weights import Network as Network
-    from resnets.networks.weights import Preprocessing as Preprocessing
-    from resnets.networks.weights import load as load
-    from resnets.networks.weights import save as save
     from resnets.recipes.recipe import Recipe as Recipe
     from resnets.training.growth.deepening import deepen as deepen
 
@@ -101,7 +101,8 @@ _HOME = {
     "networks.reference": ("forward",),
     "networks.spec": ("Block", "Norm", "Stage", "Stem"),
     "networks.tracing": ("tensors", "trace"),
-    "networks.weights": ("Network", "Preprocessing", "load", "save"),
+    "networks.folder": ("load", "save"),
+    "networks.network": ("Network", "Preprocessing"),
 }
 """The modules of the public names: importing the package alone takes no time."""
 

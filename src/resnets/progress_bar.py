@@ -37,8 +37,8 @@ def count_bar(doing: str, total: int) -> AbstractContextManager[Advance]:
 
 
 def bytes_bar(doing: str, total: int) -> AbstractContextManager[Advance]:
-    """A bar that counts bytes, shown at once."""
-    return _bar(doing, total, DownloadColumn(), patience=0.0)
+    """A bar that counts bytes, shown only where they take more than two seconds."""
+    return _bar(doing, total, DownloadColumn(), patience=2.0)
 
 
 @contextlib.contextmanager

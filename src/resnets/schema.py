@@ -10,6 +10,7 @@ counts only if it is the same with all of them.
 import dataclasses
 import difflib
 import json
+import math
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -205,3 +206,14 @@ def shortened(value: Any, limit: int = 60) -> str:
     """Quote ``value`` for a message, cut at ``limit`` characters."""
     text = repr(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def list_some(names: Sequence[str], limit: int = 5) -> str:
+    """Return the first names, and how many more there are, for a message."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
+
+
+def finite_or_none(value: float) -> float | None:
+    """Return a number as JSON can hold it: None for one that is not finite."""
+    return value if math.isfinite(value) else None

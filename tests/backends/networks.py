@@ -8,7 +8,7 @@ from flax import nnx
 
 from resnets.inference.parity import lively_weights as lively_weights
 from resnets.networks.architecture import Architecture
-from resnets.networks.weights import Weights
+from resnets.networks.network import Weights
 
 
 def double(weights: Weights) -> Weights:

@@ -23,8 +23,8 @@ from resnets.data.images import Images
 from resnets.networks import catalog, reference
 from resnets.networks.architecture import Architecture
 from resnets.networks.naming import block_names
+from resnets.networks.network import Preprocessing, Weights
 from resnets.networks.tracing import tensors
-from resnets.networks.weights import Preprocessing, Weights
 from resnets.recipes.recipe import Recipe
 from resnets.training.growth.deepening import Deepening, added
 from resnets.training.metrics import from_logits

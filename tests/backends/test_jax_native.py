@@ -21,8 +21,8 @@ from resnets.data.images import Images
 from resnets.networks import catalog, reference
 from resnets.networks.architecture import Architecture
 from resnets.networks.initialization import initial_weights
+from resnets.networks.network import Preprocessing, Weights
 from resnets.networks.spec import Block, Norm, Stage, Stem
-from resnets.networks.weights import Preprocessing, Weights
 from resnets.recipes.recipe import Recipe
 
 TINY = Architecture(

@@ -17,8 +17,8 @@ from resnets.backends.jax.placement import Placement
 from resnets.data.augmentation import draw
 from resnets.data.images import Images
 from resnets.networks.architecture import Architecture
+from resnets.networks.network import Preprocessing
 from resnets.networks.spec import Block, Stage, Stem
-from resnets.networks.weights import Preprocessing
 from resnets.recipes.recipe import Recipe
 
 TINY = Architecture(

@@ -21,8 +21,8 @@ from resnets.data.images import Images
 from resnets.errors import MissingDependency, ResnetsError, WeightsError
 from resnets.networks import catalog, reference
 from resnets.networks.architecture import Architecture
+from resnets.networks.network import Preprocessing
 from resnets.networks.tracing import tensors
-from resnets.networks.weights import Preprocessing
 from resnets.recipes.recipe import Recipe
 
 SLIM = catalog.get("resnet8_slim")

@@ -8,13 +8,13 @@ from PIL import Image
 
 from resnets import Architecture
 from resnets.backends import Backend
-from resnets.convert.fitting import numbered
+from resnets.convert.fitting import number_classes
 from resnets.data.images import Images
 from resnets.inference.evaluate import evaluator_of
 from resnets.inference.explain import Explainer
 from resnets.inference.predict import likeliest
 from resnets.networks.initialization import initial_weights
-from resnets.networks.weights import Network, Preprocessing
+from resnets.networks.network import Network, Preprocessing
 from resnets.serve.service import Service
 from strategies import SMALL_ARCHITECTURES
 
@@ -29,7 +29,7 @@ def test_what_is_asked_at_once_is_answered_each_as_alone(backend: Backend, fashi
     name = backend.__name__.rpartition(".")[2]  # type: ignore[attr-defined]
     a: Architecture = next(a for a in SMALL_ARCHITECTURES if a.channels == 1)
     preprocessing = Preprocessing(size=28, mean=(0.3,), std=(0.4,))
-    network = Network(a, initial_weights(a), preprocessing, numbered(a.classes))
+    network = Network(a, initial_weights(a), preprocessing, number_classes(a.classes))
     pixels = fashion.pixels[:7]
     logits = evaluator_of(network, "network", name, "cpu")
     service = Service(network, evaluator_of(network, "network", name, "cpu"), name, name)

@@ -14,8 +14,8 @@ from resnets.errors import ResnetsError, WeightsError
 from resnets.networks import catalog, reference
 from resnets.networks.folding import redundant_biases
 from resnets.networks.initialization import initial_weights
+from resnets.networks.network import Preprocessing, Weights
 from resnets.networks.tracing import tensors
-from resnets.networks.weights import Preprocessing, Weights
 from resnets.recipes.recipe import Recipe
 from resnets.training.metrics import evaluate, from_logits
 

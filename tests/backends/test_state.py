@@ -8,8 +8,8 @@ import pytest
 from resnets.backends.state import OptimiserSettings, SavedState, check_features, ema_decay
 from resnets.errors import WeightsError
 from resnets.networks import catalog
+from resnets.networks.network import Weights
 from resnets.networks.tracing import tensors
-from resnets.networks.weights import Weights
 from resnets.recipes.recipe import Recipe
 
 NETWORK = catalog.get("resnet8_slim")

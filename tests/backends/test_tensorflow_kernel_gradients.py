@@ -10,7 +10,7 @@ from resnets.backends.tensorflow.kernels import gradients as kernel_gradients
 from resnets.backends.tensorflow.kernels import use_fast_kernel_gradients
 from resnets.backends.tensorflow.layers import Convolution
 from resnets.networks import catalog
-from resnets.networks.weights import Preprocessing
+from resnets.networks.network import Preprocessing
 from resnets.recipes import presets
 
 import tensorflow as tf  # isort: skip  # after the backend, which keeps TensorFlow quiet

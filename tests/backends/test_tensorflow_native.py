@@ -22,9 +22,9 @@ from resnets.data.augmentation import Draws
 from resnets.data.images import Images
 from resnets.networks import catalog, reference
 from resnets.networks.architecture import Architecture
+from resnets.networks.network import Preprocessing
 from resnets.networks.spec import Block, Norm, Stage, Stem
 from resnets.networks.tracing import trace
-from resnets.networks.weights import Preprocessing
 from resnets.recipes.recipe import Recipe
 from strategies import SMALL_ARCHITECTURES
 

@@ -22,7 +22,7 @@ from resnets.backends.torch.session import TorchSession
 from resnets.data.augmentation import Draws, chosen, draw
 from resnets.data.images import Images
 from resnets.networks import catalog
-from resnets.networks.weights import Preprocessing, Weights
+from resnets.networks.network import Preprocessing, Weights
 from resnets.recipes import presets
 from resnets.recipes.recipe import Recipe
 from resnets.training.loop import TrainingData, train

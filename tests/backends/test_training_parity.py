@@ -15,7 +15,7 @@ from resnets.data.augmentation import chosen, draw
 from resnets.data.images import Images
 from resnets.networks import catalog, reference
 from resnets.networks.architecture import Architecture
-from resnets.networks.weights import Preprocessing, Weights
+from resnets.networks.network import Preprocessing, Weights
 from resnets.recipes.recipe import Recipe
 from resnets.training.metrics import from_logits
 from strategies import SMALL_ARCHITECTURES

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from resnets import backends
-from resnets.bench.convolutions import Convolution
-from resnets.bench.worker import Absent
+from resnets.bench.worker import Unavailable, time_call
 from resnets.networks import catalog
 from resnets.networks.architecture import Architecture
 from resnets.networks.tracing import trace
@@ -25,11 +24,11 @@ def plain(framework: str, steps: Any) -> Any:
     made = importlib.import_module(f"resnets.bench.workers.{framework}")
     match framework:
         case "jax":
-            return made.network(steps, None)
+            return made.build_network(steps, None)
         case "tensorflow":
-            return made.network(steps, "float32")
+            return made.build_network(steps, "float32")
         case _:
-            return made.network(steps)
+            return made.build_network(steps)
 
 
 def logits(framework: str, model: Any, x: Any) -> tuple[Any, int]:
@@ -73,7 +72,7 @@ def test_gluon_has_all_but_what_nobody_has(small: Architecture) -> None:
     steps = trace(small, SIZE)
     missing = MISSING & {layer.operation for layer in steps.layers}
     if missing:
-        with pytest.raises(Absent, match="|".join(missing)):
+        with pytest.raises(Unavailable, match="|".join(missing)):
             plain("mxnet", steps)
     else:
         plain("mxnet", steps)
@@ -84,39 +83,17 @@ def test_gluon_has_all_but_what_nobody_has(small: Architecture) -> None:
 def test_what_no_framework_has_is_said(framework: str, name: str) -> None:
     backends.load(framework)
     architecture = next(a for a in SMALL_ARCHITECTURES if a.name == name)
-    with pytest.raises(Absent, match=r"for the operation (shift|gated_add)"):
+    with pytest.raises(Unavailable, match=r"for the operation (shift|gated_add)"):
         plain(framework, trace(architecture, SIZE))
 
 
-CONVOLUTION = Convolution(
-    channels=8, filters=16, height=9, width=7, kernel=3, stride=2, padding=1, groups=2,
-    dilation=1, first=False,
-)  # fmt: skip
-
-
 @pytest.mark.parametrize("framework", backends.NAMES)
-def test_the_limits_passes_are_those_of_the_convolution(framework: str) -> None:
-    """Each gives an array of the size of what it is the gradient of, in every way there is."""
+def test_a_product_is_repeated(framework: str) -> None:
     backends.load(framework)
-    made = importlib.import_module(f"resnets.bench.workers.{framework}")
-    kernels = made.Kernels("cpu")
-    found = kernels.convolution(CONVOLUTION, 3, "fp32")
-    sizes = {"forward": 3 * 16 * 5 * 4, "input": 3 * 8 * 9 * 7, "kernel": 16 * 4 * 9}
-    if framework == "tensorflow":  # its input has the border in memory
-        sizes["input"] = 3 * 8 * 11 * 9
-    for name, size in sizes.items():
-        for call in found[name]:
-            result = call()
-            kernels.wait(result)
-            arrays = result if isinstance(result, (tuple, list)) else [result]
-            found_sizes = [int(np.prod(array.shape)) for array in arrays if array is not None]
-            if len(found_sizes) == CONVOLUTION.groups:  # one by one
-                assert sum(found_sizes) == size, name
-            else:
-                assert found_sizes == [size], name
-    product = kernels.matrix(4, "fp32")()
-    kernels.wait(product)
-    assert tuple(product.shape) == (4, 4)
+    module = importlib.import_module(f"resnets.bench.workers.{framework}")
+    repeat = module.repeat_product(512, "fp32", device="cpu")
+    assert time_call(lambda: repeat(40)) > time_call(lambda: repeat(1))
+    assert module.find_device("cpu").is_cpu
 
 
 def test_timm_is_found_by_our_names() -> None:
@@ -124,24 +101,5 @@ def test_timm_is_found_by_our_names() -> None:
     from resnets.bench.workers import torch as rows
 
     a = catalog.get("cifar_resnet20")
-    with pytest.raises(Absent, match="timm has no network of that name"):
+    with pytest.raises(Unavailable, match="timm has no network of that name"):
         rows.timm_module(Work(architecture=a, size=8, batch=1, purpose="inference"))
-
-
-def test_kinds_of_operators() -> None:
-    from resnets.bench.workers.torch_profile import kind_of
-
-    cases = {
-        ("aten::mkldnn_convolution", "aten::conv2d"): "convolutions",
-        ("aten::copy_", "autograd::engine::evaluate_function: _ConvolutionBackward"): (
-            "convolutions"
-        ),
-        ("aten::native_batch_norm",): "norms, activations",
-        ("aten::threshold_backward",): "norms, activations",
-        ("aten::addmm", "aten::linear"): "other",
-        ("aten::add_",): "norms, activations",
-        ("aten::_fused_sgd_", "Optimizer.step#SGD.step"): "optimiser",
-        ("aten::sub", "resnets: data"): "data",
-        ("aten::to",): "other",
-    }
-    assert {names: kind_of(names) for names in cases} == cases

@@ -1,37 +1,37 @@
 """From what processes told to the table and the JSON."""
 
 import json
-from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from resnets.bench import tables
-from resnets.bench.contenders import Contender, chosen, limit
-from resnets.bench.convolutions import step_multiply_adds
-from resnets.bench.figures import part_of
-from resnets.bench.results import Part, Report
-from resnets.bench.room import groups, needed
-from resnets.bench.rounds import Gathered, Turn
-from resnets.bench.work import Purpose, Work
-from resnets.errors import RunError
+from resnets.bench import measurement, results, tables
+from resnets.bench.contenders import find_contenders
+from resnets.bench.measurement import Turn
+from resnets.bench.results import Part, Report, Spread
+from resnets.bench.work import Work
 from resnets.networks import catalog
 
-
-@dataclass
-class Told:
-    contender: Contender
-    ready: dict[str, Any] | None
-    missing: str = ""
-    died: bool = False
-    memory: dict[str, Any] = field(default_factory=dict)
-    shares: dict[str, Any] = field(default_factory=dict)
+WORK = Work(architecture=catalog.get("resnet18"), size=96, batch=128, purpose="training")
 
 
-def work(purpose: Purpose = "training", **changes: Any) -> Work:
-    given = {"architecture": catalog.get("resnet18"), "size": 96, "batch": 128, **changes}
-    return Work(purpose=purpose, **given)
+def test_a_ratio_is_taken_round_by_round() -> None:
+    ours, theirs = Spread((200, 50, 210)), Spread((100, 25, 70))
+    ratio = ours.divide(theirs)
+    assert ratio.values == (2, 2, 3)
+    assert (ratio.median, ratio.least, ratio.most) == (2, 2, 3)
+    # The ratio of the medians would not be paired: 200 / 70.
+    assert ratio.median != pytest.approx(ours.median / theirs.median)
+    assert ratio.to_json() == {"median": 2, "least": 2, "most": 3, "n": 3, "values": [2, 2, 3]}
+
+
+def test_rounds_that_do_not_pair_are_rejected() -> None:
+    with pytest.raises(ValueError):
+        Spread((1.0, 2.0)).divide(Spread((1.0,)))
+    with pytest.raises(ValueError):
+        Spread(())
 
 
 def ready(precision: str) -> dict[str, Any]:
@@ -46,25 +46,34 @@ def ready(precision: str) -> dict[str, Any]:
 @pytest.fixture
 def part() -> Part:
     """Torch: the plain loop, ours twice as fast, timm not installed; three rounds."""
-    plain, _, timm, ours = chosen(("torch",), "training")
-    told = [
-        Told(plain, ready("fp32"), memory={"peak": 10**9}, shares={"shares": {"data": 0.25}}),
-        Told(timm, None, missing="not installed: pip install timm"),
-        Told(ours, ready("bf16"), shares={"shares": None, "reason": "one graph"}),
-        Told(limit("torch", "training"), ready("fp32 bf16")),
+    plain, _, timm, ours, limit = find_contenders("torch", "training")
+    last = {"peak_memory_bytes": 10**9, "device_memory_bytes": None}
+
+    def told(contender: Any, precision: str, missing: str = "") -> Any:
+        return SimpleNamespace(
+            contender=contender,
+            ready=None if missing else ready(precision),
+            missing=missing,
+            died=False,
+            last=last,
+        )
+
+    running = [
+        told(plain, "fp32"),
+        told(timm, "", "not installed: pip install timm"),
+        told(ours, "bf16"),
+        told(limit, "fp32 bf16"),
     ]
-    kept = tuple(
+    rounds = [
         {
             (0, "batch 128"): Turn(100 * slow),
             (2, "batch 128"): Turn(200 * slow),
-            (3, "matrix fp32"): Turn(1e11 * slow, probe=True),
-            (3, "convolutions fp32 batch 128"): Turn(125 * slow, parts={"3x3": 0.01 / slow}),
+            (3, "matrix fp32"): Turn(1e11 * slow),
             (3, "matrix bf16"): Turn(2e11 * slow),
-            (3, "convolutions bf16 batch 128"): Turn(400 * slow, parts={"3x3": 0.005 / slow}),
         }
         for slow in (1.0, 0.5, 1.0)
-    )
-    return part_of(told, Gathered(kept, discarded=2, disturbed=1), work())
+    ]
+    return measurement._build_part(running, rounds, WORK)
 
 
 def the_report(part: Part) -> Report:
@@ -80,6 +89,7 @@ def the_report(part: Part) -> Report:
         parameters=1,
         multiply_adds=2,
         seconds=3.0,
+        interrupted=False,
         parts=(part,),
     )
 
@@ -89,15 +99,13 @@ def test_figures(part: Part) -> None:
     (own,), (theirs,) = ours.measured, plain.measured
     assert own.ratio is not None and own.ratio.values == (2, 2, 2) and own.peer == "plain loop"
     assert own.images_per_second.median == 200 and own.images_per_second.least == 100
-    assert theirs.ratio is None and theirs.of_convolutions == pytest.approx(0.8)
-    assert own.of_convolutions == pytest.approx(0.5)
-    an_image = step_multiply_adds(work().trace(), training=True)
-    assert own.of_matrix == pytest.approx(200 * an_image / 2e11)
+    assert theirs.ratio is None
+    assert theirs.of_matrix == pytest.approx(100 * WORK.step_multiply_adds() / 1e11)
+    assert own.of_matrix == pytest.approx(200 * WORK.step_multiply_adds() / 2e11)
     assert timm.measured == () and not timm.died
     fp32, bf16 = part.limits
     assert (fp32.precision, bf16.precision) == ("fp32", "bf16")
-    assert fp32.seconds == {"3x3": 0.01}
-    assert bf16.convolutions.values == (400, 200, 400)
+    assert bf16.matrix.values == (2e11, 1e11, 2e11)
 
 
 def test_json_has_what_the_schema_says(part: Part) -> None:
@@ -107,81 +115,44 @@ def test_json_has_what_the_schema_says(part: Part) -> None:
         *("parameters", "multiply_adds", "seconds", "parts", "interrupted"),
     }
     (one,) = found["parts"]
-    assert set(one) == {"purpose", "rounds", "discarded", "disturbed", "limits", "rows"}
-    assert (one["rounds"], one["discarded"], one["disturbed"]) == (3, 2, 1)
-    assert set(one["limits"][0]) == {
-        *("framework", "precision", "batch", "matrix", "convolutions", "seconds"),
-    }
+    assert set(one) == {"purpose", "rounds", "limits", "rows"} and one["rounds"] == 3
+    assert set(one["limits"][0]) == {"framework", "precision", "matrix"}
     row = one["rows"][2]
     assert set(row) == {
         *("framework", "name", "ours", "device", "precision", "versions", "first_step_seconds"),
-        *("peak_memory_bytes", "device_memory_bytes", "shares", "shares_missing", "missing"),
-        *("died", "measured"),
+        *("peak_memory_bytes", "device_memory_bytes", "missing", "died", "measured"),
     }
     (measured,) = row["measured"]
-    assert set(measured) == {
-        *("batch", "images_per_second", "ratio", "peer", "of_matrix", "of_convolutions"),
-    }
+    assert set(measured) == {"batch", "images_per_second", "ratio", "peer", "of_matrix"}
     assert measured["ratio"] == {
         "median": 2, "least": 2, "most": 2, "n": 3, "values": [2, 2, 2]
     }  # fmt: skip
     # The docstring is the schema's only text: it names every key.
-    from resnets.bench import results
-
     keys = {*found, *one, *one["limits"][0], *row, *measured}
     assert all(f'"{key}"' in (results.__doc__ or "") for key in keys)
 
 
-def drawn(part: Part, width: int = 100) -> str:
+def draw(part: Part, width: int = 100) -> str:
     console = Console(width=width, highlight=False, markup=False, color_system=None)
     with console.capture() as capture:
-        console.print(tables.report(the_report(part)))
+        console.print(tables.draw_report(the_report(part)))
     return capture.get()
 
 
 def test_the_table_says_all(part: Part) -> None:
-    text = drawn(part)
+    text = draw(part)
     lines = {line[:13]: line.split() for line in text.splitlines()}
-    assert {"200", "100-200", "2.00", "2.00-2.00", "50%"} <= set(lines["resnets train"])
-    assert {"100", "80%", "1,000", "MB"} <= set(lines["plain loop   "])
-    assert "3 rounds; 2 more were disturbed" in text
-    assert "1 of the rounds kept are disturbed too" in text
+    assert {"200", "100-200", "2.00", "2.00-2.00"} <= set(lines["resnets train"])
+    assert {"100", "1,000", "MB"} <= set(lines["plain loop   "])
+    assert "n = 3 rounds" in text
     assert "— torch, timm, plain loop: not installed: pip install timm" in text
-    assert "— where torch's step goes: one graph" in text
-    assert "25%" in text
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
 def test_the_table_fits(part: Part, width: int) -> None:
-    assert all(len(line) <= width for line in drawn(part, width).splitlines())
+    assert all(len(line) <= width for line in draw(part, width).splitlines())
 
 
 def test_numbers() -> None:
-    written = [tables.number(v) for v in (12345.6, 999.6, 97.14, 1.5, 0.0312)]
+    written = [tables.format_number(v) for v in (12345.6, 999.6, 97.14, 1.5, 0.0312)]
     assert written == ["12,346", "1000", "97.1", "1.5", "0.0312"]
-    assert tables.milliseconds(0.0035) == "3.5 ms"
-    assert tables.percent(None) == "—" and tables.percent(1.234) == "123%"
-
-
-def test_who_is_in_memory_at_once() -> None:
-    entries = [
-        (row, work())
-        for name in ("torch", "jax")
-        for row in (*chosen((name,), "training"), limit(name, "training"))
-    ]
-    bytes_needed = [needed(*entry) for entry in entries]
-    assert groups(entries, None) == [entries]
-    assert groups(entries, sum(bytes_needed)) == [entries]
-    torch, jax = groups(entries, sum(bytes_needed) - 1)
-    assert [*torch, *jax] == entries
-    assert {row.framework for row, _ in torch} == {"torch"}
-    with pytest.raises(RunError, match=r"resnet18 at 96x96, batch 128: the \d processes of torch"):
-        groups(entries, 10**9)
-
-
-def test_memory_grows_with_the_batch_and_training_needs_more() -> None:
-    (row, *_), (other, *_) = chosen(("torch",), "training"), chosen(("torch",), "inference")
-    small, large = needed(row, work(batch=8)), needed(row, work(batch=256))
-    # 10 million activations an image at 96 pixels (resnets show), in fp32.
-    assert large - small > 248 * 4 * work().trace().activations
-    assert needed(other, work("inference")) < needed(row, work())

@@ -1,23 +1,27 @@
-"""A row's process: what it answers, and what is said when it ends."""
+"""A contender's process: what it answers, and what is reported when it ends."""
 
 import io
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from resnets.bench import worker
-from resnets.bench.contenders import CONTENDERS, Contender, chosen, limit
-from resnets.bench.processes import Worker, WorkerError, ending
-from resnets.bench.work import Work
-from resnets.bench.worker import Absent, Prepared, Task
+from resnets import backends
+from resnets.bench import machine, worker
+from resnets.bench.contenders import Contender, find_contenders
+from resnets.bench.processes import Worker, WorkerFailed, describe_exit
+from resnets.bench.work import Purpose, Work
+from resnets.bench.worker import Device, Prepared, Task, Unavailable
 from resnets.errors import Diverged, RunError
 from resnets.networks import catalog
+from resnets.networks.tracing import trace
 
 WORK = Work(architecture=catalog.get("cifar_resnet20"), size=8, batch=2, purpose="training")
 
@@ -25,20 +29,15 @@ WORK = Work(architecture=catalog.get("cifar_resnet20"), size=8, batch=2, purpose
 def sleeps(work: Work, *, seconds: float) -> Prepared:
     def take(steps: int) -> dict[str, float]:
         time.sleep(seconds * steps)
-        return {"seconds": steps / 4, "3x3": 0.5}
+        return {"seconds": steps / 4}
 
     return Prepared(
-        tasks={"batch 2": Task(take, work.batch)},
-        device="a bed",
-        precision="fp32",
-        on_processor=True,
-        versions={"bed": "1"},
-        unknown_shares="asleep",
+        {"batch 2": Task(take, work.batch)}, Device("a bed", True, {"bed": "1"}), "fp32"
     )
 
 
-def absent(_work: Work) -> Prepared:
-    raise Absent("not here: pip install bed")
+def unavailable(_work: Work) -> Prepared:
+    raise Unavailable("not here: pip install bed")
 
 
 def fails(_work: Work) -> Prepared:
@@ -50,15 +49,15 @@ def diverges(_work: Work) -> Prepared:
 
 
 def stops(work: Work) -> Prepared:
+    taken = 0
+
     def take(steps: int) -> None:
-        raise RunError("the bed broke")
+        nonlocal taken
+        taken += 1
+        if taken > worker.WARM_STEPS:
+            raise RunError("the bed broke")
 
-    def profiled() -> dict[str, float]:
-        take(1)
-        return {}
-
-    lies = sleeps(work, seconds=0.001)
-    return replace(lies, shares=profiled)
+    return Prepared({"batch 2": Task(take, work.batch)}, Device("a bed", True, {}), "fp32")
 
 
 def too_large(_work: Work) -> Prepared:
@@ -68,7 +67,7 @@ def too_large(_work: Work) -> Prepared:
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     module = ModuleType("rows_for_tests")
-    for function in (sleeps, absent, fails, diverges, stops, too_large):
+    for function in (sleeps, unavailable, fails, diverges, stops, too_large):
         setattr(module, function.__name__, function)
     monkeypatch.setitem(sys.modules, module.__name__, module)
     yield module.__name__
@@ -81,43 +80,47 @@ def served(*orders: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def prepare(maker: str, **options: Any) -> dict[str, Any]:
-    work = WORK.to_json()
-    return {"do": "prepare", "maker": maker, "options": options, "work": work, "turn_seconds": 0.01}
+    return {
+        "do": "prepare",
+        "framework": "torch",
+        "maker": maker,
+        "options": options,
+        "work": WORK.to_json(),
+        "turn_seconds": 0.01,
+    }
 
 
 def test_a_turn(made: str) -> None:
     turn = {"do": "turn", "task": "batch 2", "steps": 3}
-    ready, told, memory, shares = served(
-        prepare(f"{made}:sleeps", seconds=0.005), turn, {"do": "memory"}, {"do": "shares"}
-    )
+    ready, told = served(prepare(f"{made}:sleeps", seconds=0.005), turn)
     assert 1 <= ready["steps"]["batch 2"] <= 2
     assert ready["device"] == "a bed" and ready["versions"] == {"bed": "1"}
     assert told["rate"] == pytest.approx(2 * 4)  # by its own clock
-    assert told["parts"] == {"3x3": 0.5}
-    assert told["share"] < 0.9  # it slept
-    assert not told["probe"]
-    assert memory["peak"] > 1e6 and memory["device_peak"] is None
-    assert shares == {"shares": None, "reason": "asleep"}
+    assert told["processor_share"] < 0.9  # it slept
+    assert told["peak_memory_bytes"] > 1e6 and told["device_memory_bytes"] is None
 
 
-def test_what_cannot_be_had_says_why(made: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_unavailable_says_why(made: str, capsys: pytest.CaptureFixture[str]) -> None:
     turn = {"do": "turn", "task": "batch 2", "steps": 1}
-    assert served(prepare(f"{made}:absent"), turn) == [{"absent": "not here: pip install bed"}]
+    assert served(prepare(f"{made}:unavailable"), turn) == [
+        {"unavailable": "not here: pip install bed"}
+    ]
     assert served(prepare(f"{made}:fails"), turn) == [{"failed": "ValueError: first line"}]
     assert "second line" in capsys.readouterr().err
     assert served(prepare(f"{made}:too_large")) == [{"failed": "not enough memory"}]
 
 
-def test_what_could_be_had_and_did_not_go_on_has_failed(made: str) -> None:
+def test_what_was_available_and_stopped_has_failed(made: str) -> None:
     (told,) = served(prepare(f"{made}:diverges"))
     assert told == {"failed": "the loss became nan at step 2, epoch 1"}
-    _, told = served(prepare(f"{made}:stops"), {"do": "shares"}, {"do": "memory"})
+    turn = {"do": "turn", "task": "batch 2", "steps": 1}
+    _, told = served(prepare(f"{made}:stops"), turn, turn)
     assert told == {"failed": "the bed broke"}
 
 
 def test_training_on_noise_goes_on() -> None:
     """At the chapter's own rate this network's loss is no number after the fourth step."""
-    (row,) = (row for row in chosen(("torch",), "training") if row.ours)
+    (row,) = (row for row in find_contenders("torch", "training") if row.ours)
     work = Work(architecture=catalog.get("chapter_resnet18"), size=32, batch=2, purpose="training")
     order = {**prepare(row.maker, **row.options), "work": work.to_json()}
     turn = {"do": "turn", "task": "batch 2", "steps": 8}
@@ -128,10 +131,10 @@ def test_training_on_noise_goes_on() -> None:
 
 def test_the_work_travels_whole() -> None:
     assert Work.from_json(json.loads(json.dumps(WORK.to_json()))) == WORK
-    pixels, labels = WORK.images()
+    pixels, labels = WORK.draw_images()
     assert pixels.shape == (16, 8, 8, 3) and labels.shape == (16,)
     large = Work(architecture=catalog.get("resnet50"), size=224, batch=512, purpose="inference")
-    assert large.drawn_batches() == 2
+    assert large.count_drawn_batches() == 2
     assert large.batches() == (1, 512) and WORK.batches() == (2,)
 
 
@@ -140,7 +143,12 @@ def test_every_row_has_a_maker() -> None:
     import importlib.util
     from pathlib import Path
 
-    rows = [*CONTENDERS, limit("torch", "training")]
+    rows = [
+        row
+        for framework in backends.NAMES
+        for purpose in get_args(Purpose)
+        for row in find_contenders(framework, purpose)
+    ]
     for row in rows:
         module, _, function = row.maker.partition(":")
         spec = importlib.util.find_spec(module)
@@ -148,10 +156,11 @@ def test_every_row_has_a_maker() -> None:
         assert f"\ndef {function}(" in Path(spec.origin).read_text(), row
     keys = [(row.framework, row.purpose, row.name) for row in rows]
     assert len(set(keys)) == len(keys)
-    for framework in ("torch", "jax", "tensorflow", "mxnet"):
-        for purpose in ("training", "inference"):
-            own = chosen((framework,), purpose)
-            assert not own[0].ours and own[-1].ours  # the peer first
+    for framework in backends.NAMES:
+        for purpose in get_args(Purpose):
+            own = find_contenders(framework, purpose)
+            assert not own[0].ours and own[-2].ours  # the peer first
+            assert own[-1].name == "limit"
 
 
 def process(script: str) -> Worker:
@@ -160,29 +169,60 @@ def process(script: str) -> Worker:
 
 
 def test_a_killed_process_is_told_from_one_that_ended() -> None:
-    out_of_memory = pytest.raises(WorkerError, match="killed by SIGKILL, as a system out of memory")
+    out_of_memory = pytest.raises(WorkerFailed, match="killed by SIGKILL, as a system out")
     with process("import os; input(); os.kill(os.getpid(), 9)") as killed, out_of_memory:
-        killed.ask(do="memory")
-    said = pytest.raises(WorkerError, match="ended with status 1: the disk is full")
+        killed.receive()
+    said = pytest.raises(WorkerFailed, match="ended with status 1: the disk is full")
     with process("import sys; input(); sys.exit('the disk is full')") as ended, said:
-        ended.ask(do="memory")
-    assert ending(-11, "") == "killed by SIGSEGV"
+        ended.receive()
+    assert describe_exit(-11, "") == "killed by SIGSEGV"
 
 
 def test_a_process_that_ended_before_it_was_asked() -> None:
-    said = pytest.raises(WorkerError, match="ended with status 3")
+    said = pytest.raises(WorkerFailed, match="ended with status 3")
     with process("raise SystemExit(3)") as ended, said:
         ended._process.wait()
-        ended.ask(do="memory")
+        ended.receive()
 
 
-def test_what_frameworks_print_is_no_answer() -> None:
-    row = Contender("a row", "torch", "training", "resnets.errors:nothing")
-    with Worker(row) as one, pytest.raises(WorkerError, match="AttributeError"):
-        one.ask(do="prepare", maker="resnets.errors:nothing", options={}, work={})
+def test_what_frameworks_print_is_no_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "noisy_rows.py").write_text("print('a banner')\n")
+    monkeypatch.setenv(
+        "PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    )
+    with Worker(Contender("a row", "mxnet", "training", "noisy_rows:nothing")) as one:
+        assert one.receive() == {}
+        with pytest.raises(WorkerFailed, match="AttributeError"):
+            one.prepare(WORK, 0.01)
 
 
 def test_ending_it_twice_is_ending_it() -> None:
     one = process("input()")
     one.end()
     one.end()
+
+
+def test_work_that_does_not_fit_is_unavailable(made: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "free_memory", lambda: 10**6)
+    (told,) = served(prepare(f"{made}:sleeps", seconds=0.001))
+    assert "not enough memory" in told["unavailable"] and "--batch" in told["unavailable"]
+
+
+def test_memory_grows_with_the_batch_and_training_needs_more() -> None:
+    def estimate(batch: int, purpose: Purpose = "training", *, on_cpu: bool = True) -> int:
+        a = catalog.get("resnet18")
+        work = Work(architecture=a, size=96, batch=batch, purpose=purpose)
+        return work.estimate_memory(on_cpu=on_cpu)
+
+    activations = trace(catalog.get("resnet18"), 96).activations
+    assert estimate(256) - estimate(8) > 248 * 4 * activations
+    assert estimate(128, on_cpu=False) < estimate(128, "inference") < estimate(128)
+
+
+def test_a_step_needs_no_gradient_of_the_images() -> None:
+    work = Work(architecture=catalog.get("resnet18"), size=96, batch=1, purpose="training")
+    stem = 64 * 48 * 48 * 3 * 49
+    assert work.step_multiply_adds() == 3 * work.trace().multiply_adds - stem
+    assert replace(work, purpose="inference").step_multiply_adds() == work.trace().multiply_adds

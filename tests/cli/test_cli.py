@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from resnets.cli import app
-from resnets.networks.weights import load, load_weights
+from resnets.networks.folder import load, load_weights
 from resnets.recipes import presets
 
 SMALL = ["--network", "resnet8_slim", "--size", "14", "--batch", "16", "--validation", "0.2"]

@@ -18,8 +18,8 @@ from resnets.convert import read, receive
 from resnets.convert.conversion import convert
 from resnets.convert.writing import write
 from resnets.errors import ResnetsError, WeightsError
-from resnets.networks import catalog, weights
-from resnets.networks.weights import Network, Preprocessing
+from resnets.networks import catalog, folder
+from resnets.networks.network import Network, Preprocessing
 
 
 def network(name: str = "resnet8_slim", seed: int = 0, **changes: Any) -> Network:
@@ -71,18 +71,18 @@ def test_forms_that_are_not_written(tmp_path: Path, name: str) -> None:
 def made(path: Path, what: str) -> None:
     """Put something in the way."""
     if what == "a run":
-        weights.save(network(), path)
+        folder.save(network(), path)
         (path / "recipe.json").write_text("{}")
     elif what == "notes":
-        weights.save(network(), path)
+        folder.save(network(), path)
         (path / "notes.txt").write_text("mine")
     elif what == "timm":
-        weights.save(network(), path)
+        folder.save(network(), path)
         (path / "config.json").write_text('{"architecture": "resnet18"}')
     elif what == "a file":
         path.write_text("mine")
     else:
-        weights.save_weights(network().weights, path)
+        folder.save_weights(network().weights, path)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_what_is_not_ours_is_never_overwritten(
     inside = target.rglob("*") if target.is_dir() else [target]
     before = {path: path.read_bytes() for path in inside}
     source = tmp_path / "source"
-    weights.save(network(seed=1), source)
+    folder.save(network(seed=1), source)
     with pytest.raises(WeightsError, match=said):
         convert(str(source), target)
     assert {path: path.read_bytes() for path in before} == before
@@ -163,7 +163,7 @@ def resnets(*arguments: Any, cwd: Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def bare(tmp_path: Path) -> Path:
     path = tmp_path / "net.safetensors"
-    weights.save_weights(lively_weights(catalog.get("cifar_resnet20")), path)
+    folder.save_weights(lively_weights(catalog.get("cifar_resnet20")), path)
     return path
 
 

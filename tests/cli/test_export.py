@@ -18,7 +18,7 @@ from backends.networks import relative
 from resnets import data
 from resnets.cli import app as command_line
 from resnets.inference.evaluate import evaluator_of
-from resnets.networks.weights import load
+from resnets.networks.folder import load
 
 Run = Callable[..., tuple[int, str, str]]
 

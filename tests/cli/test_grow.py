@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from resnets.inference.evaluate import held_out
-from resnets.networks.weights import load, save_weights
+from resnets.networks.folder import load, save_weights
 
 
 def resnets(*arguments: Any, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -16,9 +16,9 @@ import numpy.typing as npt
 from backends.networks import double, lively_weights
 from resnets import backends
 from resnets.networks.architecture import Architecture
+from resnets.networks.network import Network, Preprocessing
 from resnets.networks.reference import forward
 from resnets.networks.spec import Block, Norm, Stage
-from resnets.networks.weights import Network, Preprocessing
 
 TENSORFLOW = backends.load("tensorflow")  # which imports TensorFlow without its greetings
 

@@ -8,16 +8,16 @@ from hypothesis import given, settings
 
 from backends.networks import images, lively_weights
 from resnets import convert
-from resnets.convert.fitting import head_weights, reset_head, with_channels
+from resnets.convert.fitting import draw_head, reset_head, with_channels
 from resnets.errors import WeightsError
-from resnets.networks import weights
 from resnets.networks.architecture import Architecture
+from resnets.networks.folder import save, save_weights
 from resnets.networks.initialization import initial_weights
 from resnets.networks.naming import names_of
+from resnets.networks.network import Network, Preprocessing, check_weights
 from resnets.networks.reference import forward
 from resnets.networks.spec import Stage, Stem
 from resnets.networks.tracing import tensors
-from resnets.networks.weights import Network, Preprocessing
 from strategies import SMALL_ARCHITECTURES, architectures
 
 
@@ -39,7 +39,7 @@ def plain(channels: int = 3) -> Architecture:
 @given(architectures())
 def test_the_new_layer_is_what_initial_weights_would_be(a: Architecture) -> None:
     drawn = initial_weights(a, seed=5)
-    for name, array in head_weights(a, seed=5).items():
+    for name, array in draw_head(a, seed=5).items():
         np.testing.assert_array_equal(array, drawn[name])
 
 
@@ -49,7 +49,7 @@ def test_a_new_layer_leaves_the_rest(a: Architecture) -> None:
     after = reset_head(before, 9, seed=1, class_names=tuple("abcdefghi"))
     assert after.architecture == replace(a, classes=9)
     assert after.class_names == tuple("abcdefghi")
-    weights.check(after.architecture, after.weights)
+    check_weights(after.architecture, after.weights)
     dense = names_of(a).dense
     for tensor in tensors(a):
         if not tensor.name.startswith(f"{dense}."):
@@ -62,7 +62,7 @@ def test_a_summed_kernel_gives_for_grey_what_the_same_grey_in_all_channels_gave(
     a: Architecture,
 ) -> None:
     before = network(a)
-    after = with_channels(before, 1, "sum")
+    after = with_channels(before, 1, how="sum")
     grey = images(replace(a, channels=1), 12, 11).astype(np.float64)
     expected = forward(a, before.weights, np.repeat(grey, a.channels, axis=1)).logits
     found = forward(after.architecture, after.weights, grey).logits
@@ -75,7 +75,7 @@ def test_a_summed_kernel_gives_for_grey_what_the_same_grey_in_all_channels_gave(
 def test_a_kernel_repeated_keeps_the_size_of_what_it_gives() -> None:
     """For 3 to 6 channels, an image that stands there twice gives exactly what it gave."""
     before = network(plain())
-    after = with_channels(before, 6, "repeat")
+    after = with_channels(before, 6, how="repeat")
     x = images(before.architecture, 9, 9).astype(np.float64)
     expected = forward(before.architecture, before.weights, x).logits
     found = forward(after.architecture, after.weights, np.concatenate([x, x], axis=1)).logits
@@ -85,30 +85,30 @@ def test_a_kernel_repeated_keeps_the_size_of_what_it_gives() -> None:
 @pytest.mark.parametrize(("old", "new"), [(3, 1), (3, 2), (3, 4), (3, 7), (1, 3), (1, 2)])
 def test_a_kernel_repeated_as_timm_does(old: int, new: int) -> None:
     before = network(plain(old))
-    after = with_channels(before, new, "repeat")
+    after = with_channels(before, new, how="repeat")
     kernel = before.weights["conv1.weight"]
     expected = np.concatenate([kernel] * new, axis=1)[:, :new] * np.float32(old / new)
     found = after.weights["conv1.weight"]
     np.testing.assert_array_equal(found, expected)
     assert found.dtype == np.float32
-    weights.check(after.architecture, after.weights)
+    check_weights(after.architecture, after.weights)
     assert after.preprocessing.mean == (before.preprocessing.mean * new)[:new]
     assert after.preprocessing.std == (before.preprocessing.std * new)[:new]
 
 
 def test_the_same_channels_are_the_same_network() -> None:
     before = network(plain())
-    assert with_channels(before, 3, "repeat") is before
+    assert with_channels(before, 3, how="repeat") is before
 
 
 def test_a_sum_to_several_channels_is_none() -> None:
     with pytest.raises(WeightsError, match="--input sum gives 1 channel, not 2"):
-        with_channels(network(plain()), 2, "sum")
+        with_channels(network(plain()), 2, how="sum")
 
 
 @pytest.fixture
 def saved(tmp_path):
-    weights.save(network(plain()), tmp_path / "net")
+    save(network(plain()), tmp_path / "net")
     return tmp_path / "net"
 
 
@@ -124,7 +124,7 @@ def test_what_is_asked_for_is_fitted_and_said(saved) -> None:
     received = convert.receive(saved, classes=7, new_head=True, channels=1, adapt="sum", seed=3)
     a = received.network.architecture
     assert (a.channels, a.classes, len(received.network.class_names)) == (1, 7, 7)
-    weights.check(a, received.network.weights)
+    check_weights(a, received.network.weights)
     drawn = initial_weights(a, seed=3)
     np.testing.assert_array_equal(received.network.weights["fc.weight"], drawn["fc.weight"])
     assert any("not trained" in note for note in received.notes)
@@ -133,13 +133,13 @@ def test_what_is_asked_for_is_fitted_and_said(saved) -> None:
 
 def test_another_number_of_classes_in_the_weights_than_in_their_description(saved) -> None:
     other = lively_weights(replace(plain(), classes=6))
-    weights.save_weights(other, saved / "model.safetensors")
+    save_weights(other, saved / "model.safetensors")
     with pytest.raises(WeightsError, match=r"fc\.weight: shape \(6, 4\).*\(4, 4\)") as refusal:
         convert.read(saved)
     assert "--reset-head" in str(refusal.value)
     assert convert.receive(saved, new_head=True).network.architecture.classes == 4
     del other["layer1.0.bn1.weight"]
-    weights.save_weights(other, saved / "model.safetensors")
+    save_weights(other, saved / "model.safetensors")
     with pytest.raises(WeightsError, match=r"layer1\.0\.bn1\.weight: missing") as refusal:
         convert.read(saved)
     assert "--reset-head" not in str(refusal.value)

@@ -43,7 +43,7 @@ def test_what_the_library_writes_is_read(path: Path) -> None:
         "bn1.num_batches_tracked": np.array(3, np.int64),
     }
     safetensors.numpy.save_file(arrays, path, {"format": "pt"})
-    header = safetensors_files.header(path)
+    header = safetensors_files.read_header(path)
     assert header.metadata == {"format": "pt"}
     found = safetensors_files.read(path)
     del arrays["bn1.num_batches_tracked"]
@@ -75,7 +75,7 @@ def test_truncated_anywhere(path: Path) -> None:
 def test_a_header_whose_length_lies(path: Path, length: int) -> None:
     written(path, {}, length=length)
     with pytest.raises(WeightsError, match="not a whole safetensors file"):
-        safetensors_files.header(path)
+        safetensors_files.read_header(path)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_a_header_whose_length_lies(path: Path, length: int) -> None:
 def test_headers_that_lie(path: Path, header: Any, said: str) -> None:
     written(path, header)
     with pytest.raises(WeightsError, match=said):
-        safetensors_files.header(path)
+        safetensors_files.read_header(path)
 
 
 def test_a_missing_file(path: Path) -> None:

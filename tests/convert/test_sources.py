@@ -14,14 +14,15 @@ from hypothesis import HealthCheck, given, settings
 
 from backends.networks import images, lively_weights
 from resnets import convert
-from resnets.convert.foreign_names import canonical
+from resnets.convert.foreign_names import find_canonical_names
 from resnets.errors import InvalidDescription, MissingDependency, ResnetsError, WeightsError
-from resnets.networks import catalog, weights
+from resnets.networks import catalog
 from resnets.networks.architecture import Architecture
+from resnets.networks.folder import TIMM_NAMES, config, save, save_weights
+from resnets.networks.network import Network, Preprocessing, Weights
 from resnets.networks.reference import forward
 from resnets.networks.spec import Block, Stage, Stem
 from resnets.networks.tracing import tensors
-from resnets.networks.weights import Network, Preprocessing, Weights
 from strategies import architectures
 
 REPOSITORY = "timm/resnet18.a1_in1k"
@@ -57,7 +58,7 @@ def timm_folder(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config))
     if file.endswith(".safetensors"):
-        weights.save_weights(arrays, folder / file)
+        save_weights(arrays, folder / file)
     else:
         torch.save({name: torch.from_numpy(array) for name, array in arrays.items()}, folder / file)
     return folder
@@ -89,7 +90,7 @@ def resnet18() -> Weights:
 @given(architectures())
 def test_folders_of_ours(tmp_path: Path, a: Architecture) -> None:
     before = network(a)
-    weights.save(before, tmp_path / "net")
+    save(before, tmp_path / "net")
     received = convert.receive(tmp_path / "net")
     after = received.network
     assert (received.kind, received.notes) == ("folder of resnets", ())
@@ -106,7 +107,7 @@ def test_bare_files_are_recognised_and_what_was_assumed_is_said(
     a = catalog.get("cifar_resnet20")
     arrays, path = lively_weights(a), tmp_path / f"net.{ending}"
     if ending == "safetensors":
-        weights.save_weights(arrays, path)
+        save_weights(arrays, path)
     else:
         torch.save({name: torch.from_numpy(array) for name, array in arrays.items()}, path)
     received = convert.receive(path)
@@ -121,7 +122,7 @@ def test_bare_files_are_recognised_and_what_was_assumed_is_said(
 def test_a_stated_network_needs_no_recognition(tmp_path: Path) -> None:
     a = catalog.get("cifar_resnet20", classes=4, channels=2)
     path = tmp_path / "net.safetensors"
-    weights.save_weights(lively_weights(a), path)
+    save_weights(lively_weights(a), path)
     stated = replace(a, name="mine", activation="silu")
     (tmp_path / "mine.json").write_text(json.dumps(stated.to_json()))
     for given_ in (str(tmp_path / "mine.json"), replace(stated, classes=10, channels=3)):
@@ -251,9 +252,9 @@ def test_timms_names_of_regnets(tmp_path: Path) -> None:
     a = narrow_regnet()
     arrays = lively_weights(a)
     theirs = {timm_regnet_name(name): array for name, array in arrays.items()}
-    assert canonical(theirs)[0] == {timm_regnet_name(name): name for name in arrays}
+    assert find_canonical_names(theirs)[0] == {timm_regnet_name(name): name for name in arrays}
     path = tmp_path / "net.safetensors"
-    weights.save_weights(theirs, path)
+    save_weights(theirs, path)
     received = convert.receive(path)
     assert received.network.architecture == a
     assert_same(arrays, received.network.weights)
@@ -315,14 +316,14 @@ def test_transformers_folders(tmp_path: Path) -> None:
 
 def test_names_that_would_become_one() -> None:
     with pytest.raises(WeightsError, match=r"fc\.weight and head\.fc\.weight would both be"):
-        canonical(["s1.b1.conv1.conv.weight", "fc.weight", "head.fc.weight"])
+        find_canonical_names(["s1.b1.conv1.conv.weight", "fc.weight", "head.fc.weight"])
 
 
 def test_weights_of_another_width_are_converted_and_said(tmp_path: Path) -> None:
     a = catalog.get("cifar_resnet20")
     arrays, path = lively_weights(a), tmp_path / "net.safetensors"
     halves = {name: array.astype(np.float16) for name, array in arrays.items()}
-    weights.save_weights(halves, path)
+    save_weights(halves, path)
     received = convert.receive(path)
     assert "converted from float16 to float32" in received.notes[-1]
     widened = {name: array.astype(np.float32) for name, array in halves.items()}
@@ -343,7 +344,7 @@ def test_weights_of_another_width_are_converted_and_said(tmp_path: Path) -> None
 def test_folders_that_are_none(
     tmp_path: Path, resnet18: Weights, config: str | None, said: str
 ) -> None:
-    weights.save_weights(resnet18, tmp_path / "model.safetensors")
+    save_weights(resnet18, tmp_path / "model.safetensors")
     if config is not None:
         (tmp_path / "config.json").write_text(config)
     with pytest.raises(WeightsError, match=said):
@@ -435,13 +436,13 @@ def test_a_missing_hub_library_is_named(cache: Path, monkeypatch: pytest.MonkeyP
 def test_every_readable_name_of_ours_is_timms() -> None:
     from resnets.convert.timm_names import READABLE
 
-    assert set(weights.TIMM_NAMES.values()) <= READABLE
-    assert set(weights.TIMM_NAMES) <= set(catalog.names())
+    assert set(TIMM_NAMES.values()) <= READABLE
+    assert set(TIMM_NAMES) <= set(catalog.names())
 
 
 def config_of(a: Architecture) -> dict[str, Any]:
     zero, one, names = (0.0,) * a.channels, (1.0,) * a.channels, ("a",) * a.classes
-    return weights.config(Network(a, {}, Preprocessing(size=32, mean=zero, std=one), names))
+    return config(Network(a, {}, Preprocessing(size=32, mean=zero, std=one), names))
 
 
 def test_timms_keys_are_written_for_what_timm_builds_alone() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from resnets.data.augmentation import chosen, draw, split
 from resnets.recipes.recipe import Recipe
-from resnets.recipes.schedule import steps_per_epoch
+from resnets.recipes.schedule import Schedule
 
 ALL = Recipe(flip=True, crop=4, erase=0.5, mixup=0.3, cutmix=1.0, batch=32)
 
@@ -25,7 +25,7 @@ def test_a_step_is_a_pure_function_of_seed_and_step() -> None:
 @pytest.mark.parametrize("partial", [False, True])
 def test_an_epoch_takes_every_image_once_in_an_order_of_its_own(partial: bool) -> None:
     recipe = Recipe(batch=16, partial_batch=partial)
-    per_epoch = steps_per_epoch(recipe, 100)
+    per_epoch = Schedule(recipe, 100).steps_per_epoch
     orders = []
     for epoch in range(3):
         steps = range(epoch * per_epoch, (epoch + 1) * per_epoch)

@@ -9,7 +9,7 @@ from resnets.data.augmentation import chosen
 from resnets.data.sampling import BEFORE, LATEST, UNSEEN, Order, hardest
 from resnets.errors import InvalidDescription, WeightsError
 from resnets.recipes.recipe import Recipe
-from resnets.recipes.schedule import images_per_epoch, steps_per_epoch
+from resnets.recipes.schedule import Schedule
 
 RECIPE = Recipe(batch=8, skip=0.3)
 
@@ -47,8 +47,8 @@ def test_the_hardest_in_their_order(losses: list[float], data: st.DataObject) ->
 def test_an_epoch_leaves_out_what_was_easiest(partial: bool) -> None:
     recipe = RECIPE.changed(partial_batch=partial)
     order, rng = Order(recipe, 100), np.random.default_rng(0)
-    per_epoch = steps_per_epoch(recipe, 100)
-    assert images_per_epoch(recipe, 100) == 70
+    per_epoch = Schedule(recipe, 100).steps_per_epoch
+    assert Schedule(recipe, 100).images_per_epoch == 70
     assert per_epoch == (9 if partial else 8)
     known = np.full(100, UNSEEN)
     for epoch in range(5):

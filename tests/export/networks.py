@@ -7,7 +7,7 @@ from resnets.data.images import Pixels
 from resnets.inference.parity import lively_weights
 from resnets.networks import reference
 from resnets.networks.architecture import Architecture
-from resnets.networks.weights import Network, Preprocessing
+from resnets.networks.network import Network, Preprocessing
 
 
 def network(a: Architecture, size: int = 17) -> Network:

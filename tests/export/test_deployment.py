@@ -14,7 +14,8 @@ from resnets.errors import RunError, WeightsError
 from resnets.export import deploy, fastest, onnx_bytes, opened
 from resnets.export.deployment import chosen_engine
 from resnets.networks import catalog
-from resnets.networks.weights import Network, load, save_weights
+from resnets.networks.folder import load, save_weights
+from resnets.networks.network import Network
 
 READS = {
     "torch-plain": "model.safetensors",

@@ -31,7 +31,8 @@ from resnets.export import (
 from resnets.export.deployment import chosen_engine
 from resnets.export.measurement import Measured, Table
 from resnets.networks import catalog
-from resnets.networks.weights import Network, load
+from resnets.networks.folder import load
+from resnets.networks.network import Network
 from resnets.recipes.recipe import Recipe
 
 LIMITS = {"fp32": 1e-5, "bf16": 0.05, "int8": 0.2}

@@ -22,9 +22,9 @@ from resnets.export.operations import OPSET
 from resnets.files import replacing
 from resnets.networks import catalog
 from resnets.networks.architecture import Architecture
+from resnets.networks.network import Network
 from resnets.networks.spec import Block, Stage, Stem
 from resnets.networks.tracing import tensors
-from resnets.networks.weights import Network
 from strategies import architectures
 
 
@@ -117,7 +117,7 @@ def test_the_bytes_are_the_same_in_another_process() -> None:
         "import hashlib, sys\nfrom resnets.networks import catalog\n"
         "from resnets.export.model import *\n"
         "from resnets.networks.initialization import initial_weights\n"
-        "from resnets.networks.weights import *\n"
+        "from resnets.networks.folder import *\n"
         "a = catalog.get('resnet8_slim')\n"
         "p = Preprocessing(size=28, mean=(0.5,), std=(0.5,))\n"
         "n = Network(a, initial_weights(a), p, tuple('abcdefghij'))\n"

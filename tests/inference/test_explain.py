@@ -31,8 +31,9 @@ from resnets.inference.explain import (
 from resnets.inference.sources import pictures
 from resnets.networks import catalog, reference
 from resnets.networks.architecture import Architecture
+from resnets.networks.folder import save
+from resnets.networks.network import Network, Preprocessing
 from resnets.networks.tracing import trace
-from resnets.networks.weights import Network, Preprocessing, save
 from resnets.recipes.recipe import Recipe
 from resnets.report.drawing import to_png, to_svg
 from resnets.report.drawing.evidence import AGAINST, FOR, evidence_diagram

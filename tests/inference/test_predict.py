@@ -9,12 +9,13 @@ from PIL import Image
 
 from data.pictures import many
 from resnets import Architecture, Stage, Stem
-from resnets.convert.fitting import numbered
+from resnets.convert.fitting import number_classes
 from resnets.data import folder
 from resnets.errors import DataError
 from resnets.inference.predict import Prediction, predict_images
+from resnets.networks.folder import save
 from resnets.networks.initialization import initial_weights
-from resnets.networks.weights import Network, Preprocessing, save
+from resnets.networks.network import Network, Preprocessing
 
 Predict = Callable[..., list[Prediction]]
 
@@ -25,7 +26,7 @@ def network(tmp_path: Path) -> Path:
     stem = Stem(width=4, kernel=3, stride=1, pool=False)
     a = Architecture(channels=3, classes=2, stem=stem, stages=(Stage(depth=1, width=4),))
     preprocessing = Preprocessing(size=8, mean=(0.0,) * 3, std=(1.0,) * 3)
-    save(Network(a, initial_weights(a), preprocessing, numbered(2)), tmp_path / "network")
+    save(Network(a, initial_weights(a), preprocessing, number_classes(2)), tmp_path / "network")
     return tmp_path / "network"
 
 

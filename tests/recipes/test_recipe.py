@@ -13,7 +13,7 @@ from resnets.cli.flags import NO_FLAGS, RecipeFlags, resolve
 from resnets.errors import GrowthError, InvalidDescription, UnknownName
 from resnets.recipes import presets
 from resnets.recipes.recipe import Growth, Recipe
-from resnets.recipes.schedule import rate_at, share_at, steps_per_epoch
+from resnets.recipes.schedule import Schedule
 from resnets.schema import from_json, to_json
 
 
@@ -35,7 +35,7 @@ def test_the_chapters_recipe_is_the_chapters() -> None:
         False,
         "fp32",
     )
-    assert steps_per_epoch(r, 60_000) == 469
+    assert Schedule(r, 60_000).steps_per_epoch == 469
 
 
 @pytest.mark.parametrize(
@@ -177,8 +177,8 @@ def test_another_optimiser_leaves_the_settings_of_the_old_one_behind() -> None:
 
 
 def _rates(recipe: Recipe, per_epoch: int = 10) -> list[float]:
-    steps = recipe.epochs * per_epoch
-    return [rate_at(recipe, step, steps, per_epoch) for step in range(steps)]
+    schedule = Schedule(recipe, per_epoch * recipe.batch)
+    return [schedule.rate(step) for step in range(schedule.steps)]
 
 
 def test_constant() -> None:
@@ -220,10 +220,11 @@ def test_a_growth_reads_as_it_is_written_or_is_refused(epoch: int, depths: list[
 
 def test_what_a_growth_added_rises_to_the_whole_rate() -> None:
     growth = Growth(epoch=2, to="a", warmup=0.3)
-    shares = [share_at(growth, step, 40, 10) for step in range(20, 40)]
+    schedule = Schedule(Recipe(epochs=4, batch=16, grow=(growth,)), 160)
+    shares = [schedule.growth_warmup(growth, step) for step in range(20, 40)]
     assert shares[:12] == pytest.approx([(n + 1) / 13 for n in range(12)])
     assert set(shares[12:]) == {1.0}
-    assert share_at(Growth(epoch=2, to="a"), 20, 40, 10) == 1
+    assert schedule.growth_warmup(Growth(epoch=2, to="a"), 20) == 1
 
 
 @pytest.mark.parametrize(
@@ -287,7 +288,8 @@ def test_rates_are_positive_and_never_above_the_highest(
     [(100, False, 6), (100, True, 7), (97, True, 6), (96, True, 6), (3, False, 1), (3, True, 1)],
 )
 def test_steps_per_epoch(images: int, partial: bool, steps: int) -> None:
-    assert steps_per_epoch(Recipe(batch=16, partial_batch=partial), images) == steps
+    schedule = Schedule(Recipe(batch=16, partial_batch=partial), images)
+    assert schedule.steps_per_epoch == steps
 
 
 @pytest.mark.parametrize(

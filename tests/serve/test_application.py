@@ -16,7 +16,7 @@ from resnets import Architecture, Stage, Stem
 from resnets.data.images import Pixels
 from resnets.errors import WeightsError
 from resnets.networks.initialization import initial_weights
-from resnets.networks.weights import Network, Preprocessing
+from resnets.networks.network import Network, Preprocessing
 from resnets.serve.service import Service
 from serve.conftest import Serving
 

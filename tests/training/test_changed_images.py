@@ -13,13 +13,16 @@ from data.pictures import many
 from resnets import data
 from resnets.errors import DataError
 from resnets.inference.evaluate import evaluate_folder, parted
-from resnets.networks.weights import Network, load, save
+from resnets.networks.folder import load, save
+from resnets.networks.named import find_architecture
+from resnets.networks.network import Network
 from resnets.recipes.recipe import Recipe
 from resnets.schema import to_json
 from resnets.training import run_folder
-from resnets.training.preparation import fingerprint, prepare, starting_architecture
+from resnets.training.fingerprint import fingerprint
+from resnets.training.plan import RunPlan
 
-WORDS = "may have been trained on"
+WORDS = "may include some it was trained on"
 
 
 @pytest.fixture
@@ -33,7 +36,8 @@ def run(pictures: Path, tmp_path: Path) -> Path:
     recipe = Recipe(network="resnet8_slim", data=str(pictures), size=8, validation=0.2)
     dataset = data.load(recipe.data, size=8)
     folder = tmp_path / "run"
-    save(prepare(starting_architecture(recipe), recipe, dataset)[0], folder)
+    plan = RunPlan(recipe=recipe, architecture=find_architecture(recipe.network), source=None)
+    save(plan.bind(dataset).network, folder)
     (folder / run_folder.RECIPE).write_text(json.dumps(to_json(recipe)))
     (folder / run_folder.IMAGES).write_text(fingerprint(dataset) + "\n")
     return folder
@@ -65,7 +69,7 @@ def exported(run: Path, name: "str | None" = None, size: int = 8) -> str:
 def test_a_change_is_said(judged: Callable[..., str], run: Path, pictures: Path) -> None:
     assert WORDS not in judged(run)
     add(pictures)
-    assert f"the images in {pictures} changed since the run in {run} began" in judged(run)
+    assert f"the images in {pictures} have changed since the run in {run} began" in judged(run)
     assert WORDS in judged(run)
 
 

@@ -15,8 +15,8 @@ from resnets.data.sampling import Order
 from resnets.errors import Diverged
 from resnets.networks import catalog
 from resnets.networks.architecture import Architecture
+from resnets.networks.network import Weights
 from resnets.networks.tracing import trace
-from resnets.networks.weights import Weights
 from resnets.recipes.recipe import Recipe
 from resnets.training.events import Epoch, Event, Grown, Progress, Step
 from resnets.training.loop import TrainingData, train
@@ -89,7 +89,7 @@ RECIPE = Recipe(batch=4, epochs=3, rate=0.5, schedule="linear")
 def _events(
     session: Counting, recipe: Recipe = RECIPE, start: Progress | None = None
 ) -> list[Event]:
-    return list(train(session, DATA, recipe, start))
+    return list(train(session, DATA, recipe, start=start))
 
 
 def test_steps_and_epochs_in_order() -> None:
@@ -122,7 +122,7 @@ def test_growths_happen_between_epochs_and_resume_like_everything_else() -> None
 
     def events(right: list[float], start: Progress | None = None) -> list[Event]:
         session = Counting(right)
-        return list(train(session, DATA, recipe, start, lambda _: session))
+        return list(train(session, DATA, recipe, start=start, grow=lambda _: session))
 
     whole = events([0.6, 0.9, 0.7])
     kinds = "".join({Step: "s", Epoch: "E", Grown: "G"}[type(e)] for e in whole)
@@ -165,7 +165,7 @@ def test_losses_of_images_choose_the_epochs_after_them(lag: int) -> None:
         numbers.clear()
         again = Order(recipe, 20)
         again.restore(arrays, progress.step)
-        list(train(Telling([0.5], lag=lag), DATA, recipe, progress, order=again))
+        list(train(Telling([0.5], lag=lag), DATA, recipe, start=progress, order=again))
         assert numbers == whole[taken:]
 
 
@@ -184,7 +184,8 @@ def test_compute_and_what_is_new_reach_where_they_belong() -> None:
     recipe = RECIPE.changed(grow=[{"epoch": 1, "to": "a"}])
     sessions = [Counting([0.5], architecture=a) for a in (small, large)]
     slowed = [Treated().slowed(step) for step in range(15)]
-    events = list(train(sessions[0], DATA, recipe, None, lambda _: sessions[1], Treated()))
+    loop = train(sessions[0], DATA, recipe, grow=lambda _: sessions[1], new_tensors=Treated())
+    events = list(loop)
     assert sessions[0].slowed == slowed[:5] and sessions[1].slowed == slowed[5:]
     assert sessions[0].lifted == [(n, {"fc.weight": n}) for n in (0, 3)]
     assert sessions[1].lifted == [(n - 5, {"fc.weight": n}) for n in (6, 9, 12)]

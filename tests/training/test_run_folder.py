@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,14 @@ import pytest
 
 from resnets.errors import Diverged, ResnetsError, RunError
 from resnets.networks import catalog
+from resnets.networks.folder import save_weights
 from resnets.networks.initialization import initial_weights
-from resnets.networks.weights import Network, Preprocessing, save_weights
+from resnets.networks.network import Network, Preprocessing
 from resnets.recipes.recipe import Recipe
 from resnets.training import records
 from resnets.training.events import Progress
-from resnets.training.run_folder import LOCK, METRICS, RunFolder, State, framework_of
+from resnets.training.run_folder import LOCK, METRICS, RunFolder, framework_of
+from resnets.training.run_state import State
 
 RECIPE = Recipe(epochs=3)
 ARCHITECTURE = catalog.get("resnet8_slim")
@@ -30,19 +34,23 @@ NETWORK = Network(
 )
 
 
+@contextmanager
 def _open(
     path: Path,
     recipe: Recipe = RECIPE,
     network: Network = NETWORK,
     resume: bool = True,
     images: str = "ab",
-) -> Any:
-    return RunFolder(path).opened(network, recipe, images, resume=resume)
+) -> Generator[State | None]:
+    folder = RunFolder(path)
+    with folder.claim(recipe, resume=resume):
+        yield folder.begin(network, recipe, images=images)
 
 
 def _state(step: int) -> State:
     arrays = {"weights/a": np.arange(3, dtype=np.float32), "steps": np.array(step)}
-    return State(arrays, Progress(step=step, loss_sum=0.1 + 0.2, best_loss=float("inf")), 2)
+    progress = Progress(step=step, loss_sum=0.1 + 0.2, best_loss=float("inf"))
+    return State(arrays=arrays, progress=progress, threads=2)
 
 
 def test_a_state_comes_back_to_the_last_bit(tmp_path: Path) -> None:
@@ -58,7 +66,7 @@ def test_a_state_comes_back_to_the_last_bit(tmp_path: Path) -> None:
 def test_a_state_that_is_not_finite_is_refused_by_name() -> None:
     arrays = {"weights/a": np.ones(2), "momentum/b": np.array([1.0, np.inf])}
     with pytest.raises(Diverged, match="momentum/b is no longer finite after step 7"):
-        State(arrays, Progress(step=7), 1).require_finite()
+        State(arrays=arrays, progress=Progress(step=7), threads=1).require_finite()
     _state(1).require_finite()
 
 
@@ -83,14 +91,14 @@ def test_another_recipe_is_refused_setting_by_setting(tmp_path: Path) -> None:
         pass
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
     with (
-        pytest.raises(RunError, match=r"rate: 0\.1 there, 0\.2 asked for"),
+        pytest.raises(RunError, match=r"rate: saved 0\.1, now 0\.2"),
         _open(tmp_path, RECIPE.changed(rate=0.2)),
     ):
         pass
     late = [{"epoch": 2, "to": "resnet34_small"}]
     early = [{"epoch": 1, "depths": [2, 2, 2, 3], "start": "copy"}]
     for grow, written in ((late, "2:resnet34_small"), (early, "1:2-2-2-3:copy")):
-        asked = f"grow: none there, {written} asked for"
+        asked = f"grow: saved none, now {written}"
         with pytest.raises(RunError, match=asked), _open(tmp_path, RECIPE.changed(grow=grow)):
             pass
     with pytest.raises(RunError, match="another network"):
@@ -181,7 +189,7 @@ def test_an_epochs_end_is_cut_where_the_state_has_not_seen_it(tmp_path: Path) ->
         with _open(tmp_path):
             folder.log(METRICS, {"event": "step", "step": 4, "epoch": 1})
             folder.log(METRICS, {"event": "epoch", "step": 4, "epoch": 1})
-            folder.save_state(State({}, Progress(step=4, images=images), 1))
+            folder.save_state(State(arrays={}, progress=Progress(step=4, images=images), threads=1))
         with _open(tmp_path):
             assert [record["event"] for record in folder.records()] == kept
         (tmp_path / METRICS).unlink()
@@ -221,11 +229,13 @@ def test_a_full_disk_keeps_the_old_state(tmp_path: Path) -> None:
 import resource, signal
 import numpy as np
 from pathlib import Path
-from resnets.training.run_folder import RunFolder, State
+from resnets.training.run_folder import RunFolder
+from resnets.training.run_state import State
 from resnets.training.events import Progress
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
-state = State({{"a": np.zeros(100_000, np.float32)}}, Progress(step=2), 1)
+array = np.zeros(100_000, np.float32)
+state = State(arrays={{"a": array}}, progress=Progress(step=2), threads=1)
 try:
     RunFolder(Path({str(tmp_path)!r})).save_state(state)
 except Exception as error:
@@ -263,3 +273,27 @@ def test_who_asks_for_no_framework_gets_the_runs_own(
     assert framework_of(tmp_path) == "jax"
     there.clear()
     assert framework_of(None) == "torch"
+
+
+def test_a_folder_in_which_no_run_began_is_removed_again(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(ZeroDivisionError), folder.claim(RECIPE, resume=False):
+        assert (tmp_path / "run").is_dir()
+        raise ZeroDivisionError
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "mine").mkdir()
+    with RunFolder(tmp_path / "mine").claim(RECIPE, resume=False):
+        pass
+    assert (tmp_path / "mine").is_dir()
+
+
+def test_a_wrong_recipe_is_refused_without_data(tmp_path: Path) -> None:
+    with _open(tmp_path):
+        pass
+    folder = RunFolder(tmp_path)
+    for recipe, resume in ((RECIPE, False), (RECIPE.changed(rate=0.2), True)):
+        with pytest.raises(RunError), folder.claim(recipe, resume=resume):
+            pytest.fail("the folder was claimed")
+    other = RECIPE.changed(precision="fp64")
+    with folder.claim(other, resume=True, any_precision=True):
+        pass

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from resnets.data.augmentation import Draws, Index
 from resnets.data.images import Images, Pixels
 from resnets.networks.architecture import Architecture
-from resnets.networks.weights import Preprocessing, Weights
+from resnets.networks.network import Preprocessing, Weights
 from resnets.recipes.recipe import Recipe
 
 

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from resnets.errors import WeightsError
 from resnets.networks.architecture import Architecture
+from resnets.networks.network import Weights
 from resnets.networks.tracing import tensors
-from resnets.networks.weights import Weights
 from resnets.recipes.recipe import Recipe
 
 WEIGHTS, AVERAGE = "weights", "average"

@@ -1,6 +1,6 @@
-"""The rows of the table: data. A new peer, or a faster way of ours, is an entry here.
+"""The contenders, as data: a new way to do the work is an entry here.
 
-The first row of a framework and purpose is the peer that the others' ratios are to.
+The first contender of a framework and purpose is the peer: the ratios of the others are to it.
 """
 
 from collections.abc import Mapping
@@ -10,20 +10,21 @@ from typing import Any
 from resnets.bench.work import Purpose
 
 _WORKERS = "resnets.bench.workers"
+LIMIT = "limit"
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A way of doing the work.
+    """One way to do the work.
 
     Attributes:
         name: what the table calls it.
-        framework: that it computes with.
-        purpose: what it does.
-        maker: ``module:function``; called in a process of its own with the work and ``options``,
-            it gives what ``worker.Prepared`` says.
-        options: the maker's keywords.
-        ours: whether it is this project's own way; ``precision`` of the work is for these.
+        framework: the framework it computes with.
+        purpose: training or inference.
+        maker: ``module:function``, called in a process of its own with the work and ``options``;
+            it returns a ``worker.Prepared``.
+        options: keyword arguments of the maker.
+        ours: whether it is this project's own way; ``Work.precision`` applies to these only.
     """
 
     name: str
@@ -38,13 +39,13 @@ def _trains(framework: str, name: str, function: str, **options: Any) -> Contend
     return Contender(name, framework, "training", f"{_WORKERS}.{framework}:{function}", options)
 
 
-def _infers(framework: str, name: str, function: str, **options: Any) -> Contender:
-    return Contender(name, framework, "inference", f"{_WORKERS}.{framework}:{function}", options)
+def _infers(framework: str, name: str, function: str) -> Contender:
+    return Contender(name, framework, "inference", f"{_WORKERS}.{framework}:{function}")
 
 
 def _ours(framework: str) -> tuple[Contender, ...]:
     options = {"framework": framework}
-    trains, infers = f"{_WORKERS}.ours:training", f"{_WORKERS}.ours:evaluator"
+    trains, infers = f"{_WORKERS}.ours:train", f"{_WORKERS}.ours:predict"
     return (
         Contender("resnets train", framework, "training", trains, options, ours=True),
         Contender("resnets predict", framework, "inference", infers, options, ours=True),
@@ -52,12 +53,12 @@ def _ours(framework: str) -> tuple[Contender, ...]:
 
 
 def _engine(name: str) -> Contender:
-    maker = f"{_WORKERS}.engines:opened"
+    maker = f"{_WORKERS}.engines:open_network"
     return Contender(f"export, {name}", "torch", "inference", maker, {"name": name}, ours=True)
 
 
 CONTENDERS: tuple[Contender, ...] = (
-    # Training: each framework's plain loop first, as its users write it, in float32.
+    # Training: each framework's plain loop first, as its users write it, in fp32.
     _trains("torch", "plain loop", "plain_loop"),
     _trains("torch", "plain loop, autocast", "plain_loop", precision="bf16"),
     _trains("torch", "timm, plain loop", "timm_loop"),
@@ -70,29 +71,17 @@ CONTENDERS: tuple[Contender, ...] = (
     _infers("torch", "module, eval", "module"),
     _infers("torch", "timm, eval", "timm_module"),
     _infers("jax", "nnx.jit", "plain_call"),
-    _infers("jax", "our module, nnx.jit", "our_call"),
     _infers("tensorflow", "Keras predict", "predict"),
-    _infers("tensorflow", "our model, predict", "our_predict"),
     _infers("mxnet", "Gluon, hybridized", "hybridized"),
-    _infers("mxnet", "our block, hybridized", "our_hybridized"),
-    # What resnets export chooses from, int8 apart: it is calibrated on images, not on noise.
+    # The engines of resnets export. int8 is left out: it is calibrated on images, not on noise.
     *(_engine(name) for name in ("torch-bf16", "onnxruntime", "openvino", "openvino-bf16")),
-    *(row for name in ("torch", "jax", "tensorflow", "mxnet") for row in _ours(name)),
+    *(contender for name in ("torch", "jax", "tensorflow", "mxnet") for contender in _ours(name)),
 )
 
 
-def limit(framework: str, purpose: Purpose) -> Contender:
-    """Give what measures the machine's limit in a framework."""
-    return Contender(
-        "limit", framework, purpose, f"{_WORKERS}.limit:probes", {"framework": framework}
-    )
-
-
-def chosen(frameworks: tuple[str, ...], purpose: Purpose) -> list[Contender]:
-    """Give the rows of these frameworks, framework by framework."""
-    return [
-        row
-        for name in frameworks
-        for row in CONTENDERS
-        if row.framework == name and row.purpose == purpose
-    ]
+def find_contenders(framework: str, purpose: Purpose) -> list[Contender]:
+    """Return a framework's contenders, and what measures the machine's limit in it."""
+    options = {"framework": framework}
+    limit = Contender(LIMIT, framework, purpose, f"{_WORKERS}.limit:multiply_matrices", options)
+    own = [one for one in CONTENDERS if (one.framework, one.purpose) == (framework, purpose)]
+    return [*own, limit]

@@ -1,4 +1,4 @@
-"""The machine: its processor, its memory, what of it is free."""
+"""The machine: its processor and its memory."""
 
 import os
 import platform
@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 
-def described() -> dict[str, Any]:
-    """Say what a figure was measured on."""
+def describe() -> dict[str, Any]:
+    """Return what a figure was measured on."""
     return {
         "processor": processor(),
         "processors": usable_processors(),
-        "memory_bytes": _total_memory(),
+        "memory_bytes": _read_field("/proc/meminfo", "MemTotal"),
         "system": platform.platform(terse=True),
         "python": platform.python_version(),
         "threads_asked": os.environ.get("OMP_NUM_THREADS"),
@@ -20,7 +20,7 @@ def described() -> dict[str, Any]:
 
 
 def processor() -> str:
-    """Name the processor."""
+    """Return the processor's name."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -37,55 +37,38 @@ def usable_processors() -> int:
 
 
 def free_memory() -> int | None:
-    """Give the bytes that new processes can have; None where the system does not say."""
-    found = [amount for amount in (_available(), _left_in_group()) if amount is not None]
-    return min(found, default=None)
-
-
-def computes_elsewhere(device: str) -> bool:
-    """Whether the work may be on a device with a memory of its own."""
-    if device != "auto":
-        return device != "cpu"
-    return any(Path(path).exists() for path in ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg"))
+    """Return the bytes that this process can still have; None where the system does not tell."""
+    known = (_read_field("/proc/meminfo", "MemAvailable"), _left_in_container())
+    return min((amount for amount in known if amount is not None), default=None)
 
 
 def peak_memory() -> int | None:
-    """Give the most bytes this process has had in memory at once; None where unknown."""
-    found = _status("/proc/self/status", "VmHWM")
-    if found is not None:
-        return found
+    """Return the most bytes this process has had in memory at once; None where unknown."""
+    peak = _read_field("/proc/self/status", "VmHWM")
+    if peak is not None:
+        return peak
     try:
         import resource
     except ImportError:  # Windows
         return None
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _available() -> int | None:
-    return _status("/proc/meminfo", "MemAvailable")
-
-
-def _total_memory() -> int | None:
-    return _status("/proc/meminfo", "MemTotal")
-
-
-def _left_in_group() -> int | None:
-    """What a container may still have (control groups, version 2)."""
+def _left_in_container() -> int | None:
+    """Return what the control group (version 2) leaves; None without a limit."""
     folder = Path("/sys/fs/cgroup")
     try:
-        most, used = ((folder / f"memory.{n}").read_text().strip() for n in ("max", "current"))
-        if most == "max":
-            return None
-        counted = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-        cached = int(counted.get("inactive_file", 0))  # given up when others need it
-        return max(int(most) - int(used) + cached, 0)
-    except (OSError, ValueError):
+        limit, used = ((folder / f"memory.{name}").read_text() for name in ("max", "current"))
+        fields = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+        cached = int(fields.get("inactive_file", 0))  # freed when others need it
+        return max(int(limit) - int(used) + cached, 0)
+    except (OSError, ValueError):  # a limit of "max" is no number
         return None
 
 
-def _status(path: str, name: str) -> int | None:
-    """Read ``name: 123 kB`` of a file in /proc, in bytes."""
+def _read_field(path: str, name: str) -> int | None:
+    """Read a line ``name: 123 kB`` of a file in /proc; return bytes."""
     try:
         for line in Path(path).read_text().splitlines():
             if line.startswith(f"{name}:"):

@@ -8,34 +8,29 @@ The JSON of ``Report.to_json``::
       "machine": {"processor", "processors", "memory_bytes", "system", "python", "threads_asked"},
       "network": "resnet18", "size": 96, "channels": 3, "classes": 1000, "batch": 128,
       "parameters": …, "multiply_adds": …,     the latter for one image, forward
-      "seconds": …,                            that the whole run took
+      "seconds": …,                            of the whole run
       "interrupted": false,                    whether it was ended before its last part
-      "parts": [                               "training" and "inference"; by framework where
-        {                                      memory was short
+      "parts": [                               one for each purpose and framework
+        {
           "purpose": "training",
-          "rounds": 7,                         that the figures are of
-          "discarded": 1,                      rounds that were disturbed and repeated
-          "disturbed": 0,                      disturbed rounds among those kept
+          "rounds": 7,                         complete rounds: the n of every SPREAD
           "limits": [
-            {"framework": "torch", "precision": "bf16", "batch": 128,
-             "matrix": SPREAD,                 multiply-adds a second of a large matrix product
-             "convolutions": SPREAD,           images a second of the convolutions alone
-             "seconds": {"3x3 64>64 24x24 kernel": …}}     of one call, median
+            {"framework": "torch", "precision": "bf16",
+             "matrix": SPREAD}                 multiply-adds a second of a large matrix product
           ],
           "rows": [
             {"framework": "torch", "name": "plain loop", "ours": false,
              "device": …, "precision": "fp32", "versions": {"torch": "2.13.0"},
              "first_step_seconds": …,          with compilation
              "peak_memory_bytes": …, "device_memory_bytes": null,
-             "shares": {"convolutions": 0.8, …} or null, "shares_missing": reason or "",
              "missing": reason or "",          why there are no figures
-             "died": false,                    whether it could be had and failed
+             "died": false,                    whether it was available and failed
              "measured": [
                {"batch": 128,
                 "images_per_second": SPREAD,
-                "ratio": SPREAD, "peer": "plain loop",     round by round
-                "of_matrix": …, "of_convolutions": …}      fractions of the limit of the same
-             ]}                                precision and framework; null where not measured
+                "ratio": SPREAD, "peer": "plain loop",     round by round; null without a peer
+                "of_matrix": …}                fraction of the limit of the same framework and
+             ]}                                precision; null where that was not measured
           ]
         }
       ]
@@ -44,48 +39,69 @@ The JSON of ``Report.to_json``::
 A SPREAD is ``{"median", "least", "most", "n", "values"}``, the values in the order of the rounds.
 """
 
+import statistics
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from resnets.bench.spread import Spread
 from resnets.bench.work import Purpose
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The values of the rounds, in their order."""
+
+    values: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not self.values:
+            raise ValueError("a spread of no values")
+
+    @property
+    def median(self) -> float:
+        """The middle value."""
+        return statistics.median(self.values)
+
+    @property
+    def least(self) -> float:
+        """The smallest value."""
+        return min(self.values)
+
+    @property
+    def most(self) -> float:
+        """The largest value."""
+        return max(self.values)
+
+    def divide(self, other: "Spread") -> "Spread":
+        """Divide round by round: a slow minute of the machine slows both."""
+        pairs = zip(self.values, other.values, strict=True)
+        return Spread(tuple(own / theirs for own, theirs in pairs))
+
+    def to_json(self) -> dict[str, float | int | list[float]]:
+        """Return JSON values."""
+        return {
+            "median": self.median,
+            "least": self.least,
+            "most": self.most,
+            "n": len(self.values),
+            "values": list(self.values),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """A row's figures at one batch.
-
-    Attributes:
-        batch: images in a step.
-        images_per_second: over the rounds.
-        ratio: to the peer, round by round; None where there is no peer.
-        peer: whose name that is.
-        of_matrix, of_convolutions: fractions of the limits; None where not measured.
-    """
+    """A contender's figures at one batch."""
 
     batch: int
     images_per_second: Spread
     ratio: Spread | None = None
     peer: str = ""
     of_matrix: float | None = None
-    of_convolutions: float | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Give it as JSON values."""
-        return {
-            "batch": self.batch,
-            "images_per_second": self.images_per_second.to_json(),
-            "ratio": None if self.ratio is None else self.ratio.to_json(),
-            "peer": self.peer,
-            "of_matrix": self.of_matrix,
-            "of_convolutions": self.of_convolutions,
-        }
 
 
 @dataclass(frozen=True, kw_only=True)
 class RowResult:
-    """A row of the table; the module's text says what the fields are."""
+    """A row of the table; the module's docstring describes the fields."""
 
     framework: str
     name: str
@@ -96,66 +112,33 @@ class RowResult:
     first_step_seconds: float | None = None
     peak_memory_bytes: int | None = None
     device_memory_bytes: int | None = None
-    shares: Mapping[str, float] | None = None
-    shares_missing: str = ""
     missing: str = ""
     died: bool = False
     measured: tuple[Measured, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
-        """Give it as JSON values."""
-        return {**asdict(self), "measured": [one.to_json() for one in self.measured]}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Limit:
-    """The machine's limit in a framework and a precision; the module's text says what is what."""
+    """The machine's limit in a framework and a precision: multiply-adds a second."""
 
     framework: str
     precision: str
-    batch: int
     matrix: Spread
-    convolutions: Spread
-    seconds: Mapping[str, float]
-
-    def to_json(self) -> dict[str, Any]:
-        """Give it as JSON values."""
-        return {
-            "framework": self.framework,
-            "precision": self.precision,
-            "batch": self.batch,
-            "matrix": self.matrix.to_json(),
-            "convolutions": self.convolutions.to_json(),
-            "seconds": dict(self.seconds),
-        }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Rows that took turns with each other."""
+    """Contenders of one framework that took turns with each other."""
 
     purpose: Purpose
     rounds: int
-    discarded: int
-    disturbed: int
-    rows: tuple[RowResult, ...]
     limits: tuple[Limit, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Give it as JSON values."""
-        return {
-            "purpose": self.purpose,
-            "rounds": self.rounds,
-            "discarded": self.discarded,
-            "disturbed": self.disturbed,
-            "limits": [limit.to_json() for limit in self.limits],
-            "rows": [row.to_json() for row in self.rows],
-        }
+    rows: tuple[RowResult, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """Everything that a run found; the module's text says what the fields are."""
+    """Everything that a run found; the module's docstring describes the fields."""
 
     date: str
     resnets: str
@@ -168,8 +151,8 @@ class Report:
     parameters: int
     multiply_adds: int
     seconds: float
+    interrupted: bool
     parts: tuple[Part, ...]
-    interrupted: bool = False
 
     @property
     def rows(self) -> list[RowResult]:
@@ -177,9 +160,13 @@ class Report:
         return [row for part in self.parts for row in part.rows]
 
     def to_json(self) -> dict[str, Any]:
-        """Give everything as JSON values."""
-        return {
-            **{name: value for name, value in vars(self).items() if name != "parts"},
-            "machine": dict(self.machine),
-            "parts": [part.to_json() for part in self.parts],
-        }
+        """Return JSON values."""
+        found = asdict(self)
+        for part, values in zip(self.parts, found["parts"], strict=True):
+            for limit, value in zip(part.limits, values["limits"], strict=True):
+                value["matrix"] = limit.matrix.to_json()
+            for row, value in zip(part.rows, values["rows"], strict=True):
+                for one, figures in zip(row.measured, value["measured"], strict=True):
+                    figures["images_per_second"] = one.images_per_second.to_json()
+                    figures["ratio"] = one.ratio.to_json() if one.ratio else None
+        return found

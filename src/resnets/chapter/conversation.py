@@ -15,14 +15,14 @@ import numpy.typing as npt
 from resnets.chapter.arguments import whole
 from resnets.chapter.parts import Inspected, first_line, refusal
 from resnets.chapter.recognition import Recognised, recognise
-from resnets.convert.fitting import numbered
+from resnets.convert.fitting import number_classes
 from resnets.data.fashion_mnist.loading import CLASS_NAMES
 from resnets.errors import InvalidDescription, Problem, ResnetsError, WeightsError
 from resnets.networks.architecture import Architecture
 from resnets.networks.naming import RESNET, RESNET_V2
+from resnets.networks.network import Network, Preprocessing, Weights, check_weights
 from resnets.networks.reference import forward
 from resnets.networks.tracing import LARGEST_SIZE
-from resnets.networks.weights import Network, Preprocessing, Weights, check
 
 FAMILIES = (RESNET, RESNET_V2)
 """Whose tensor names the chapter's networks have."""
@@ -93,7 +93,7 @@ def load(
     architecture = examined.recognised.architecture
     if isinstance(source, Network):
         _expect_alike(architecture, source.architecture)
-    check(architecture, given)
+    check_weights(architecture, given)
     for name, slot in examined.recognised.slots.items():
         slot.write(np.asarray(given[name]))
     return examined.inspected.written()
@@ -119,7 +119,7 @@ def network(
     examined = _examined(model, variables)
     a = examined.recognised.architecture
     if class_names is None:
-        class_names = CLASS_NAMES if a.classes == len(CLASS_NAMES) else numbered(a.classes)
+        class_names = CLASS_NAMES if a.classes == len(CLASS_NAMES) else number_classes(a.classes)
     if isinstance(class_names, str) or len(class_names) != a.classes:
         message = f"{class_names!r} are not {a.classes} names, one for each class"
         raise InvalidDescription("network", [Problem("class_names", message)])
@@ -153,7 +153,7 @@ def _expect_function(inspected: Inspected, recognised: Recognised) -> None:
     images = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     images *= np.asarray(SCALES, np.float32)[:, None, None, None]
     values = {name: slot.read() for name, slot in recognised.slots.items()}
-    check(a, values)
+    check_weights(a, values)
     expected = forward(a, values, images).logits
     found = _logits(inspected, images)
     if found.shape != expected.shape:

@@ -21,10 +21,10 @@ from resnets.chapter.plotting import PER_EPOCH, Figures, collected
 from resnets.chapter.views import Notebook, Plan, View, view
 from resnets.errors import Diverged, InvalidDescription, MissingDependency, Problem, RunError
 from resnets.files import explained, write_text
+from resnets.schema import finite_or_none
 from resnets.training import records
 from resnets.training.events import Epoch, Progress, Step
 from resnets.training.monitor import curves
-from resnets.training.run_folder import finite
 
 LAG = 8
 """Steps that may be under way before a loss is read, so that a GPU need not wait."""
@@ -271,7 +271,7 @@ class Trainer(HyperParameters):
 
 def _finite(record: dict[str, Any]) -> dict[str, Any]:
     """Leave out what JSON has not, such as a rate that an optimiser does not tell."""
-    return {k: finite(v) if isinstance(v, float) else v for k, v in record.items()}
+    return {k: finite_or_none(v) if isinstance(v, float) else v for k, v in record.items()}
 
 
 def _expect(model: Any, data: Any) -> None:

@@ -1,4 +1,4 @@
-"""``bench``: how fast a network trains and infers here, beside the machine's limit and others."""
+"""``bench``: how fast a network trains and infers, beside the machine's limit and others."""
 
 import signal
 import threading
@@ -36,11 +36,11 @@ def bench(
 ) -> None:
     """Measure how fast a network trains and infers on this machine.
 
-    In the same run, in turn, measured are: our own ways; the framework's plain ones (a plain loop
-    in PyTorch, timm's network in it, Keras fit, a plain nnx step with optax, Gluon's Trainer), to
-    which the ratios are, round by round; and the machine's limit, a large matrix product and the
-    network's convolutions alone. Rounds that other work disturbed are repeated. Let nothing else
-    run meanwhile. Interrupted, it prints what the complete rounds tell.
+    For each framework, processes take turns of a few steps: our own ways, the framework's plain
+    ones (a plain loop in PyTorch, timm's network in it, Keras fit, a plain nnx step with optax,
+    Gluon's Trainer), and a large matrix product, which is the machine's limit. Ratios are to the
+    first plain way, round by round. Let nothing else run meanwhile. If interrupted, it prints
+    what the complete rounds tell.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def bench(
         Print everything as JSON.
     """
     from resnets import bench
-    from resnets.training.preparation import refuse_lone_values
+    from resnets.training.plan import require_two_values
 
     architecture, made_for = described(network, channels, classes)
     pixels = made_for if size is None else size
@@ -79,7 +79,7 @@ def bench(
         architecture=architecture,
         size=pixels,
         batch=batch if batch is not None else 128 if pixels <= 96 else 32,
-        frameworks=_found(framework),
+        frameworks=_find_frameworks(framework),
         purposes=("training", "inference")
         if both
         else ("training",)
@@ -91,19 +91,19 @@ def bench(
     )
     if "training" in wanted.purposes:
         mend = "use --batch 2 or a larger --size"
-        refuse_lone_values(architecture, wanted.size, wanted.batch, mend)
-    report = _measured(wanted, json=json)
+        require_two_values(architecture, wanted.size, batch=wanted.batch, remedy=mend)
+    report = _measure(wanted, json=json)
     _print(report, json=json)
     if any(row.died for row in report.rows):
         raise SystemExit(1)
 
 
-def _measured(wanted: "Bench", *, json: bool) -> "Report":
-    """Measure; interrupted, print what is complete."""
+def _measure(wanted: "Bench", *, json: bool) -> "Report":
+    """Measure; if interrupted, print what is complete."""
     from resnets import bench
 
     try:
-        with _a_polite_kill_interrupts():
+        with _interrupt_on_sigterm():
             return bench.measure(wanted, note)
     except bench.Interrupted as stopped:
         if json or stopped.report.rows:
@@ -117,12 +117,12 @@ def _print(report: "Report", *, json: bool) -> None:
     if json:
         print_json(report.to_json())
     else:
-        print_drawn(tables.report(report))
+        print_drawn(tables.draw_report(report))
 
 
 @contextmanager
-def _a_polite_kill_interrupts() -> Generator[None]:
-    """Let SIGTERM do what Ctrl-C does, meanwhile."""
+def _interrupt_on_sigterm() -> Generator[None]:
+    """Let SIGTERM do what Ctrl-C does."""
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may handle signals
         return
@@ -133,8 +133,8 @@ def _a_polite_kill_interrupts() -> Generator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _found(asked: tuple[str, ...]) -> tuple[str, ...]:
-    """Give the frameworks that are meant; one that is asked for and not installed is an error."""
+def _find_frameworks(asked: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the frameworks to measure; one that is asked for must be installed."""
     from resnets import backends
     from resnets.errors import RunError
 

@@ -14,7 +14,7 @@ from resnets.terminal import json_line, note, print_drawn, print_json
 
 if TYPE_CHECKING:
     from resnets.inference.explain import Explanation
-    from resnets.networks.weights import Network
+    from resnets.networks.network import Network
     from resnets.report.drawing import Theme
 
 DEFAULT = Path("explanation.png")

@@ -10,7 +10,7 @@ from resnets.errors import RunError
 from resnets.terminal import note, print_drawn, print_json
 
 if TYPE_CHECKING:
-    from resnets.networks.weights import Network
+    from resnets.networks.network import Network
 
 
 def export(

@@ -12,7 +12,7 @@ from resnets.terminal import note, print_drawn, print_json
 
 if TYPE_CHECKING:
     from resnets.data.images import Images
-    from resnets.networks.weights import Network
+    from resnets.networks.network import Network
     from resnets.training.growth.pruning import Cut, MakeEvaluator
 
 
@@ -56,10 +56,10 @@ def grow(
     from dataclasses import replace
 
     from resnets import convert
+    from resnets.networks.folder import save
     from resnets.networks.tracing import trace
-    from resnets.networks.weights import save
     from resnets.recipes.recipe import Growth
-    from resnets.training.preparation import deepening
+    from resnets.training.growth.targets import plan_growth
 
     _refuse_used(out)
     if seed < 0:
@@ -69,7 +69,7 @@ def grow(
     for assumed in received.notes:
         note(f"note: {assumed}")
     whole = received.network
-    growth = deepening(wanted, whole.architecture, seed)
+    growth = plan_growth(wanted, whole.architecture, seed=seed)
     grown = replace(whole, architecture=growth.target, weights=growth.weights(whole.weights))
     save(grown, out)
     result: dict[str, Any] = {
@@ -130,7 +130,7 @@ def prune_depth(
         Print the ranking and the cuts as JSON.
     """
     from resnets.inference.evaluate import evaluator_of, held_out
-    from resnets.networks.weights import load
+    from resnets.networks.folder import load
     from resnets.training.growth.pruning import require_budget
     from resnets.training.run_folder import framework_of
 
@@ -183,7 +183,7 @@ def _cut_and_save(
     out: Path,
     json: bool,
 ) -> None:
-    from resnets.networks.weights import save
+    from resnets.networks.folder import save
     from resnets.training.growth.pruning import prune
 
     steps: list[Cut] = []

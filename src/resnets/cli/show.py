@@ -149,9 +149,9 @@ def described(network: str, channels: int | None, classes: int | None) -> tuple[
 
     path = Path(network)
     if path.name == "config.json" and path.is_file():
-        from resnets.convert.sources import our_config
+        from resnets.convert.sources import read_our_config
 
-        if our_config(path.parent) is not None:  # it stands for its folder
+        if read_our_config(path.parent) is not None:  # it stands for its folder
             path, network = path.parent, str(path.parent)
     if path.suffix == ".json":
         from resnets.networks.named import find_architecture

@@ -2,8 +2,10 @@
 
 import shlex
 import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -14,6 +16,7 @@ from resnets.terminal import print_drawn, print_json
 
 if TYPE_CHECKING:
     from resnets.recipes.recipe import Recipe
+    from resnets.training.job import Job
 
 RECIPES = f"{', '.join(NAMED)}, or a recipe's JSON or TOML file, such as a run's recipe.json."
 
@@ -52,33 +55,29 @@ def train(
         Print the result as JSON.
     """
     from resnets.training import job
-    from resnets.training.monitor import progress
-    from resnets.training.preparation import at_own_size
     from resnets.training.run_folder import framework_of
 
     if not 0 <= save_every < float("inf"):
         raise RunError(f"--save-every {save_every}: not a number of seconds from 0")
     resolved = resolve(recipe, flags)
-    if resolved.start is not None and recipe is None and not given(flags, "size"):
-        resolved = at_own_size(resolved)
     folder = run or _default_folder(resolved)
-    with progress.view(quiet=quiet) as view:
-        task = job.Job(
-            recipe=resolved,
-            folder=folder,
-            framework=framework or framework_of(folder if resume else None),
-            device=device,
-            resume=resume,
-            save_seconds=save_every,
-        )
-        try:
-            result = job.run(task, view)
-        except job.Interrupted as stopped:
-            from resnets.report.console import program_name
+    task = job.Job(
+        recipe=resolved,
+        folder=folder,
+        framework=framework or framework_of(folder if resume else None),
+        device=device,
+        resume=resume,
+        own_size=resolved.start is not None and recipe is None and not given(flags, "size"),
+        save_seconds=save_every,
+    )
+    try:
+        result = _follow(task, quiet=quiet)
+    except job.Interrupted as stopped:
+        from resnets.report.console import program_name
 
-            again = f"{program_name()} {shlex.join(_without_resume(sys.argv[1:]))} --resume"
-            print(f"{stopped}. To go on:\n  {again}", file=sys.stderr)
-            raise SystemExit(130) from None
+        again = f"{program_name()} {shlex.join(_without_resume(sys.argv[1:]))} --resume"
+        print(f"{stopped}. To continue:\n  {again}", file=sys.stderr)
+        raise SystemExit(130) from None
     if json:
         print_json(result)
     else:
@@ -86,6 +85,23 @@ def train(
 
         print_drawn(run_report(result, folder))
         print(next_steps(folder))
+
+
+def _follow(task: "Job", *, quiet: bool) -> "Mapping[str, Any]":
+    """Train with a progress view, TensorBoard files if tensorboardX is installed, and curves."""
+    from resnets.training.interrupts import catch_stop_requests
+    from resnets.training.job import Consumer, follow, run
+    from resnets.training.monitor.curves import CurveDrawer
+    from resnets.training.monitor.progress import view
+    from resnets.training.monitor.tensorboard import TensorBoard, available
+
+    with ExitStack() as stack:
+        shown = stack.enter_context(view(quiet=quiet))
+        consumers: list[Consumer] = [shown.show, CurveDrawer(shown.note)]
+        if available():
+            consumers.append(stack.enter_context(TensorBoard()))
+        stopped = stack.enter_context(catch_stop_requests())
+        return follow(run(task, announce=shown.note, stop=stopped), consumers)
 
 
 def _default_folder(recipe: "Recipe") -> Path:

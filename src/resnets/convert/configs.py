@@ -7,15 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from resnets.convert.recognition.recognition import unfitting
+from resnets.convert.recognition.architecture import explain_mismatch
 from resnets.convert.timm_names import ACTIVATIONS, IN_TENSORS, IN_TRAINING, READABLE
 from resnets.errors import WeightsError
 from resnets.files import explained
 from resnets.networks import catalog
 from resnets.networks.architecture import Architecture
+from resnets.networks.folder import LARGEST_CONFIG, TIMM_NAMES
+from resnets.networks.network import Preprocessing
 from resnets.networks.spec import Activation
 from resnets.networks.tracing import tensors
-from resnets.networks.weights import LARGEST_CONFIG, TIMM_NAMES, Preprocessing
 
 Content = Mapping[str, Any]
 SHAPING = (IN_TENSORS | {"norm_layer", "stem_type"}) - {"num_classes", "in_chans"}
@@ -34,7 +35,7 @@ class Told:
     notes: tuple[str, ...] = ()
 
 
-def content(path: Path) -> dict[str, Any]:
+def read_config(path: Path) -> dict[str, Any]:
     """Read a config.json.
 
     Raises:
@@ -53,8 +54,8 @@ def content(path: Path) -> dict[str, Any]:
     return cast("dict[str, Any]", value)
 
 
-def origin(config: Content, where: str) -> Literal["resnets", "timm", "transformers"]:
-    """Tell who wrote a config.json, and refuse networks whose tensors alone would mislead.
+def identify_origin(config: Content, where: str) -> Literal["resnets", "timm", "transformers"]:
+    """Return who wrote a config.json; reject networks whose tensors alone would mislead.
 
     Raises:
         WeightsError: if it is of a network that cannot be described, or nobody's that is known.
@@ -67,7 +68,7 @@ def origin(config: Content, where: str) -> Literal["resnets", "timm", "transform
         return "transformers"
     if not isinstance(config.get("architecture"), str):
         raise WeightsError(f"{where}: names no architecture; {OVERRULED}")
-    name = _timm_name(config)
+    name = _get_timm_name(config)
     if name not in READABLE:
         raise WeightsError(
             f"{where}: timm's {name!r} is no network that can be described here, whatever its "
@@ -76,30 +77,32 @@ def origin(config: Content, where: str) -> Literal["resnets", "timm", "transform
     return "timm"
 
 
-def timm(config: Content, recognised: Architecture, where: str) -> Told:
+def apply_timm_config(config: Content, recognised: Architecture, *, where: str) -> Told:
     """Add what timm's config.json says to what was recognised in the tensors.
 
     Raises:
         WeightsError: if its arguments make a function that cannot be described.
     """
-    name, notes = _timm_name(config), list[str]()
-    arguments = _object(config.get("model_args"))
-    _refuse_another(name, arguments, recognised, where)
+    name, notes = _get_timm_name(config), list[str]()
+    arguments = _to_object(config.get("model_args"))
+    _reject_other_network(name, arguments, recognised=recognised, where=where)
     found = recognised if recognised.name else replace(recognised, name=name)
     for key, value in arguments.items():
-        found = _with_argument(found, key, value, where)
-    pretrained = _object(config.get("pretrained_cfg")) or config
+        found = _apply_argument(found, key, value=value, where=where)
+    pretrained = _to_object(config.get("pretrained_cfg")) or config
     names = pretrained.get("label_names", config.get("label_names"))
-    preprocessing = _timm_preprocessing(pretrained, found.channels, notes)
+    preprocessing = _read_timm_preprocessing(pretrained, found.channels, notes=notes)
     return Told(
         architecture=found,
         preprocessing=preprocessing,
-        class_names=_strings(names, found.classes),
+        class_names=_to_strings(names, found.classes),
         notes=tuple(notes),
     )
 
 
-def transformers(config: Content, images: Content, recognised: Architecture, where: str) -> Told:
+def apply_transformers_config(
+    config: Content, images: Content, *, recognised: Architecture, where: str
+) -> Told:
     """Add what transformers' config.json and preprocessor_config.json (``images``) say.
 
     Raises:
@@ -123,24 +126,24 @@ def transformers(config: Content, images: Content, recognised: Architecture, whe
     changed = replace(recognised, stages=stages)
     if changed != recognised:
         changed = replace(changed, name="")
-    labels = _object(config.get("id2label"))
+    labels = _to_object(config.get("id2label"))
     names = [labels.get(str(i)) for i in range(recognised.classes)]
-    preprocessing, notes = _transformers_preprocessing(images, recognised.channels)
+    preprocessing, notes = _read_transformers_preprocessing(images, recognised.channels)
     return Told(
         architecture=changed,
         preprocessing=preprocessing,
-        class_names=_strings(names, recognised.classes),
+        class_names=_to_strings(names, recognised.classes),
         notes=notes,
     )
 
 
-def _transformers_preprocessing(
+def _read_transformers_preprocessing(
     images: Content, channels: int
 ) -> tuple[Preprocessing | None, tuple[str, ...]]:
     """Read what its ConvNextImageProcessor keeps; crops below 384 pixels come of a larger image."""
-    mean, std = (_numbers(images.get(key)) for key in ("image_mean", "image_std"))
+    mean, std = (_to_numbers(images.get(key)) for key in ("image_mean", "image_std"))
     size = images.get("size")
-    edges = _object(size)
+    edges = _to_object(size)
     size = edges.get("shortest_edge", edges.get("height")) if edges else size
     if {len(mean), len(std)} != {channels} or not isinstance(size, int):
         return None, ()
@@ -151,22 +154,23 @@ def _transformers_preprocessing(
     return Preprocessing(size=size, mean=mean, std=std), (note,)
 
 
-def _refuse_another(name: str, arguments: Content, recognised: Architecture, where: str) -> None:
-    """Refuse tensors that are another network's than the one that is named."""
+def _reject_other_network(
+    name: str, arguments: Content, *, recognised: Architecture, where: str
+) -> None:
+    """Reject tensors of another network than the one that is named."""
     ours = next((own for own, theirs in TIMM_NAMES.items() if theirs == name), None)
     if ours is None or recognised.name == ours or SHAPING & set(arguments):
         return
     named = catalog.get(ours, channels=recognised.channels, classes=recognised.classes)
     shapes = {tensor.name: tensor.shape for tensor in tensors(recognised)}
-    raise WeightsError(
-        f"{where}: says {name!r}, the tensors are another network's: {unfitting(named, shapes)}"
-    )
+    mismatch = explain_mismatch(named, shapes)
+    raise WeightsError(f"{where}: says {name!r}, the tensors are another network's: {mismatch}")
 
 
-def _with_argument(a: Architecture, key: str, value: Any, where: str) -> Architecture:
+def _apply_argument(a: Architecture, key: str, *, value: Any, where: str) -> Architecture:
     if key in IN_TENSORS or key in IN_TRAINING or value is None:
         return a
-    plain = {"global_pool": ("avg",), "stem_type": ("", "deep"), "norm_layer": _norm_names(a)}
+    plain = {"global_pool": ("avg",), "stem_type": ("", "deep"), "norm_layer": _list_norm_names(a)}
     if key == "act_layer" and isinstance(value, str) and value in ACTIVATIONS:
         activation = cast("Activation", ACTIVATIONS[value])
         # timm's squeeze-and-excitation keeps its own ReLU, whatever the network's activation is.
@@ -180,14 +184,16 @@ def _with_argument(a: Architecture, key: str, value: Any, where: str) -> Archite
     raise WeightsError(f"{where}: model_args.{key} {value!r} cannot be described; {OVERRULED}")
 
 
-def _norm_names(a: Architecture) -> tuple[str, ...]:
+def _list_norm_names(a: Architecture) -> tuple[str, ...]:
     if a.norm.kind == "group":
         return ("groupnorm",)
     return ("batchnorm", "batchnorm2d")
 
 
-def _timm_preprocessing(cfg: Content, channels: int, notes: list[str]) -> Preprocessing | None:
-    mean, std, shape = (_numbers(cfg.get(key)) for key in ("mean", "std", "input_size"))
+def _read_timm_preprocessing(
+    cfg: Content, channels: int, *, notes: list[str]
+) -> Preprocessing | None:
+    mean, std, shape = (_to_numbers(cfg.get(key)) for key in ("mean", "std", "input_size"))
     if not (mean and std and len(shape) == 3):
         return None
     if {len(mean), len(std)} != {channels}:
@@ -206,16 +212,16 @@ def _timm_preprocessing(cfg: Content, channels: int, notes: list[str]) -> Prepro
     return Preprocessing(size=pixels, mean=mean, std=std)
 
 
-def _timm_name(config: Content) -> str:
+def _get_timm_name(config: Content) -> str:
     return str(config["architecture"]).split(".")[0]
 
 
-def _object(value: Any) -> dict[str, Any]:
+def _to_object(value: Any) -> dict[str, Any]:
     return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
-def _numbers(value: Any) -> tuple[float, ...]:
-    """Give a list of finite numbers; nothing for what is none."""
+def _to_numbers(value: Any) -> tuple[float, ...]:
+    """Return a list of finite numbers; nothing for what is none."""
     if not isinstance(value, (list, tuple)):
         return ()
     items = cast("list[Any]", value)
@@ -224,7 +230,7 @@ def _numbers(value: Any) -> tuple[float, ...]:
     return tuple(map(float, items))
 
 
-def _strings(value: Any, count: int) -> tuple[str, ...] | None:
+def _to_strings(value: Any, count: int) -> tuple[str, ...] | None:
     if not isinstance(value, (list, tuple)):
         return None
     items = cast("list[Any]", value)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resnets.convert import receive
 from resnets.convert.fitting import Input
+from resnets.convert.reading import receive
 from resnets.convert.writing import refuse_target, write
 from resnets.networks.architecture import Architecture
 from resnets.networks.layers import Trace
@@ -33,7 +33,7 @@ class Conversion:
         return trace(self.architecture, self.size)
 
     def to_json(self) -> dict[str, Any]:
-        """Give all as JSON values."""
+        """Return all of it as JSON values."""
         return {
             "source": self.source,
             "source_kind": self.source_kind,
@@ -47,16 +47,18 @@ class Conversion:
         }
 
     def to_text(self) -> str:
-        """Give it as lines for people."""
+        """Return it as lines of text for people."""
         a = self.architecture
+        channels = _format_count(a.channels, "channel")
+        classes = _format_count(a.classes, "class")
         network = (
-            f"{a.name or 'a network of no name'}: {_many(a.channels, 'channel')}, {self.size} "
-            f"pixels, {_many(a.classes, 'class')}, {self.trace.parameters:,} parameters"
+            f"{a.name or 'a network of no name'}: {channels}, {self.size} pixels, {classes}, "
+            f"{self.trace.parameters:,} parameters"
         )
         rows = [("read", f"{self.source} ({self.source_kind})"), ("network", network)]
         rows += [("note", note) for note in self.notes]
         rows.append(("written", f"{self.target} ({self.target_kind})"))
-        return "\n".join(_line(heading, text) for heading, text in rows)
+        return "\n".join(_format_line(heading, text) for heading, text in rows)
 
 
 def convert(
@@ -100,7 +102,7 @@ def convert(
     )
 
 
-def _line(heading: str, text: str) -> str:
+def _format_line(heading: str, text: str) -> str:
     return textwrap.fill(
         text,
         WIDTH,
@@ -111,7 +113,7 @@ def _line(heading: str, text: str) -> str:
     )
 
 
-def _many(number: int, of: str) -> str:
+def _format_count(number: int, of: str) -> str:
     if number == 1:
         return f"1 {of}"
     return f"{number:,} {of}{'es' if of.endswith('s') else 's'}"

@@ -10,9 +10,9 @@ from resnets.errors import WeightsError
 from resnets.networks.architecture import Architecture
 from resnets.networks.initialization import initial_weights
 from resnets.networks.naming import names_of
+from resnets.networks.network import Network, Preprocessing, Weights
 from resnets.networks.spec import Block, Norm, Stage, Stem
 from resnets.networks.tracing import tensors
-from resnets.networks.weights import Network, Preprocessing, Weights
 
 Input = Literal["sum", "repeat"]
 
@@ -20,17 +20,17 @@ Input = Literal["sum", "repeat"]
 def reset_head(
     network: Network, classes: int, *, seed: int = 0, class_names: Sequence[str] | None = None
 ) -> Network:
-    """Give the network with a new dense layer for ``classes``, drawn as initial weights are.
+    """Return the network with a new dense layer for ``classes``, drawn as initial weights are.
 
     All other weights are the same arrays. Without names the classes are numbered.
     """
     a = replace(network.architecture, classes=classes)
-    names = tuple(class_names) if class_names is not None else numbered(classes)
-    weights = {**network.weights, **head_weights(a, seed)}
+    names = tuple(class_names) if class_names is not None else number_classes(classes)
+    weights = {**network.weights, **draw_head(a, seed)}
     return Network(a, weights, network.preprocessing, names)
 
 
-def head_weights(a: Architecture, seed: int = 0) -> Weights:
+def draw_head(a: Architecture, seed: int = 0) -> Weights:
     """Draw the dense layer alone.
 
     A tensor is drawn from the seed, its own name and its shape, so a network of one narrow block
@@ -51,8 +51,8 @@ def head_weights(a: Architecture, seed: int = 0) -> Weights:
     return {name: drawn[name] for name in (f"{dense}.weight", f"{dense}.bias")}
 
 
-def with_channels(network: Network, channels: int, how: Input) -> Network:
-    """Give the network for images of ``channels``, its first kernel summed or repeated.
+def with_channels(network: Network, channels: int, *, how: Input) -> Network:
+    """Return the network for images of ``channels``, its first kernel summed or repeated.
 
     ``sum``: to 1 channel; the kernel's channels are added up, so that a grey image gives what it
     gave when it was repeated as colours. ``repeat``: the kernel's channels are repeated in turn
@@ -84,6 +84,6 @@ def with_channels(network: Network, channels: int, how: Input) -> Network:
     )
 
 
-def numbered(classes: int) -> tuple[str, ...]:
+def number_classes(classes: int) -> tuple[str, ...]:
     """Name classes by their number, from 0."""
     return tuple(map(str, range(classes)))

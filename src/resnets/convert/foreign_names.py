@@ -15,7 +15,7 @@ LETTERS = {"1": "a", "2": "b", "3": "c"}
 NORM_OR_NOT = {"conv": "0", "bn": "1", "convolution": "0", "normalization": "1"}
 
 
-def _timm_block(found: re.Match[str]) -> str:
+def _rename_timm_block(found: re.Match[str]) -> str:
     stage, block, part = found[1], int(found[2]) - 1, found[3]
     if unit := re.match(r"conv([123])\.(conv|bn)\.(.+)", part):
         part = f"f.{LETTERS[unit[1]]}.{NORM_OR_NOT[unit[2]]}.{unit[3]}"
@@ -26,7 +26,7 @@ def _timm_block(found: re.Match[str]) -> str:
     return f"trunk_output.block{stage}.block{stage}-{block}.{part}"
 
 
-def _transformers_block(found: re.Match[str]) -> str:
+def _rename_transformers_block(found: re.Match[str]) -> str:
     at, what = f"layer{int(found[1]) + 1}.{found[2]}", found[4]
     if found[3] == "shortcut":
         return f"{at}.downsample.{NORM_OR_NOT[what]}"
@@ -34,17 +34,17 @@ def _transformers_block(found: re.Match[str]) -> str:
     return f"{at}.{name}{int(found[3].removeprefix('layer.')) + 1}"
 
 
-def _stem(found: re.Match[str]) -> str:
+def _rename_stem(found: re.Match[str]) -> str:
     return f"stem.{NORM_OR_NOT[found[1]]}"
 
 
-def _embedder(found: re.Match[str]) -> str:
+def _rename_embedder(found: re.Match[str]) -> str:
     return "conv1" if found[1] == "convolution" else "bn1"
 
 
 TIMM_REGNET: tuple[Rule, ...] = (
-    (re.compile(r"^s(\d+)\.b(\d+)\.(.+)"), _timm_block),
-    (re.compile(r"^stem\.(conv|bn)(?=\.)"), _stem),
+    (re.compile(r"^s(\d+)\.b(\d+)\.(.+)"), _rename_timm_block),
+    (re.compile(r"^stem\.(conv|bn)(?=\.)"), _rename_stem),
     (re.compile(r"^head\.fc(?=\.)"), lambda _: "fc"),
 )
 TRANSFORMERS: tuple[Rule, ...] = (
@@ -53,15 +53,18 @@ TRANSFORMERS: tuple[Rule, ...] = (
             r"^(?:resnet\.)?encoder\.stages\.(\d+)\.layers\.(\d+)\.(shortcut|layer\.\d+)"
             r"\.(convolution|normalization)(?=\.)"
         ),
-        _transformers_block,
+        _rename_transformers_block,
     ),
-    (re.compile(r"^(?:resnet\.)?embedder\.embedder\.(convolution|normalization)(?=\.)"), _embedder),
+    (
+        re.compile(r"^(?:resnet\.)?embedder\.embedder\.(convolution|normalization)(?=\.)"),
+        _rename_embedder,
+    ),
     (re.compile(r"^classifier\.1(?=\.)"), lambda _: "fc"),
 )
 
 
-def canonical(names: Iterable[str]) -> tuple[dict[str, str], str]:
-    """Give the canonical name of every tensor, and whose names they were (empty: canonical).
+def find_canonical_names(names: Iterable[str]) -> tuple[dict[str, str], str]:
+    """Return the canonical name of every tensor, and whose names they were (empty: canonical).
 
     Raises:
         WeightsError: if two names become one.
@@ -72,7 +75,7 @@ def canonical(names: Iterable[str]) -> tuple[dict[str, str], str]:
         rules, whose = TIMM_REGNET, "timm's regnet"
     elif any("embedder.embedder." in name for name in given):
         rules, whose = TRANSFORMERS, "transformers' resnet"
-    renamed = {name: _renamed(name, rules) for name in given}
+    renamed = {name: _rename(name, rules) for name in given}
     if len(set(renamed.values())) < len(renamed):
         seen: dict[str, str] = {}
         for old, new in renamed.items():
@@ -82,7 +85,7 @@ def canonical(names: Iterable[str]) -> tuple[dict[str, str], str]:
     return renamed, whose
 
 
-def _renamed(name: str, rules: tuple[Rule, ...]) -> str:
+def _rename(name: str, rules: tuple[Rule, ...]) -> str:
     for pattern, write in rules:
         name = pattern.sub(write, name)
     return name

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from resnets.networks.architecture import Architecture
-from resnets.networks.weights import Preprocessing, Weights
+from resnets.networks.network import Preprocessing, Weights
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ import numpy as np
 
 from resnets.errors import InvalidDescription, WeightsError
 from resnets.files import explained
-from resnets.networks.weights import Weights
+from resnets.networks.network import Weights
 from resnets.schema import read_text
 
 LARGEST_HEADER = 100 * 2**20
@@ -40,7 +40,7 @@ class Header:
     ranges: dict[str, tuple[int, int]]
 
 
-def header(path: Path) -> Header:
+def read_header(path: Path) -> Header:
     """Read names, types and shapes, none of the tensors; torch's counters are left out.
 
     Raises:
@@ -62,22 +62,22 @@ def header(path: Path) -> Header:
         entries = read_text(text.decode(), "header")
     except (InvalidDescription, UnicodeDecodeError) as error:
         raise WeightsError(f"{path}: not a whole safetensors file ({error})") from error
-    return _checked(entries, path, size - 8 - length, 8 + length)
+    return _check_header(entries, path, size=size - 8 - length, offset=8 + length)
 
 
 def read(path: Path) -> Weights:
-    """Read the arrays, checked as ``header`` does; they stay in the file until they are used."""
-    found = header(path)
+    """Read the arrays, checked as ``read_header`` does; they stay in the file until used."""
+    found = read_header(path)
     with explained(f"cannot read {path}", WeightsError):
         content = np.memmap(path, np.uint8, mode="c")
     arrays: Weights = {}
     for name, shape in found.shapes.items():
         start, end = found.ranges[name]
-        arrays[name] = _floats(content[start:end], found.types[name]).reshape(shape)
+        arrays[name] = _view_floats(content[start:end], found.types[name]).reshape(shape)
     return arrays
 
 
-def _floats(content: np.ndarray[Any, Any], kind: str) -> np.ndarray[Any, Any]:
+def _view_floats(content: np.ndarray[Any, Any], kind: str) -> np.ndarray[Any, Any]:
     if kind == "BF16":  # the upper half of a float32
         wide = content.view("<u2").astype(np.uint32) << np.uint32(16)
         return wide.view(np.float32)
@@ -85,7 +85,7 @@ def _floats(content: np.ndarray[Any, Any], kind: str) -> np.ndarray[Any, Any]:
     return found.view(np.ndarray)
 
 
-def _checked(entries: Any, path: Path, size: int, offset: int) -> Header:
+def _check_header(entries: Any, path: Path, *, size: int, offset: int) -> Header:
     if not isinstance(entries, dict):
         raise WeightsError(f"{path}: not a whole safetensors file (its header is no object)")
     tensors = cast("dict[str, Any]", entries)
@@ -100,7 +100,7 @@ def _checked(entries: Any, path: Path, size: int, offset: int) -> Header:
     result = Header({}, texts, {}, {})
     places: list[tuple[int, int, str]] = []
     for name, entry in tensors.items():
-        kind, shape, start, end = _entry(entry, name, path)
+        kind, shape, start, end = _read_entry(entry, name, path=path)
         if not 0 <= start <= end <= size:
             raise WeightsError(
                 f"{path}: {name} claims bytes {start:,} to {end:,} of {size:,}; "
@@ -122,7 +122,7 @@ def _checked(entries: Any, path: Path, size: int, offset: int) -> Header:
     return result
 
 
-def _entry(entry: Any, name: str, path: Path) -> tuple[str, tuple[int, ...], int, int]:
+def _read_entry(entry: Any, name: str, *, path: Path) -> tuple[str, tuple[int, ...], int, int]:
     try:
         kind, shape, (start, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
         numbers = [struct.pack("<Q", number) for number in (start, end, *shape)]

@@ -18,7 +18,7 @@ import numpy as np
 
 from resnets.errors import MissingDependency, WeightsError
 from resnets.files import explained
-from resnets.networks.weights import Weights
+from resnets.networks.network import Weights
 
 NESTINGS = ("state_dict", "model_state_dict", "model_state", "model", "module", "net", "network")
 """Keys under which training scripts keep the weights, the likeliest first."""
@@ -55,8 +55,8 @@ def read(path: Path, *, averaged: bool = False) -> tuple[Weights, tuple[str, ...
             archived = file.read(len(ARCHIVE)) == ARCHIVE
     if archived:
         _check_archive(path, size)
-    state, notes = _unwrapped(_load(path, archived), str(path), averaged)
-    return _arrays(state, path, size), notes
+    state, notes = _unwrap(_load(path, archived), str(path), averaged=averaged)
+    return _convert_to_arrays(state, path, size=size), notes
 
 
 def _check_archive(path: Path, size: int) -> None:
@@ -95,14 +95,14 @@ def _load(path: Path, archived: bool) -> Any:
     except WeightsError:
         raise
     except pickle.UnpicklingError as error:
-        raise WeightsError(_refusal(path, str(error))) from error
+        raise WeightsError(_explain_refusal(path, str(error))) from error
     except Exception as error:  # a damaged or hostile pickle can make its reader raise anything
         reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
         raise WeightsError(f"{path}: not a whole PyTorch file ({reason[0][:200]})") from error
 
 
-def _refusal(path: Path, message: str) -> str:
-    """Say which Python object stood in the file, in place of torch's advice to trust it."""
+def _explain_refusal(path: Path, message: str) -> str:
+    """Return which Python object the file holds, in place of torch's advice to trust it."""
     found = re.search(r"(?:GLOBAL|global|class|type) `?([\w.]+\.[\w.]+)", message)
     if found is None:
         return f"{path}: not a PyTorch file of tensors alone; nothing in it was executed"
@@ -112,7 +112,7 @@ def _refusal(path: Path, message: str) -> str:
     )
 
 
-def _unwrapped(value: Any, where: str, averaged: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
+def _unwrap(value: Any, where: str, *, averaged: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Find the state dict in what was loaded."""
     import torch
 
@@ -123,7 +123,7 @@ def _unwrapped(value: Any, where: str, averaged: bool) -> tuple[dict[str, Any], 
     for _ in range(3):
         if any(isinstance(item, torch.Tensor) for item in state.values()):
             break
-        plain, average = _nested(state, NESTINGS), _nested(state, AVERAGED)
+        plain, average = _find_nested(state, NESTINGS), _find_nested(state, AVERAGED)
         if plain is None and average is None:
             break
         key = average if plain is None or (averaged and average is not None) else plain
@@ -137,22 +137,24 @@ def _unwrapped(value: Any, where: str, averaged: bool) -> tuple[dict[str, Any], 
         raise WeightsError(f"{where}: holds no averaged weights (looked for {known})")
     if not state or not all(isinstance(key, str) for key in state):
         raise WeightsError(f"{where}: holds no state dict of tensors by name")
-    return _unprefixed(dict(state), notes)
+    return _strip_prefixes(dict(state), notes)
 
 
-def _nested(state: Mapping[Any, Any], keys: Sequence[str]) -> str | None:
+def _find_nested(state: Mapping[Any, Any], keys: Sequence[str]) -> str | None:
     return next((key for key in keys if isinstance(state.get(key), Mapping)), None)
 
 
-def _unprefixed(state: dict[str, Any], notes: list[str]) -> tuple[dict[str, Any], tuple[str, ...]]:
+def _strip_prefixes(
+    state: dict[str, Any], notes: list[str]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
     while prefix := next((p for p in PREFIXES if all(k.startswith(p) for k in state)), None):
         state = {name.removeprefix(prefix): value for name, value in state.items()}
         notes.append(f"{prefix!r} before every name was left out")
     return state, tuple(notes)
 
 
-def _arrays(state: Mapping[str, Any], path: Path, size: int) -> Weights:
-    """Give the tensors as arrays, without copying; a tensor beyond the file's size lies."""
+def _convert_to_arrays(state: Mapping[str, Any], path: Path, *, size: int) -> Weights:
+    """Return the tensors as arrays, without copying; a tensor beyond the file's size lies."""
     import torch
 
     found: Weights = {}
@@ -163,15 +165,16 @@ def _arrays(state: Mapping[str, Any], path: Path, size: int) -> Weights:
         if not isinstance(value, torch.Tensor):
             raise WeightsError(f"{path}: {name} is no tensor but {type(value).__name__}")
         if value.layout != torch.strided or value.is_quantized or not value.is_floating_point():
-            raise WeightsError(f"{path}: {name} is {_kind(value)}; weights are plain floats")
+            kind = _describe_kind(value)
+            raise WeightsError(f"{path}: {name} is {kind}; weights are plain floats")
         claimed += value.numel() * value.element_size()
         if claimed > size:
             raise WeightsError(f"{path}: {name} claims more bytes than the file's {size:,}")
-        found[name] = _array(value)
+        found[name] = _convert_to_array(value)
     return found
 
 
-def _array(tensor: Any) -> np.ndarray[Any, Any]:
+def _convert_to_array(tensor: Any) -> np.ndarray[Any, Any]:
     import torch
 
     if tensor.dtype not in (torch.float16, torch.float32, torch.float64):
@@ -179,7 +182,7 @@ def _array(tensor: Any) -> np.ndarray[Any, Any]:
     return tensor.detach().numpy()
 
 
-def _kind(tensor: Any) -> str:
+def _describe_kind(tensor: Any) -> str:
     if tensor.is_quantized:
         return "quantised"
     if "strided" not in str(tensor.layout):

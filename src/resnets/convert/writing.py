@@ -10,7 +10,8 @@ from resnets.convert import safetensors_files
 from resnets.convert.sources import CONFIG, OURS
 from resnets.errors import WeightsError
 from resnets.files import explained
-from resnets.networks.weights import Network, check, config_text, save, save_weights
+from resnets.networks.folder import config_text, save, save_weights
+from resnets.networks.network import Network, check_weights
 
 RUNS = ("recipe.json", "state.safetensors", "metrics.jsonl")
 """Files that tell a run folder."""
@@ -43,7 +44,7 @@ def write(network: Network, target: Path | str) -> str:
     """
     target = Path(target)
     refuse_target(target)
-    check(network.architecture, network.weights)
+    check_weights(network.architecture, network.weights)
     for endings, kind, write_file in _WRITERS:
         if target.name.lower().endswith(endings):
             with explained(f"cannot write {target}", WeightsError):
@@ -56,7 +57,7 @@ def write(network: Network, target: Path | str) -> str:
 
 
 def refuse_target(target: Path) -> None:
-    """Refuse a name that ``write`` would refuse.
+    """Reject a name that ``write`` would reject.
 
     Raises:
         WeightsError: if the form is not written, or what stands there is not to be replaced.
@@ -66,12 +67,12 @@ def refuse_target(target: Path) -> None:
         if name.endswith(endings):
             raise WeightsError(f"{target}: {reason}")
     if any(name.endswith(endings) for endings, _, _ in _WRITERS):
-        _refuse_others(target)
+        _refuse_other_files(target)
     else:
         _refuse_other_folders(target)
 
 
-def _safetensors(network: Network, path: Path) -> None:
+def _write_safetensors(network: Network, path: Path) -> None:
     """Write one file that says what it is: the description is in its metadata.
 
     ``format: pt`` is what transformers asks for.
@@ -79,32 +80,32 @@ def _safetensors(network: Network, path: Path) -> None:
     save_weights(network.weights, path, {"format": "pt", OURS: config_text(network)})
 
 
-def _keras(network: Network, path: Path) -> None:
+def _write_keras(network: Network, path: Path) -> None:
     from resnets.convert.keras import files
 
     files.write(network, path)
 
 
-def _gluon(network: Network, path: Path) -> None:
+def _write_gluon(network: Network, path: Path) -> None:
     from resnets.convert.gluon import files
 
     files.write(network, path)
 
 
 _WRITERS: tuple[tuple[tuple[str, ...], str, Callable[[Network, Path], None]], ...] = (
-    ((".safetensors",), "safetensors file", _safetensors),
-    ((".h5", ".hdf5", ".keras"), "Keras file", _keras),
-    ((".params",), "Gluon file", _gluon),
+    ((".safetensors",), "safetensors file", _write_safetensors),
+    ((".h5", ".hdf5", ".keras"), "Keras file", _write_keras),
+    ((".params",), "Gluon file", _write_gluon),
 )
 
 
-def _refuse_others(path: Path) -> None:
+def _refuse_other_files(path: Path) -> None:
     """Let a file be replaced only if it says that it was written here."""
     if not path.exists():
         return
     if path.is_file() and path.name.lower().endswith(".safetensors"):
         with contextlib.suppress(WeightsError):
-            if OURS in safetensors_files.header(path).metadata:
+            if OURS in safetensors_files.read_header(path).metadata:
                 return
     raise WeightsError(f"{path}: exists and does not tell that resnets wrote it; remove it first")
 
@@ -128,17 +129,17 @@ def _refuse_other_folders(folder: Path) -> None:
 
 
 def _is_ours(config: Path) -> bool:
-    from resnets.convert.configs import content
+    from resnets.convert.configs import read_config
 
     try:
-        return "resnets" in content(config)
+        return "resnets" in read_config(config)
     except WeightsError:
         return False
 
 
 @contextlib.contextmanager
 def _replacing_folder(target: Path) -> Generator[Path]:
-    """Give a folder that takes the place of ``target`` when the block ends without error.
+    """Yield a folder that takes the place of ``target`` when the block ends without error.
 
     A kill leaves the old folder or the new one, or, between two renames, the old one beside its
     place; never the configuration of one with the weights of the other.

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from resnets.recipes.recipe import Recipe
-from resnets.recipes.schedule import steps_per_epoch
+from resnets.recipes.schedule import Schedule
 
 Index = npt.NDArray[np.int64]
 
@@ -85,7 +85,7 @@ def chosen(recipe: Recipe, images: int, step: int) -> Index:
 
     With ``skip`` it leaves out any; which ones a run leaves out is ``order``'s work.
     """
-    epoch, within = divmod(step, steps_per_epoch(recipe, images))
+    epoch, within = divmod(step, Schedule(recipe, images).steps_per_epoch)
     order = shuffled(recipe.seed, epoch, images)
     return order[within * recipe.batch : (within + 1) * recipe.batch]
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from resnets.data.augmentation import Index, chosen, shuffled
 from resnets.errors import WeightsError
 from resnets.recipes.recipe import Recipe
-from resnets.recipes.schedule import images_per_epoch, steps_per_epoch
+from resnets.recipes.schedule import Schedule
 
 Losses = npt.NDArray[np.float32]
 
@@ -29,7 +29,7 @@ class Order:
     def __init__(self, recipe: Recipe, images: int) -> None:
         self._recipe = recipe
         self._images = images
-        self._per_epoch = steps_per_epoch(recipe, images)
+        self._schedule = Schedule(recipe, images)
         self._latest = np.full(images, UNSEEN, np.float32)
         self._before = self._latest
         self._epoch = -1
@@ -40,14 +40,14 @@ class Order:
         recipe = self._recipe
         if not recipe.skip:
             return chosen(recipe, self._images, step)
-        epoch, within = divmod(step, self._per_epoch)
+        epoch, within = divmod(step, self._schedule.steps_per_epoch)
         if epoch != self._epoch:
             self._begin(epoch, self._latest.copy())
         return self._taken[within * recipe.batch : (within + 1) * recipe.batch]
 
     def following(self, step: int) -> Index | None:
         """Give those of the step after ``step``; None where its losses decide them."""
-        if self._recipe.skip and (step + 1) % self._per_epoch == 0:
+        if self._recipe.skip and (step + 1) % self._schedule.steps_per_epoch == 0:
             return None
         return self.chosen(step + 1)
 
@@ -74,15 +74,14 @@ class Order:
             if name not in state or state[name].shape != (self._images,):
                 raise WeightsError(f"the saved state lacks {name} of {self._images} images")
         self._latest, self._before = (state[n].astype(np.float32) for n in (LATEST, BEFORE))
-        epoch, within = divmod(step, self._per_epoch)
+        epoch, within = divmod(step, self._schedule.steps_per_epoch)
         if within:
             self._begin(epoch, self._before)
 
     def _begin(self, epoch: int, losses: Losses) -> None:
         order = shuffled(self._recipe.seed, epoch, self._images)
-        count = images_per_epoch(self._recipe, self._images)
         self._epoch, self._before = epoch, losses
-        self._taken = hardest(order, losses, count)
+        self._taken = hardest(order, losses, self._schedule.images_per_epoch)
 
 
 def hardest(order: Index, losses: Losses, count: int) -> Index:

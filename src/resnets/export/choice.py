@@ -11,7 +11,7 @@ from resnets.errors import MissingDependency, RunError
 from resnets.export.engines import ENGINES, Engine, Prepared, engine
 from resnets.export.measurement import BATCH, ROUNDS, Measured, Table, candidates, measure
 from resnets.export.quantisation import int8_bytes
-from resnets.networks.weights import Network
+from resnets.networks.network import Network
 
 CALIBRATION = 256
 """Training images that int8 is calibrated on."""

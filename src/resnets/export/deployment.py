@@ -22,7 +22,8 @@ from resnets.errors import MissingDependency, ResnetsError, RunError, WeightsErr
 from resnets.export.choice import Choice
 from resnets.export.engines import Engine, Prepared, engine
 from resnets.files import explained, write_bytes, write_text
-from resnets.networks.weights import Network, save
+from resnets.networks.folder import save
+from resnets.networks.network import Network
 from resnets.schema import read_text
 
 FORMAT = 1

@@ -21,7 +21,7 @@ from resnets.backends import Evaluator
 from resnets.data.images import Pixels
 from resnets.errors import MissingDependency, ResnetsError, RunError, UnknownName
 from resnets.export.model import INPUT, onnx_bytes
-from resnets.networks.weights import Network
+from resnets.networks.network import Network
 from resnets.recipes.recipe import Recipe
 
 Precision = Literal["fp32", "bf16", "int8"]

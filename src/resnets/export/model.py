@@ -14,9 +14,10 @@ from resnets import __version__
 from resnets.errors import MissingDependency, WeightsError
 from resnets.export.operations import OPSET, Nodes, add_layer
 from resnets.files import explained, write_bytes
+from resnets.networks.folder import Config, check_config
 from resnets.networks.folding import as_trained, folded
+from resnets.networks.network import Network, Preprocessing, check_weights
 from resnets.networks.tracing import trace
-from resnets.networks.weights import Config, Network, Preprocessing, check, check_config
 from resnets.schema import to_json
 
 Input = Literal["pixels", "normalised"]
@@ -50,7 +51,7 @@ def onnx_bytes(
         InvalidDescription: if preprocessing or class names contradict it.
         MissingDependency: without the package onnx.
     """
-    check(network.architecture, network.weights)
+    check_weights(network.architecture, network.weights)
     check_config(Config.of(network), Path("the network"))
     size = sum(array.nbytes for array in network.weights.values())
     if size > LARGEST:

@@ -20,7 +20,7 @@ from resnets import __version__
 from resnets.data.images import Pixels
 from resnets.errors import DataError, MissingDependency
 from resnets.export.model import INPUT, metadata, onnx_bytes
-from resnets.networks.weights import Network
+from resnets.networks.network import Network
 
 CALIBRATION_BATCH = 32
 QUANTISED = ("Conv", "Add")

@@ -10,7 +10,7 @@ from rich.text import Text
 from resnets.export.measurement import Measured, Table
 from resnets.export.model import INPUT, OUTPUT, Input
 from resnets.export.operations import OPSET
-from resnets.networks.weights import Network
+from resnets.networks.network import Network
 from resnets.tables import Column, Row
 from resnets.tables import Table as Drawn
 

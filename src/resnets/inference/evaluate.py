@@ -14,10 +14,11 @@ from resnets.convert import receive
 from resnets.data.augmentation import split
 from resnets.data.images import Dataset, Images, Index, Pixels
 from resnets.errors import DataError, RunError, WeightsError
-from resnets.networks.weights import Network
+from resnets.networks.network import Network
 from resnets.recipes.recipe import Recipe
+from resnets.schema import list_some
+from resnets.training.fingerprint import note_changed_images
 from resnets.training.metrics import Evaluation, evaluate, mirrored
-from resnets.training.preparation import few, note_changes
 from resnets.training.run_folder import RECIPE, read_recipe
 
 
@@ -74,7 +75,7 @@ def evaluate_folder(
     dataset = data.load(name, size=network.preprocessing.size, announce=announce)
     _refuse_others(dataset, network, name, folder)
     if own is not None:
-        note_changes(Path(folder), own, dataset, announce)
+        note_changed_images(Path(folder), own, dataset=dataset, announce=announce)
     logits = computing(network, folder, framework, device, engine, mirror)
     found = evaluate(logits, dataset.test())
     return NamedEvaluation(network.architecture.name, name, network.class_names, found)
@@ -102,8 +103,8 @@ def _refuse_others(
     """Refuse data of other channels than the network's, and where labels count other classes."""
     if labelled and dataset.class_names != network.class_names:
         raise DataError(
-            f"{name} has the classes {few(dataset.class_names)}; "
-            f"the network in {folder} knows {few(network.class_names)}"
+            f"{name} has the classes {list_some(dataset.class_names)}; "
+            f"the network in {folder} knows {list_some(network.class_names)}"
         )
     if dataset.channels != network.architecture.channels:
         raise DataError(
@@ -161,7 +162,7 @@ def divided(
     dataset = data.load(recipe.data, size=network.preprocessing.size, announce=announce)
     _refuse_others(dataset, network, recipe.data, folder, labelled)
     if own is not None:
-        note_changes(folder, own, dataset, announce)
+        note_changed_images(folder, own, dataset=dataset, announce=announce)
     trained, held = split(dataset.training.labels, recipe.validation, recipe.seed)
     return dataset, trained, held
 

@@ -24,8 +24,8 @@ from resnets.inference.evaluate import divided, evaluator_of, require_held_out
 from resnets.inference.predict import Prediction, read_image
 from resnets.networks import reference
 from resnets.networks.architecture import Architecture
+from resnets.networks.network import Network, Preprocessing, Weights
 from resnets.networks.tracing import trace
-from resnets.networks.weights import Network, Preprocessing, Weights
 from resnets.progress_bar import count_bar
 from resnets.training.metrics import Evaluation, from_logits, log_softmax, logits_of
 

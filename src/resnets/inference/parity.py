@@ -21,10 +21,11 @@ from resnets.data.images import Images
 from resnets.errors import ResnetsError, WeightsError, in_one_line
 from resnets.networks import reference
 from resnets.networks.architecture import Architecture
+from resnets.networks.folder import load_weights, save_weights
 from resnets.networks.initialization import initial_weights
+from resnets.networks.network import Preprocessing, Weights
 from resnets.networks.spec import Block, Stage, Stem
 from resnets.networks.tracing import tensors
-from resnets.networks.weights import Preprocessing, Weights, load_weights, save_weights
 from resnets.recipes.recipe import Recipe
 
 DISTRIBUTIONS = {

@@ -12,7 +12,7 @@ from resnets.data.decoding import open_image, quiet
 from resnets.data.listing import images_in
 from resnets.errors import DataError, RunError
 from resnets.inference.evaluate import computing, received
-from resnets.networks.weights import Network
+from resnets.networks.network import Network
 from resnets.training.metrics import log_softmax
 
 PREDICTION_BATCH = 64

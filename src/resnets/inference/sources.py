@@ -5,16 +5,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from resnets.convert import receive
-from resnets.convert.fitting import numbered
-from resnets.convert.sources import assumed_preprocessing
+from resnets.convert.fitting import number_classes
+from resnets.convert.sources import assume_preprocessing
 from resnets.data.images import Images
 from resnets.errors import DataError, InvalidDescription, Problem, RunError
 from resnets.inference.evaluate import divided, require_held_out
 from resnets.networks import catalog
 from resnets.networks.geometry import natural_size
 from resnets.networks.initialization import initial_weights
-from resnets.networks.weights import Network
-from resnets.training.preparation import few
+from resnets.networks.network import Network
+from resnets.schema import list_some
 from resnets.training.run_folder import RECIPE
 
 Say = Callable[[str], None]
@@ -33,10 +33,10 @@ def exported(
     """
     if network is None and source in catalog.names() and not Path(source).exists():
         a = catalog.get(source)
-        preprocessing, note = assumed_preprocessing(a, natural_size(a))
+        preprocessing, note = assume_preprocessing(a, natural_size(a))
         announce(f"note: {source} is the catalog's, with random weights: to try speed, not to use")
         announce(f"note: {note}")
-        found = Network(a, initial_weights(a), preprocessing, numbered(a.classes))
+        found = Network(a, initial_weights(a), preprocessing, number_classes(a.classes))
     else:
         received = receive(source, network=network)
         for note in received.notes:
@@ -86,7 +86,8 @@ def pictures(
     labelled = dataset.class_names == network.class_names
     if not labelled:
         announce(
-            f"note: {data} has the classes {few(dataset.class_names)}; the network in {source} "
-            f"knows {few(network.class_names)}: its images are used without labels, for no accuracy"
+            f"note: {data} has the classes {list_some(dataset.class_names)}; the network in "
+            f"{source} knows {list_some(network.class_names)}: its images are used without "
+            "labels, for no accuracy"
         )
     return Pictures(dataset.training.only(trained), dataset.training.only(held), labelled)

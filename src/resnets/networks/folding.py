@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from resnets.networks.architecture import Architecture
 from resnets.networks.layers import Layer, Tensor, Trace
+from resnets.networks.network import Weights
 from resnets.networks.tracing import trace
-from resnets.networks.weights import Weights
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import numpy as np
 
 from resnets.networks.architecture import Architecture
 from resnets.networks.layers import Tensor, Trace
+from resnets.networks.network import Weights
 from resnets.networks.tracing import trace
-from resnets.networks.weights import Weights
 
 Scheme = Literal["he", "xavier"]
 

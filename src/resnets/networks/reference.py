@@ -16,8 +16,8 @@ from resnets.errors import InvalidDescription, Problem
 from resnets.networks.architecture import Architecture
 from resnets.networks.layers import Layer
 from resnets.networks.naming import block_names
+from resnets.networks.network import check_weights
 from resnets.networks.tracing import trace
-from resnets.networks.weights import check
 
 Array = npt.NDArray[np.floating]
 """Images and feature maps are [n, channels, height, width] here."""
@@ -62,7 +62,7 @@ def forward(
     if images.ndim != 4 or images.shape[1] != architecture.channels:
         message = f"{images.shape}; images are [n, {architecture.channels}, height, width] here"
         raise InvalidDescription("input", [Problem("images", message)])
-    check(architecture, weights)
+    check_weights(architecture, weights)
     result = Forward()
     steps = trace(architecture, (images.shape[2], images.shape[3]))
     blocks = [name for row in block_names(architecture) for name in row]

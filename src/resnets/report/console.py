@@ -13,7 +13,7 @@ from rich.text import Text
 
 from resnets.inference.evaluate import NamedEvaluation
 from resnets.inference.predict import Prediction
-from resnets.networks.weights import Network
+from resnets.networks.network import Network
 from resnets.training.growth.pruning import Cost
 from resnets.training.monitor.series import magnitude
 

@@ -22,7 +22,7 @@ from resnets.export.deployment import ENGINE, chosen_engine
 from resnets.inference.evaluate import computing, received
 from resnets.inference.explain import Explainer
 from resnets.inference.predict import Prediction, likeliest
-from resnets.networks.weights import Network
+from resnets.networks.network import Network
 from resnets.report.drawing import to_svg
 from resnets.report.drawing.evidence import evidence_diagram
 from resnets.serve.computer import SIZES, Computer

@@ -1,10 +1,12 @@
-"""What happens in a training: events, and the progress that is saved with a run.
+"""What happens in a training run: events, and the progress that is saved with a run.
 
-The loop (``training``) makes them; progress views, metrics, checkpoints and TensorBoard read them.
+``training.job`` and ``training.loop`` yield them; progress views, logs and trackers consume them.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,4 +106,70 @@ class Grown:
     progress: Progress
 
 
-Event = Step | Epoch | Grown
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """A run begins or resumes: everything that is known before its first step.
+
+    Attributes:
+        title: the run in one line.
+        network, parameters, multiply_adds: what is trained; multiply-adds are for one image.
+        device, framework, precision: what trains it, in words.
+        training_images, validation_images: in the data set; 0 if none are held out.
+        epoch_images: how many of the training images one epoch uses.
+        epochs, steps_per_epoch: to the end of the recipe.
+        done_steps: steps taken before this process; above 0 if the run resumes.
+        folder: of the run.
+        history: epochs that earlier processes of the same run have ended.
+    """
+
+    title: str
+    network: str
+    parameters: int
+    multiply_adds: int
+    device: str
+    framework: str
+    precision: str
+    training_images: int
+    epoch_images: int
+    validation_images: int
+    epochs: int
+    steps_per_epoch: int
+    done_steps: int
+    folder: str
+    history: tuple[Epoch, ...] = ()
+
+    @property
+    def steps(self) -> int:
+        """Number of steps in the whole run."""
+        return self.epochs * self.steps_per_epoch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """All epochs have ended; the test set is evaluated next.
+
+    Attributes:
+        network: the name of the network that the run began with.
+        folder: of the run.
+    """
+
+    network: str
+    folder: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """The run has ended.
+
+    Attributes:
+        result: the content of result.json.
+    """
+
+    result: Mapping[str, Any]
+
+
+LoopEvent = Step | Epoch | Grown
+"""What the training loop yields."""
+
+Event = Started | LoopEvent | Trained | Finished
+"""What a run yields, in this order: ``Started`` once, loop events, ``Trained``, ``Finished``."""

@@ -5,12 +5,14 @@ from typing import Any
 from resnets.backends import Backend
 from resnets.data.images import Dataset
 from resnets.errors import RunError
-from resnets.networks.weights import Network, load
+from resnets.networks.folder import load
+from resnets.networks.network import Network
 from resnets.recipes.recipe import Recipe
+from resnets.schema import finite_or_none
 from resnets.training import records
 from resnets.training.events import Epoch, Progress
 from resnets.training.metrics import Evaluation, evaluate, evaluate_both
-from resnets.training.run_folder import METRICS, MODEL, RunFolder, finite
+from resnets.training.run_folder import METRICS, MODEL, RunFolder
 
 
 def conclude(
@@ -58,7 +60,7 @@ def conclude(
 
 
 def _tested(best: Network, found: Evaluation) -> dict[str, Any]:
-    recall = dict(zip(best.class_names, map(finite, found.recall.tolist()), strict=True))
+    recall = dict(zip(best.class_names, map(finite_or_none, found.recall.tolist()), strict=True))
     return {
         "test_accuracy": found.accuracy,
         "test_loss": found.loss,

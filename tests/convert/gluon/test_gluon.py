@@ -17,9 +17,9 @@ from resnets.convert.gluon.params_file import read_arrays, write_arrays
 from resnets.errors import WeightsError
 from resnets.networks import catalog
 from resnets.networks.architecture import Architecture
+from resnets.networks.network import Network, Preprocessing, check_weights
 from resnets.networks.reference import forward
 from resnets.networks.spec import Block, Norm, Stage, Stem
-from resnets.networks.weights import Network, Preprocessing, check
 
 # What mxnet 1.9.1 asks of SciPy whenever it makes an array.
 pytestmark = pytest.mark.filterwarnings("ignore:.*scipy.sparse.csr.*:DeprecationWarning")
@@ -87,7 +87,7 @@ def test_the_zoos_logits(
     form(net, path)
     found = files.read(path)
     assert found.architecture is not None
-    check(found.architecture, found.weights)
+    check_weights(found.architecture, found.weights)
     expected = net(mx.nd.array(IMAGES)).asnumpy()
     assert relative(logits(found.architecture, found.weights), expected) < 1e-5
     assert found.preprocessing is not None

@@ -35,8 +35,8 @@ from resnets.convert.keras import files as keras_files
 from resnets.convert.keras import hdf5
 from resnets.convert.keras.layers import read_here
 from resnets.errors import WeightsError
+from resnets.networks.network import Network, Preprocessing, check_weights
 from resnets.networks.spec import Block, Norm, Stage, Stem
-from resnets.networks.weights import Network, Preprocessing, check
 from strategies import SMALL_ARCHITECTURES
 
 # What keras 3.15 asks of NumPy 2 whenever it saves or returns an array.
@@ -61,7 +61,7 @@ def test_kerass_logits_for_the_same_images(
     found = keras_files.read(form(model, tmp_path / "x"))
     a = found.architecture
     assert a is not None
-    check(a, found.weights)
+    check_weights(a, found.weights)
     assert (a.channels, a.classes, a.bias, a.norm) == (3, 5, True, EPSILON)
     assert [(stage.depth, stage.width, stage.stride) for stage in a.stages] == [
         (2, 16, 1),
@@ -242,12 +242,15 @@ def test_the_head_of_older_files(tmp_path: Path, model: Any) -> None:
 def test_long_lists_of_names_are_cut_as_keras_cuts_them(tmp_path: Path) -> None:
     names = [f"layer {k:050}" for k in range(3000)]
     writer = hdf5.Writer()
-    writer.note_all("", "layer_names", names)
+    writer.note_all("", "layer_names", values=names)
     path = tmp_path / "net.h5"
     path.write_bytes(writer.content())
     with h5py.File(path) as file:
         assert legacy_h5_format.load_attributes_from_hdf5_group(file, "layer_names") == names
-    with path.open("rb") as file, hdf5.reading(file, path.stat().st_size, "net.h5") as reader:
+    with (
+        path.open("rb") as file,
+        hdf5.open_hdf5(file, path.stat().st_size, where="net.h5") as reader,
+    ):
         assert reader.texts("", "layer_names") == names
 
 

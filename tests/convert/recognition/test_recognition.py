@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 
 from backends.networks import images, lively_weights
-from resnets.convert.recognition.recognition import recognise, unfitting
+from resnets.convert.recognition.architecture import explain_mismatch, recognise
 from resnets.errors import WeightsError
 from resnets.networks import catalog
 from resnets.networks.architecture import Architecture
@@ -54,7 +54,7 @@ def assert_recognised(a: Architecture) -> None:
     found = recognise(shapes)
     assert found.notes
     r = found.architecture
-    assert unfitting(r, shapes) == ""
+    assert explain_mismatch(r, shapes) == ""
     assert recognise(shapes_of(r)).architecture == r
     told = as_assumed(a, r)
     assert shapes_of(told) == shapes

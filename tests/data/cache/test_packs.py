@@ -30,9 +30,11 @@ from resnets.data.cache.pack import Pack, open_pack
 from resnets.data.cache.pack_table import pack_table
 from resnets.data.images import Dataset, Images
 from resnets.errors import DataError
+from resnets.networks.named import find_architecture
 from resnets.progress_bar import count_bar, silent
 from resnets.recipes.recipe import Recipe
-from resnets.training import preparation
+from resnets.training.fingerprint import fingerprint
+from resnets.training.plan import RunPlan
 
 
 def sources(root: Path, size: int = 8) -> packing.Sources:
@@ -626,15 +628,16 @@ class TestImages:
 
     def test_a_run_starts_from_the_same(self, tmp_path: Path) -> None:
         stored, memory = self.dataset(tmp_path)
-        assert preparation.fingerprint(stored) == preparation.fingerprint(memory)
+        assert fingerprint(stored) == fingerprint(memory)
         digest = hashlib.sha256(repr((("a", "b"), (32, 8, 8, 3))).encode())
         digest.update(memory.training.labels.tobytes() + memory.training.pixels.tobytes())
-        assert preparation.fingerprint(stored) == digest.hexdigest()
+        assert fingerprint(stored) == digest.hexdigest()
         recipe = Recipe(data="x", size=8, network="cifar_resnet20", validation=0.2)
-        described = preparation.starting_architecture(recipe)
-        (one, first), (two, second) = (
-            preparation.prepare(described, recipe, dataset) for dataset in (stored, memory)
-        )
+        architecture = find_architecture(recipe.network)
+        plan = RunPlan(recipe=recipe, architecture=architecture, source=None)
+        starts = [plan.bind(dataset) for dataset in (stored, memory)]
+        one, two = (start.network for start in starts)
+        first, second = (start.data for start in starts)
         assert one.preprocessing == two.preprocessing
         assert first.validation is not None
         assert second.validation is not None
@@ -645,14 +648,14 @@ class TestImages:
         self, tmp_path: Path, packs: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         stored, _ = self.dataset(tmp_path)
-        expected = preparation.fingerprint(stored), data.mean_and_std(stored.training)
+        expected = fingerprint(stored), data.mean_and_std(stored.training)
         again = folder.load(tmp_path / "x", size=8)
         monkeypatch.setattr(Images, "pieces", lambda _: pytest.fail("all images were read"))
-        assert (preparation.fingerprint(again), data.mean_and_std(again.training)) == expected
+        assert (fingerprint(again), data.mean_and_std(again.training)) == expected
         monkeypatch.undo()
         (packs_answers,) = packs.glob("*/answers.json")
         packs_answers.write_text(packs_answers.read_text().replace("1", "2"))
-        assert (preparation.fingerprint(again), data.mean_and_std(again.training)) == expected
+        assert (fingerprint(again), data.mean_and_std(again.training)) == expected
 
     @settings(max_examples=40, deadline=None)
     @given(steps=st.lists(st.tuples(st.booleans(), st.integers(0, 5)), max_size=12))

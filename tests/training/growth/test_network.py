@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -14,19 +14,22 @@ from rich.console import Console
 from backends.networks import lively_weights
 from resnets.errors import InvalidDescription, RunError
 from resnets.networks import catalog
+from resnets.networks.folder import load, load_weights
 from resnets.networks.initialization import initial_weights, last_scales
+from resnets.networks.network import Network, Preprocessing
 from resnets.networks.spec import Norm
 from resnets.networks.tracing import trace
-from resnets.networks.weights import Network, Preprocessing, load, load_weights
 from resnets.recipes import presets
 from resnets.recipes.recipe import Growth, Recipe
+from resnets.recipes.schedule import Schedule
 from resnets.report.console import run_report
 from resnets.schema import to_json
 from resnets.training.events import Event, Step
-from resnets.training.growth.network import Growing
-from resnets.training.job import Job, run
-from resnets.training.monitor.progress import Plan, view
-from resnets.training.preparation import growth_plan
+from resnets.training.growth.network import GrowingNetwork
+from resnets.training.growth.targets import plan_growths
+from resnets.training.job import Job, follow, run
+from resnets.training.monitor.curves import CurveDrawer
+from resnets.training.monitor.progress import view
 
 SLIM = catalog.get("resnet8_slim")
 PREPROCESSING = Preprocessing(size=28, mean=(0.3,), std=(0.3,))
@@ -49,9 +52,10 @@ RECIPE = Recipe(
 """The first growth's warm-up (4 epochs) goes on beside the second's (2)."""
 
 
-def growing(recipe: Recipe = RECIPE, per_epoch: int = 5) -> Growing:
+def growing(recipe: Recipe = RECIPE, per_epoch: int = 5) -> GrowingNetwork:
     network = Network(SLIM, lively_weights(SLIM), PREPROCESSING, ("a", "b"))
-    return Growing(network, growth_plan(recipe, SLIM), recipe, per_epoch)
+    schedule = Schedule(recipe, per_epoch * recipe.batch)
+    return GrowingNetwork(network, plan_growths(recipe, SLIM), schedule)
 
 
 def test_new_tensors_rise_to_the_whole_rate_each_from_its_own_growth() -> None:
@@ -108,7 +112,8 @@ def test_kernels_that_end_branches_become_what_they_would_be_drawn_as(
         growths.append({"epoch": 3, "depths": [n + 2 for n in depths], **more})
     recipe = RECIPE.changed(grow=growths, initialisation=scheme, seed=4)
     network = Network(base, lively_weights(base), PREPROCESSING, ("a", "b"))
-    found = Growing(network, growth_plan(recipe, base), recipe, 5)
+    schedule = Schedule(recipe, 5 * recipe.batch)
+    found = GrowingNetwork(network, plan_growths(recipe, base), schedule)
     total: dict[str, Any] = {}
     for step in range(50):
         for name, amount in found.lifted(step).items():
@@ -133,8 +138,9 @@ def test_kernels_that_end_branches_become_what_they_would_be_drawn_as(
 def test_fading_in_ends_with_the_training_and_lasts_a_step_at_least() -> None:
     late = growing(RECIPE.changed(grow=[{"epoch": 9, "to": "resnet14_slim"}]))
     short = growing(RECIPE.changed(grow=[{"epoch": 1, "to": "resnet14_slim"}]), per_epoch=1)
-    brief = replace(short.recipe, epochs=3)
-    for found, steps in ((late, 50), (short, 10), (replace(short, recipe=brief), 3)):
+    schedule = replace(short.schedule, recipe=replace(short.schedule.recipe, epochs=3))
+    brief = replace(short, schedule=schedule)
+    for found, steps in ((late, 50), (short, 10), (brief, 3)):
         lifts = [
             found.lifted(step).get("layer2.1.bn2.weight", np.zeros(1)) for step in range(steps)
         ]
@@ -171,26 +177,14 @@ class Stopped(Exception):
 
 
 class Stopping:
-    """A view that ends the run after some step, once its state is saved."""
+    """A consumer that ends the run after some step, once its state is saved."""
 
-    def __init__(self, after: int | None) -> None:
-        self.after, self.last = after, 0
+    def __init__(self, after: int) -> None:
+        self.after = after
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        return
-
-    def start(self, plan: Plan) -> None:
-        return
-
-    def show(self, event: Event) -> None:
-        if self.after is not None and isinstance(event, Step) and event.step > self.after:
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Step) and event.step > self.after:
             raise Stopped
-
-    def note(self, text: str) -> None:
-        return
 
 
 def trained(recipe: Recipe, folder: Path, stops: Sequence[tuple[str, int]] = ()) -> Path:
@@ -198,8 +192,9 @@ def trained(recipe: Recipe, folder: Path, stops: Sequence[tuple[str, int]] = ())
     for framework, after in stops:
         job = Job(recipe=recipe, folder=folder, framework=framework, resume=True, save_seconds=0)
         with pytest.raises(Stopped):
-            run(job, Stopping(after))
-    run(Job(recipe=recipe, folder=folder, resume=True, save_seconds=0), Stopping(None))
+            follow(run(job), [Stopping(after)])
+    last = Job(recipe=recipe, folder=folder, resume=True, save_seconds=0)
+    follow(run(last), [CurveDrawer(print)])
     return folder
 
 
@@ -311,7 +306,8 @@ def test_what_was_kept_is_said_where_it_grew_afterwards(whole: Path) -> None:
 def test_a_view_of_the_real_kind_shows_such_a_run(recipe: Recipe, tmp_path: Path) -> None:
     short = recipe.changed(epochs=3, grow=[{"epoch": 1, "to": "resnet14_slim", "warmup": 0.5}])
     with view(quiet=True) as quiet:
-        result = run(Job(recipe=short, folder=tmp_path / "run"), quiet)
+        job = Job(recipe=short, folder=tmp_path / "run")
+        result = follow(run(job), [quiet.show, CurveDrawer(quiet.note)])
     assert [g["depths"] for g in result["growth"]] == [[2, 2, 2]]
     drawn = (tmp_path / "run" / "curves.svg").read_text()
     assert drawn.count(">2-2-2<") == 2

@@ -13,8 +13,8 @@ from backends.networks import lively_weights
 from resnets.data.images import Images
 from resnets.errors import GrowthError
 from resnets.networks import reference
+from resnets.networks.network import Network, Preprocessing
 from resnets.networks.tracing import trace
-from resnets.networks.weights import Network, Preprocessing
 from resnets.training.growth.deepening import Deepening
 from resnets.training.growth.pruning import costs, cuts, prune, removable, require_budget, shortened
 from strategies import SMALL_ARCHITECTURES

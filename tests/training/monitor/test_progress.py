@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 import pytest
 from rich.console import Console
 
-from resnets.training.events import Epoch, Event, Progress, Step
+from resnets.training.events import Epoch, Event, Progress, Started, Step
 from resnets.training.monitor.live import Live
 from resnets.training.monitor.pace import Pace
 from resnets.training.monitor.phrases import duration
-from resnets.training.monitor.progress import Plain, Plan, view
+from resnets.training.monitor.progress import Plain, view
 
 
 @dataclass
@@ -48,8 +48,8 @@ class Screen:
         return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", last).splitlines()
 
 
-def plan(**changes: object) -> Plan:
-    return Plan(
+def plan(**changes: object) -> Started:
+    return Started(
         **{
             "title": "resnet18_small on fashion_mnist",
             "network": "resnet18_small",
@@ -193,10 +193,10 @@ def test_duration(seconds: float, text: str):
     assert duration(seconds) == text
 
 
-def show(screen: Screen, events: list[Event], clock: Clock, a_plan: Plan, step_seconds: float):
+def show(screen: Screen, events: list[Event], clock: Clock, a_plan: Started, step_seconds: float):
     view = (Live if screen.terminal else Plain)(screen.console(), clock)
     with view:
-        view.start(a_plan)
+        view.show(a_plan)
         for event in events:
             clock.now += step_seconds
             view.show(event)
@@ -223,7 +223,7 @@ def test_plain_lines_speak_every_ten_seconds_and_for_each_epoch():
 def test_plain_lines_have_no_colour_even_where_it_is_forced():
     screen = Screen(terminal=False)
     with Plain(screen.console(force_terminal=True, color_system="truecolor"), Clock()) as view:
-        view.start(plan())
+        view.show(plan())
         view.show(epoch(1))
         view.note("saved [bold]runs/one[/bold]")
     assert "\x1b" not in screen.text
@@ -290,7 +290,7 @@ def test_live_fits_the_terminal_and_keeps_the_last_and_the_best(width: int, heig
 def test_live_leaves_every_epoch_on_screen_and_the_cursor_visible():
     screen = Screen(terminal=True, height=12)
     with pytest.raises(KeyboardInterrupt), Live(screen.console(), Clock()) as view:
-        view.start(plan(epochs=30))
+        view.show(plan(epochs=30))
         for i in range(1, 26):
             view.show(epoch(i))
         view.show(step(251))
@@ -328,7 +328,7 @@ def test_no_color_is_honoured(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("NO_COLOR")
     coloured = Screen(terminal=True)
     with Live(coloured.console(color_system="standard"), Clock()) as live:
-        live.start(plan())
+        live.show(plan())
         live.show(epoch(1))
     assert "\x1b[1;32m" in coloured.text
 
@@ -337,7 +337,7 @@ def test_an_ascii_terminal_gets_ascii():
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, encoding="ascii")
     with Live(Console(file=file, force_terminal=True, width=80, height=24), Clock()) as live:
-        live.start(plan())
+        live.show(plan())
         for i in range(1, 30):
             live.show(epoch(i))
     file.flush()
@@ -347,7 +347,7 @@ def test_an_ascii_terminal_gets_ascii():
 def test_notes_stand_above_the_table_as_they_are():
     screen = Screen(terminal=True)
     with Live(screen.console(), Clock()) as live:
-        live.start(plan())
+        live.show(plan())
         live.note("kept [red]as is[/red]")
     assert "kept [red]as is[/red]" in screen.text
 
@@ -355,7 +355,7 @@ def test_notes_stand_above_the_table_as_they_are():
 def test_results_in_a_pipe_are_not_drawn_into_the_table(capsys: pytest.CaptureFixture[str]):
     screen = Screen(terminal=True)
     with Live(screen.console(), Clock()) as live:
-        live.start(plan())
+        live.show(plan())
         print("a result")
     assert capsys.readouterr().out == "a result\n"
     assert "a result" not in screen.text
@@ -373,7 +373,7 @@ def test_view_is_live_on_terminals_only(monkeypatch: pytest.MonkeyPatch):
 
 def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]):
     with view(quiet=True) as silent:
-        silent.start(plan())
+        silent.show(plan())
         silent.show(step(1))
         silent.show(epoch(1))
         silent.note("not even this")
@@ -401,5 +401,5 @@ def test_a_resumed_run_shows_the_epochs_of_earlier_processes():
     screen = Screen(terminal=True)
     resumed = Live(screen.console(), Clock())
     with resumed:
-        resumed.start(plan(history=past))
+        resumed.show(plan(history=past))
     assert "62.50%" in screen.text and "50.00%" in screen.text

@@ -6,7 +6,7 @@ from tensorboardX.proto.event_pb2 import Event as Written
 from tensorboardX.record_writer import masked_crc32c
 
 from resnets.errors import MissingDependency
-from resnets.training.events import Epoch, Progress, Step
+from resnets.training.events import Epoch, Progress, Started, Step
 from resnets.training.monitor.tensorboard import TensorBoard, available
 
 
@@ -26,6 +26,25 @@ def epoch(step: int, accuracy: float | None = 0.75) -> Epoch:
         seconds=1.0,
         images_per_second=640.0,
         progress=Progress(step=step),
+    )
+
+
+def started(folder: Path, done_steps: int = 0) -> Started:
+    return Started(
+        title="resnet8_slim on fashion_mnist",
+        network="resnet8_slim",
+        parameters=1,
+        multiply_adds=1,
+        device="cpu",
+        framework="torch",
+        precision="fp32",
+        training_images=640,
+        epoch_images=640,
+        validation_images=0,
+        epochs=2,
+        steps_per_epoch=10,
+        done_steps=done_steps,
+        folder=str(folder),
     )
 
 
@@ -54,11 +73,11 @@ def scalars(folder: Path) -> list[tuple[str, int, float]]:
 
 
 def test_losses_are_means_of_ten_steps_and_epochs_are_whole(tmp_path: Path):
-    board = TensorBoard(tmp_path, after_step=0)
-    for number in range(1, 14):
-        board(step(number, float(number)))
-    board(epoch(13))
-    board.close()
+    with TensorBoard() as board:
+        board(started(tmp_path))
+        for number in range(1, 14):
+            board(step(number, float(number)))
+        board(epoch(13))
     assert scalars(tmp_path) == [
         ("loss/training", 10, 5.5),
         ("rate", 10, 0.1),
@@ -72,17 +91,19 @@ def test_losses_are_means_of_ten_steps_and_epochs_are_whole(tmp_path: Path):
 
 
 def test_without_validation_there_are_no_such_scalars(tmp_path: Path):
-    board = TensorBoard(tmp_path, after_step=0)
-    board(epoch(10, accuracy=None))
-    board.close()
+    with TensorBoard() as board:
+        board(started(tmp_path))
+        board(epoch(10, accuracy=None))
     assert [tag for tag, _, _ in scalars(tmp_path)] == ["loss/training_epoch", "images_per_second"]
 
 
 def test_resumed_run_hides_what_happens_again(tmp_path: Path):
-    TensorBoard(tmp_path, after_step=0).close()
+    with TensorBoard() as board:
+        board(started(tmp_path))
     assert not any(event.HasField("session_log") for event in written(tmp_path))
     resumed = tmp_path / "resumed"
-    TensorBoard(resumed, after_step=20).close()
+    with TensorBoard() as board:
+        board(started(resumed, done_steps=20))
     starts = [event.step for event in written(resumed) if event.HasField("session_log")]
     assert starts == [21]
 
@@ -91,5 +112,5 @@ def test_missing_tensorboard_says_how_to_get_it(tmp_path: Path, monkeypatch: pyt
     assert available()
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     with pytest.raises(MissingDependency, match=r'pip install "resnets\[tensorboard\]"'):
-        TensorBoard(tmp_path, after_step=0)
+        TensorBoard()(started(tmp_path))
     assert not available()

@@ -22,8 +22,8 @@ from resnets.backends.state import check_features
 from resnets.networks.architecture import Architecture
 from resnets.networks.initialization import initial_weights
 from resnets.networks.naming import names_of
+from resnets.networks.network import Weights, check_weights
 from resnets.networks.tracing import tensors
-from resnets.networks.weights import Weights, check
 
 __all__ = [
     "RegNet",
@@ -71,7 +71,7 @@ def load(model: Model, weights: Mapping[str, npt.NDArray[Any]]) -> None:
     Raises:
         WeightsError: listing the missing, unknown and misshapen tensors.
     """
-    check(model.architecture, weights)
+    check_weights(model.architecture, weights)
     for name, variable in variables(model).items():
         like = variable.get_value()
         array = from_canonical(weights[name], len(like.shape))

@@ -35,8 +35,8 @@ from resnets.backends.state import (
 from resnets.data.images import Pixels
 from resnets.networks.architecture import Architecture
 from resnets.networks.folding import redundant_biases
+from resnets.networks.network import Preprocessing, Weights
 from resnets.networks.tracing import tensors
-from resnets.networks.weights import Preprocessing, Weights
 from resnets.recipes.recipe import Recipe
 
 

@@ -27,7 +27,7 @@ from resnets.backends.state import check_features
 from resnets.networks.architecture import Architecture
 from resnets.networks.initialization import initial_weights
 from resnets.networks.naming import names_of
-from resnets.networks.weights import Weights, check
+from resnets.networks.network import Weights, check_weights
 
 __all__ = [
     "RegNet",
@@ -71,7 +71,7 @@ def load(model: Model, weights: Mapping[str, npt.NDArray[Any]]) -> None:
     Raises:
         WeightsError: listing the missing, unknown and misshapen tensors.
     """
-    check(model.architecture, weights)
+    check_weights(model.architecture, weights)
     assign(model, weights)
 
 

@@ -29,7 +29,7 @@ from resnets.data.augmentation import Draws, Mix
 from resnets.data.images import Images, Pixels
 from resnets.networks.architecture import Architecture
 from resnets.networks.folding import redundant_biases
-from resnets.networks.weights import Preprocessing, Weights
+from resnets.networks.network import Preprocessing, Weights
 from resnets.recipes.recipe import Recipe
 
 

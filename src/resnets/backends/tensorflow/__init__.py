@@ -10,7 +10,7 @@ import numpy.typing as npt
 from resnets.backends.tensorflow.quiet import drop_greetings
 from resnets.networks.architecture import Architecture
 from resnets.networks.initialization import initial_weights
-from resnets.networks.weights import Weights, check
+from resnets.networks.network import Weights, check_weights
 
 with drop_greetings():
     import keras
@@ -48,7 +48,7 @@ def build(architecture: Architecture, *, weights: Weights | None = None, seed: i
     """
     if weights is None:
         weights = initial_weights(architecture, seed=seed)
-    check(architecture, weights)
+    check_weights(architecture, weights)
     model = ResNet(architecture)
     load(model, weights)
     return model
@@ -66,7 +66,7 @@ def load(model: ResNet, weights: Mapping[str, npt.NDArray[Any]]) -> None:
     Raises:
         WeightsError: listing the missing, unknown and misshapen tensors.
     """
-    check(model.architecture, weights)
+    check_weights(model.architecture, weights)
     for tensor, variable in variables(model).items():
         variable.assign(native(tensor, np.asarray(weights[tensor.name])))
 

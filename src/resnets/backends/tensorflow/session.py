@@ -29,8 +29,8 @@ from resnets.data.images import Pixels
 from resnets.networks.architecture import Architecture
 from resnets.networks.folding import redundant_biases
 from resnets.networks.naming import block_names
+from resnets.networks.network import Preprocessing, Weights
 from resnets.networks.tracing import trace
-from resnets.networks.weights import Preprocessing, Weights
 from resnets.recipes.recipe import Recipe
 
 

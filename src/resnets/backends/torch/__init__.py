@@ -25,8 +25,8 @@ from resnets.backends.torch.session import TorchSession, evaluator
 from resnets.networks.architecture import Architecture
 from resnets.networks.initialization import initial_weights
 from resnets.networks.naming import names_of
+from resnets.networks.network import Weights, check_weights
 from resnets.networks.tracing import tensors
-from resnets.networks.weights import Weights, check
 
 __all__ = [
     "RegNet",
@@ -79,7 +79,7 @@ def load(model: Model, weights: Mapping[str, npt.NDArray[Any]]) -> None:
     Raises:
         WeightsError: listing the missing, unknown and misshapen tensors.
     """
-    check(model.architecture, weights)
+    check_weights(model.architecture, weights)
     state = model.state_dict()
     with torch.no_grad():
         for name, array in weights.items():

@@ -10,8 +10,8 @@ from resnets.backends.protocol import Evaluator
 from resnets.backends.torch.augmentation import Preparation
 from resnets.backends.torch.models import Model
 from resnets.networks.folding import foldable, folded
+from resnets.networks.network import Preprocessing
 from resnets.networks.tracing import trace
-from resnets.networks.weights import Preprocessing
 
 
 def fold_norms(model: Model) -> nn.Module:

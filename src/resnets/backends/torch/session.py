@@ -20,7 +20,7 @@ from resnets.backends.torch.recorded import RecordedSteps, Speed
 from resnets.backends.torch.state import TrainState
 from resnets.data.images import Pixels
 from resnets.networks.architecture import Architecture
-from resnets.networks.weights import Preprocessing, Weights
+from resnets.networks.network import Preprocessing, Weights
 from resnets.recipes.recipe import Recipe
 
 

@@ -13,7 +13,7 @@ from resnets.backends.torch.devices import find_device, precision
 from resnets.backends.torch.models import Model
 from resnets.backends.torch.optimiser import group_parameters, make_optimiser
 from resnets.backends.torch.redundant_biases import RedundantBiases
-from resnets.networks.weights import Preprocessing
+from resnets.networks.network import Preprocessing
 from resnets.recipes.recipe import Recipe
 
 

@@ -1,41 +1,33 @@
 """The engines of ``resnets export``: a network that was folded and handed to one of them."""
 
 import importlib.metadata
+from dataclasses import replace
 
 from resnets.bench.work import Work
-from resnets.bench.worker import Absent, Prepared, Task
-from resnets.bench.workers import torch as plain
-from resnets.bench.workers.ours import over_batches
+from resnets.bench.worker import Prepared, Unavailable
+from resnets.bench.workers import torch
+from resnets.bench.workers.ours import preprocess
+from resnets.bench.workers.tasks import inference_tasks
 from resnets.errors import MissingDependency, RunError
-from resnets.export.engines import Prepared as Network
+from resnets.export.engines import Prepared as ExportedNetwork
 from resnets.export.engines import engine
 from resnets.networks.initialization import initial_weights
-from resnets.networks.weights import Network as Trained
-from resnets.networks.weights import Preprocessing
+from resnets.networks.network import Network
 
 
-def opened(work: Work, *, name: str) -> Prepared:
-    """Open the network, with random weights, in the engine called ``name``; from stored pixels."""
-    here = plain.where(work.device)
-    if not here.on_processor:
-        raise Absent("the engines compute on the CPU alone")
+def open_network(work: Work, *, name: str) -> Prepared:
+    """Open the network, with random weights, in the engine called ``name``."""
+    device = torch.find_device(work.device)
+    if not device.is_cpu:
+        raise Unavailable("the engines compute on the CPU alone")
     found, a = engine(name), work.architecture
-    weights = initial_weights(a, seed=0)
-    scale = Preprocessing(size=work.size, mean=(0.0,) * a.channels, std=(1.0,) * a.channels)
-    names = tuple(f"class {number}" for number in range(a.classes))
+    classes = tuple(f"class {number}" for number in range(a.classes))
+    network = Network(a, initial_weights(a, seed=0), preprocess(work), classes)
     try:
-        logits = found.opened(Network(Trained(a, weights, scale, names)))
+        logits = found.opened(ExportedNetwork(network))
     except (MissingDependency, RunError) as error:
-        raise Absent(str(error)) from error
-    pixels, _ = work.images()
-    return Prepared(
-        tasks={
-            f"batch {batch}": Task(over_batches(logits, pixels, batch), batch)
-            for batch in work.batches()
-        },
-        device=here.words,
-        precision=found.precision,
-        on_processor=True,
-        versions={found.package: importlib.metadata.version(found.package)},
-        unknown_shares="not taken apart",
-    )
+        raise Unavailable(str(error)) from error
+    pixels, _ = work.draw_images()
+    versions = {found.package: importlib.metadata.version(found.package)}
+    tasks = inference_tasks(logits, pixels, work)
+    return Prepared(tasks, replace(device, versions=versions), found.precision)

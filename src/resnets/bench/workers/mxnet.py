@@ -1,4 +1,4 @@
-"""MXNet's rows: a hybridized block of Gluon's own layers and ``gluon.Trainer``."""
+"""MXNet's contenders: a hybridized block of Gluon's own layers and ``gluon.Trainer``."""
 
 import importlib.metadata
 from collections.abc import Callable
@@ -6,126 +6,77 @@ from typing import Any
 
 import numpy as np
 
-from resnets.backends import mxnet as backend
-from resnets.backends.mxnet.devices import describe_device, find_device
+from resnets.backends.mxnet import devices
 from resnets.backends.mxnet.importing import mx
 from resnets.backends.mxnet.parts import concatenate
 from resnets.backends.mxnet.transfer import to_device
-from resnets.bench.convolutions import Convolution
 from resnets.bench.work import Work
-from resnets.bench.worker import Absent, Prepared, Task
-from resnets.bench.workers import mxnet_profile
-from resnets.bench.workers.ours import NOT_TAKEN_APART, RATE, data_share, over_batches
-from resnets.bench.workers.places import Where
+from resnets.bench.worker import Device, Prepared, Task, Unavailable
+from resnets.bench.workers.tasks import RATE, inference_tasks, take_batches
 from resnets.networks.layers import Layer, Trace
 
 nn = mx.gluon.nn
 
 
-def where(device: str) -> Where:
-    """Describe the device called ``device``."""
-    found = find_device(device)
+def find_device(name: str) -> Device:
+    """Return the device called ``name``."""
+    found = devices.find_device(name)
     versions = {"mxnet": importlib.metadata.version("mxnet")}
     # The loss is there before the gradients are: only this waits for the whole step.
-    return Where(describe_device(found), found.device_type == "cpu", versions, wait=mx.nd.waitall)
+    return Device(
+        devices.describe_device(found), found.device_type == "cpu", versions, wait=mx.nd.waitall
+    )
 
 
 def trainer(work: Work) -> Prepared:
     """Gluon's own layers hybridized, ``autograd.record`` and ``gluon.Trainer``."""
-    device = find_device(work.device)
-    net = _placed(network(work.trace()), device)
+    device = devices.find_device(work.device)
+    net = _initialise(build_network(work.trace()), device)
     updates = mx.gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": RATE})
-    loss_of = mx.gluon.loss.SoftmaxCrossEntropyLoss()
-    images, labels = _images(work)
-    taken, batches = 0, len(images) // work.batch
+    compute_loss = mx.gluon.loss.SoftmaxCrossEntropyLoss()
 
-    def take(steps: int) -> None:
-        nonlocal taken
-        for _ in range(steps):
-            first = taken % batches * work.batch
-            taken += 1
-            own = slice(first, first + work.batch)
-            x, y = (mx.nd.array(value[own], ctx=device) for value in (images, labels))
-            with mx.autograd.record():
-                loss = loss_of(net(x), y)
-            loss.backward()
-            updates.step(work.batch)
-            loss.mean().asscalar()
-        mx.nd.waitall()
+    def step(images: Any, labels: Any) -> None:
+        x, y = (mx.nd.array(value, ctx=device) for value in (images, labels))
+        with mx.autograd.record():
+            loss = compute_loss(net(x), y)
+        loss.backward()
+        updates.step(work.batch)
+        loss.mean().asscalar()
 
-    return _prepared(work, {f"batch {work.batch}": Task(take, work.batch)})
+    take = take_batches(step, _images(work), work.batch, finish=lambda _: mx.nd.waitall())
+    tasks = {f"batch {work.batch}": Task(take, work.batch)}
+    return Prepared(tasks, find_device(work.device), "fp32")
 
 
-def hybridized(work: Work) -> Prepared:
-    """A block of Gluon's own layers, hybridized, float32."""
-    return _called(network(work.trace()), work)
-
-
-def our_hybridized(work: Work) -> Prepared:
-    """Our block, hybridized, float32."""
-    return _called(backend.build(work.architecture), work, initialised=True)
-
-
-def training_shares(take: Callable[[int], Any], session: Any) -> dict[str, float]:
-    """Say where a step goes, by MXNet's profiler; what makes batches ready is timed."""
-    data = data_share(
-        take,
-        session,
-        lambda pixels, draws: session.prepare(pixels, draws).wait_to_read(),
-        wait=mx.nd.waitall,  # a loss is there before its gradients are
-    )["data"]
-    spent = mxnet_profile.spent(take, session.model)
-    whole = sum(spent.values())
-    shares = {kind: (1 - data) * time / whole for kind, time in spent.items()}
-    return {**shares, "data": data}
-
-
-def _placed(net: Any, device: Any) -> Any:
+def _initialise(net: Any, device: Any) -> Any:
     net.initialize(mx.init.Xavier(), ctx=device)
     net.hybridize(static_alloc=True, static_shape=True)
     return net
 
 
-def _called(net: Any, work: Work, *, initialised: bool = False) -> Prepared:
-    device = find_device(work.device)
-    if initialised:
-        net.collect_params().reset_ctx(device)
-        net.hybridize(static_alloc=True, static_shape=True)
-    else:
-        net = _placed(net, device)
+def hybridized(work: Work) -> Prepared:
+    """A block of Gluon's own layers, hybridized, fp32."""
+    device = devices.find_device(work.device)
+    net = _initialise(build_network(work.trace()), device)
     images, _ = _images(work)
 
     def call(x: Any) -> None:
         with mx.autograd.pause(train_mode=False):
             net(mx.nd.array(x, ctx=device)).asnumpy()
 
-    tasks = {f"batch {n}": Task(over_batches(call, images, n), n) for n in work.batches()}
-    return _prepared(work, tasks)
-
-
-def _prepared(work: Work, tasks: dict[str, Task]) -> Prepared:
-    here = where(work.device)
-    return Prepared(
-        tasks=tasks,
-        device=here.words,
-        precision="fp32",
-        on_processor=here.on_processor,
-        versions=here.versions,
-        unknown_shares=NOT_TAKEN_APART,
-        device_memory=here.memory,
-    )
+    return Prepared(inference_tasks(call, images, work), find_device(work.device), "fp32")
 
 
 def _images(work: Work) -> tuple[Any, Any]:
-    pixels, labels = work.images()
+    pixels, labels = work.draw_images()
     return pixels.transpose(0, 3, 1, 2).astype(np.float32) / 255, labels
 
 
-def network(steps: Trace) -> Any:
+def build_network(steps: Trace) -> Any:
     """Wire Gluon's own layers as the trace says.
 
     Raises:
-        Absent: for operations that Gluon has no layer for.
+        Unavailable: for operations that Gluon has no layer for.
     """
 
     class Network(mx.gluon.HybridBlock):
@@ -133,7 +84,7 @@ def network(steps: Trace) -> Any:
             super().__init__()
             self.own: dict[str, Any] = {}
             for layer in steps.layers[1:]:
-                made = _layer(layer, steps)
+                made = _make_layer(layer, steps)
                 if made is not None:
                     self.own[layer.name] = made
                     self.register_child(made)
@@ -145,7 +96,7 @@ def network(steps: Trace) -> Any:
                 if layer.name in self.own:
                     found[layer.name] = self.own[layer.name](*inputs)
                 else:
-                    found[layer.name] = _operation(F, layer, steps, inputs)
+                    found[layer.name] = _apply_operation(F, layer, steps, inputs)
             return found[steps.layers[-1].name]
 
     return Network()
@@ -162,7 +113,7 @@ ACTIVATIONS: dict[str, Callable[[], Any]] = {
 FUNCTIONS = ("add", "scale", "pad_shortcut")
 
 
-def _layer(layer: Layer, steps: Trace) -> Any:
+def _make_layer(layer: Layer, steps: Trace) -> Any:
     norm = steps.architecture.norm
     c_in = steps.named[layer.inputs[0]].shape[0]
     match layer.operation:
@@ -194,10 +145,10 @@ def _layer(layer: Layer, steps: Trace) -> Any:
         case name if name in FUNCTIONS:
             return None
         case name:
-            raise Absent(f"no plain Gluon for the operation {name}")
+            raise Unavailable(f"no plain Gluon for the operation {name}")
 
 
-def _operation(F: Any, layer: Layer, steps: Trace, inputs: list[Any]) -> Any:  # noqa: N803
+def _apply_operation(F: Any, layer: Layer, steps: Trace, inputs: list[Any]) -> Any:  # noqa: N803
     if layer.operation == "add":
         return inputs[0] + inputs[1]
     if layer.operation == "scale":
@@ -212,70 +163,15 @@ def _operation(F: Any, layer: Layer, steps: Trace, inputs: list[Any]) -> Any:  #
     return concatenate(F, [kept, F.broadcast_axis(zeros, axis=1, size=more)]) if more else kept
 
 
-class Kernels:
-    """MXNet's matrix products and convolutions, for the limit."""
+def repeat_product(size: int, precision: str, *, device: str) -> Callable[[int], None]:
+    """Return what multiplies two matrices [size, size] in fp32 so many times, and waits."""
+    del precision  # MXNet computes in fp32 alone
+    drawn = np.random.default_rng(0).standard_normal((size, size), np.float32)
+    a = to_device(drawn, devices.find_device(device), "float32")
 
-    def __init__(self, device: str) -> None:
-        self.device = find_device(device)
-        self._arrays: dict[Any, Any] = {}
+    def repeat(times: int) -> None:
+        for _ in range(times - 1):
+            mx.nd.dot(a, a)
+        mx.nd.dot(a, a).wait_to_read()
 
-    def precisions(self, device: str) -> tuple[str, ...]:
-        """The precisions the device computes in."""
-        del device
-        return ("fp32",)
-
-    def wait(self, result: Any) -> None:
-        """Wait for the device."""
-        result.wait_to_read()
-
-    def matrix(self, size: int, precision: str) -> Callable[[], Any]:
-        """A product of two matrices [size, size]."""
-        del precision
-        a = self._array((size, size))
-        return lambda: mx.nd.dot(a, a)
-
-    def convolution(
-        self, c: Convolution, batch: int, precision: str
-    ) -> dict[str, list[Callable[[], Any]]]:
-        """The product, and the gradients of one that is recorded once."""
-        del precision
-        x = self._array((batch, c.channels, c.height, c.width))
-        w = self._array((c.filters, c.channels // c.groups, c.kernel, c.kernel))
-
-        def forward(x: Any = x, w: Any = w) -> Any:
-            return mx.nd.Convolution(
-                x,
-                w,
-                no_bias=True,
-                num_filter=c.filters,
-                num_group=c.groups,
-                kernel=(c.kernel,) * 2,
-                stride=(c.stride,) * 2,
-                pad=(c.padding,) * 2,
-                dilate=(c.dilation,) * 2,
-            )
-
-        def gradient(of: Any, product: Callable[[Any], Any]) -> Callable[[], Any]:
-            leaf = of.copy()  # an array belongs to one record alone
-            leaf.attach_grad()
-            with mx.autograd.record():
-                y = product(leaf)
-            dy = mx.nd.ones_like(y)
-
-            def call() -> Any:
-                y.backward(dy, retain_graph=True)
-                return leaf.grad
-
-            return call
-
-        return {
-            "forward": [forward],
-            "input": [gradient(x, lambda leaf: forward(leaf, w))],
-            "kernel": [gradient(w, lambda leaf: forward(x, leaf))],
-        }
-
-    def _array(self, shape: tuple[int, ...]) -> Any:
-        if shape not in self._arrays:
-            drawn = np.random.default_rng(0).standard_normal(shape, np.float32)
-            self._arrays[shape] = to_device(drawn, self.device, "float32")
-        return self._arrays[shape]
+    return repeat

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from resnets.convert.found import Found
-from resnets.convert.gluon import zoo as zoo
+from resnets.convert.gluon import zoo
 from resnets.convert.gluon.params_file import read_arrays, write_arrays
 from resnets.convert.keras.hdf5 import Array
-from resnets.convert.recognition.matching import require
+from resnets.convert.recognition.matching import require_match
 from resnets.errors import WeightsError
 from resnets.networks.architecture import Architecture
+from resnets.networks.network import Network, Weights, check_weights
 from resnets.networks.tracing import tensors
-from resnets.networks.weights import Network, Weights, check
 
 KIND = "Gluon file"
 
@@ -31,16 +31,16 @@ def read(path: Path) -> Found:
             arrays than a network that can be described; with names and both shapes.
     """
     arrays, where = read_arrays(path), str(path)
-    if not zoo.recognises(arrays):
-        return Found(weights=_renamed(arrays, where), kind=KIND)
-    arrays = zoo.structural(arrays, where)
+    if not zoo.is_zoo_network(arrays):
+        return Found(weights=_rename(arrays, where), kind=KIND)
+    arrays = zoo.restore_structural_names(arrays, where)
     shapes = {name: array.shape for name, array in arrays.items()}
-    architecture = zoo.architecture_of(shapes, where)
-    named = zoo.names_of(architecture)
-    needed = {name: tensor.shape for name, tensor in named.items() if zoo.has(name)}
-    require(shapes, needed, where, zoo.FORM)
+    architecture = zoo.read_architecture(shapes, where)
+    named = zoo.name_tensors(architecture)
+    needed = {name: tensor.shape for name, tensor in named.items() if zoo.has_parameter(name)}
+    require_match(shapes, needed, where=where, form=zoo.FORM)
     weights: Weights = {
-        tensor.name: arrays[name] if zoo.has(name) else np.zeros(tensor.shape, np.float32)
+        tensor.name: arrays[name] if zoo.has_parameter(name) else np.zeros(tensor.shape, np.float32)
         for name, tensor in named.items()
     }
     colour = architecture.channels == 3
@@ -49,7 +49,7 @@ def read(path: Path) -> Found:
         kind=KIND,
         architecture=architecture,
         preprocessing=zoo.PREPROCESSING if colour else None,
-        notes=_notes(architecture, colour),
+        notes=_list_notes(architecture, colour),
     )
 
 
@@ -59,12 +59,12 @@ def write(network: Network, path: Path) -> None:
     Raises:
         WeightsError: if the weights do not fit, or the file cannot be written.
     """
-    check(network.architecture, network.weights)
-    arrays = _as_zoo(network) if not _unlike(network) else _as_backend(network)
-    write_arrays(arrays, path)
+    check_weights(network.architecture, network.weights)
+    compose = _compose_backend_arrays if _explain_difference(network) else _compose_zoo_arrays
+    write_arrays(compose(network), path)
 
 
-def _notes(architecture: Architecture, colour: bool) -> tuple[str, ...]:
+def _list_notes(architecture: Architecture, colour: bool) -> tuple[str, ...]:
     notes = ["taken as trained on images prepared as the model zoo's are"] if colour else []
     if architecture.bias:
         notes.append(
@@ -74,31 +74,31 @@ def _notes(architecture: Architecture, colour: bool) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _unlike(network: Network) -> str:
-    """Say why a network is not written under the model zoo's names; empty where it is."""
-    why = zoo.unlike(network.architecture)
+def _explain_difference(network: Network) -> str:
+    """Return why a network is not written under the model zoo's names; empty where it is."""
+    why = zoo.explain_difference(network.architecture)
     if why or not network.architecture.bias:
         return why
     lost = [
         tensor.name
-        for name, tensor in zoo.names_of(network.architecture).items()
-        if not zoo.has(name) and network.weights[tensor.name].any()
+        for name, tensor in zoo.name_tensors(network.architecture).items()
+        if not zoo.has_parameter(name) and network.weights[tensor.name].any()
     ]
     return f"biases that are not zero, where the model zoo has none: {lost[0]}" if lost else ""
 
 
-def _as_zoo(network: Network) -> dict[str, Array]:
-    named = zoo.names_of(zoo.biased(network.architecture))
+def _compose_zoo_arrays(network: Network) -> dict[str, Array]:
+    named = zoo.name_tensors(zoo.add_biases(network.architecture))
     return {
         name: np.asarray(
             network.weights.get(tensor.name, np.zeros(tensor.shape, np.float32)), np.float32
         )
         for name, tensor in named.items()
-        if zoo.has(name)
+        if zoo.has_parameter(name)
     }
 
 
-def _as_backend(network: Network) -> dict[str, Array]:
+def _compose_backend_arrays(network: Network) -> dict[str, Array]:
     return {
         f"{tensor.name.rpartition('.')[0]}.{zoo.VARIABLES[tensor.role]}": np.asarray(
             network.weights[tensor.name], np.float32
@@ -107,8 +107,8 @@ def _as_backend(network: Network) -> dict[str, Array]:
     }
 
 
-def _renamed(arrays: dict[str, Array], where: str) -> Weights:
-    """Give our own parameters their canonical names; whoever recognises them compares shapes."""
+def _rename(arrays: dict[str, Array], where: str) -> Weights:
+    """Return our own parameters by canonical name; whoever recognises them compares shapes."""
     weights: Weights = {}
     for name, array in arrays.items():
         at, _, variable = name.rpartition(".")

@@ -5,6 +5,10 @@ headers, which MXNet's versions wrote in turn: the number of dimensions itself a
 dimensions (before 0.11); and three that begin with a magic number and have 64-bit dimensions,
 the later two with a storage type (1.0), or written under NumPy's semantics (1.6).
 
+MXNet's own ``mx.nd.load`` is not used. It allocates whatever a header claims (3.7 GB for a file of
+24 bytes), and it reads damaged files: bytes after the end, a name that stands twice, dimensions
+that overflow to 0.
+
 Source: Apache MXNet 1.9, src/ndarray/ndarray.cc, ``NDArray::Save`` and ``NDArray::Load``.
 """
 
@@ -65,16 +69,16 @@ def parse(content: bytes, where: str) -> dict[str, Array]:
             f"this with the bytes {content[:8].hex(' ')}"
         )
     reader.number("Q", "a reserved number")
-    arrays = [_array(reader, k) for k in range(reader.count("arrays"))]
-    names = [_name(reader, k) for k in range(reader.count("names"))]
+    arrays = [_read_array(reader, k) for k in range(reader.count("arrays"))]
+    names = [_read_name(reader, k) for k in range(reader.count("names"))]
     if reader.left:
-        raise reader.refused(f"{reader.left} bytes follow the last name")
+        raise reader.make_error(f"{reader.left} bytes follow the last name")
     if len(names) != len(arrays):
-        raise reader.refused(f"{len(names)} names for {len(arrays)} arrays")
+        raise reader.make_error(f"{len(names)} names for {len(arrays)} arrays")
     found = dict(zip(names, arrays, strict=True))
     if len(found) != len(names):
         twice = next(name for name, count in Counter(names).items() if count > 1)
-        raise reader.refused(f"the name {twice!r} stands twice")
+        raise reader.make_error(f"the name {twice!r} stands twice")
     return found
 
 
@@ -90,7 +94,7 @@ def write_arrays(arrays: Mapping[str, Array], path: Path) -> None:
 
 
 def compose(arrays: Mapping[str, Array]) -> Iterator[bytes]:
-    """Give the content of a file in pieces. Raises WeightsError as ``write_arrays``."""
+    """Yield the content of a file in pieces. Raises WeightsError as ``write_arrays``."""
     yield struct.pack("<QQQ", LIST_MAGIC, 0, len(arrays))
     for name, array in arrays.items():
         flag = next((f for f, kind in TYPES.items() if kind == array.dtype.newbyteorder("<")), None)
@@ -117,13 +121,13 @@ class _Reader:
     def left(self) -> int:
         return len(self.content) - self.at
 
-    def refused(self, why: str) -> WeightsError:
+    def make_error(self, why: str) -> WeightsError:
         return WeightsError(f"{self.where}: no whole MXNet parameters: {why}")
 
     def take(self, size: int, what: str) -> memoryview:
         if size > self.left:
             message = f"{what} of {size} bytes begins at byte {self.at} of {len(self.content)}"
-            raise self.refused(message)
+            raise self.make_error(message)
         self.at += size
         return memoryview(self.content)[self.at - size : self.at]
 
@@ -137,30 +141,30 @@ class _Reader:
         """How many follow; each takes at least four bytes, so that a claim has an end."""
         count = self.number("Q", f"the number of {what}")
         if 4 * count > self.left:
-            raise self.refused(f"{count} {what} claimed, {self.left} bytes left")
+            raise self.make_error(f"{count} {what} claimed, {self.left} bytes left")
         return count
 
 
-def _array(reader: _Reader, k: int) -> Array:
+def _read_array(reader: _Reader, k: int) -> Array:
     what = f"array {k}"
     magic = reader.number("I", what)
     if magic in (V2_MAGIC, V3_MAGIC):
         storage = reader.number("i", what)
         if storage != DENSE:
-            raise reader.refused(f"{what} is sparse (storage type {storage}); weights are dense")
+            raise reader.make_error(f"{what} is sparse (storage type {storage}); weights are dense")
     if magic in (V1_MAGIC, V2_MAGIC, V3_MAGIC):
         dimensions, form = reader.number("I", what), "q"
     else:
         dimensions, form = magic, "I"
     if not (magic == V3_MAGIC or dimensions) or dimensions > MOST_DIMENSIONS:
-        raise reader.refused(f"{what} has {dimensions} dimensions, not 1 to {MOST_DIMENSIONS}")
+        raise reader.make_error(f"{what} has {dimensions} dimensions, not 1 to {MOST_DIMENSIONS}")
     shape = reader.numbers(f"{dimensions}{form}", what)
     if any(size < 1 for size in shape):
-        raise reader.refused(f"{what} has shape {shape}, not of whole numbers above 0")
+        raise reader.make_error(f"{what} has shape {shape}, not of whole numbers above 0")
     reader.numbers("ii", what)  # the device it was on
     flag = reader.number("i", what)
     if flag not in TYPES:
-        raise reader.refused(f"{what} has the unknown type {flag}")
+        raise reader.make_error(f"{what} has the unknown type {flag}")
     # Python's integers: dimensions made of noise cannot overflow into a size that fits.
     size = math.prod(shape) * TYPES[flag].itemsize
     content = reader.take(size, f"{what}, shape {shape},")
@@ -168,10 +172,10 @@ def _array(reader: _Reader, k: int) -> Array:
     return np.frombuffer(content, TYPES[flag]).reshape(shape).copy()
 
 
-def _name(reader: _Reader, k: int) -> str:
+def _read_name(reader: _Reader, k: int) -> str:
     what = f"name {k}"
     text = bytes(reader.take(reader.number("Q", what), what))
     try:
         return text.decode()
     except UnicodeDecodeError as error:
-        raise reader.refused(f"{what} is no text: {text[:20]!r}") from error
+        raise reader.make_error(f"{what} is no text: {text[:20]!r}") from error

@@ -12,13 +12,13 @@ from dataclasses import replace
 from typing import Literal
 
 from resnets.convert.keras.hdf5 import Array
-from resnets.convert.recognition.matching import Shape, extent
+from resnets.convert.recognition.matching import Shape, get_shape
 from resnets.errors import InvalidDescription, WeightsError
 from resnets.networks.architecture import Architecture
 from resnets.networks.layers import Role, Tensor
+from resnets.networks.network import Preprocessing
 from resnets.networks.spec import Block, Norm, Stage, Stem
 from resnets.networks.tracing import tensors
-from resnets.networks.weights import Preprocessing
 
 FORM = "a ResNet of Gluon's model zoo"
 PREPROCESSING = Preprocessing(size=224, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
@@ -66,12 +66,12 @@ _EXPORTED = re.compile(
 )
 
 
-def recognises(names: Iterable[str]) -> bool:
-    """Whether parameters of these names are a network of the model zoo, whole or not."""
+def is_zoo_network(names: Iterable[str]) -> bool:
+    """Return whether parameters of these names are a network of the model zoo, whole or not."""
     return any(_STRUCTURAL.fullmatch(name) or _EXPORTED.fullmatch(name) for name in names)
 
 
-def architecture_of(found: Mapping[str, Shape], where: str) -> Architecture:
+def read_architecture(found: Mapping[str, Shape], where: str) -> Architecture:
     """Read the architecture from the shapes, by names such as ``features.4.0.body.0.weight``.
 
     Raises:
@@ -81,39 +81,39 @@ def architecture_of(found: Mapping[str, Shape], where: str) -> Architecture:
         raise WeightsError(f"{where}: {VERSION_2}")
     if "features.1.gamma" not in found and "features.1.0.body.0.weight" in found:
         raise WeightsError(f"{where}: {THUMBNAIL}")
-    stem = extent(found, "features.0.weight", 4, where)
+    stem = get_shape(found, "features.0.weight", dimensions=4, where=where)
     blocks: dict[int, set[str]] = {}
     for match in filter(None, (re.match(r"features\.(\d{1,4})\.(\d{1,4})\.", n) for n in found)):
         blocks.setdefault(int(match[1]), set()).add(match[2])
-    classes = extent(found, "output.weight", 2, where)[0]
-    stages = tuple(_stage(found, n, len(blocks[n]), where) for n in sorted(blocks))
+    classes = get_shape(found, "output.weight", dimensions=2, where=where)[0]
+    stages = tuple(_read_stage(found, n, depth=len(blocks[n]), where=where) for n in sorted(blocks))
     try:
         result = Architecture(
             channels=stem[1], classes=classes, stem=Stem(width=stem[0]), stages=stages
         )
     except InvalidDescription as error:
         raise WeightsError(f"{where}: describes no network: {error}") from error
-    return named(biased(result))
+    return add_name(add_biases(result))
 
 
-def _stage(found: Mapping[str, Shape], number: int, depth: int, where: str) -> Stage:
+def _read_stage(found: Mapping[str, Shape], number: int, *, depth: int, where: str) -> Stage:
     at, stride = f"features.{number}.0.body", 1 if number == 4 else 2
-    first = extent(found, f"{at}.0.weight", 4, where)
+    first = get_shape(found, f"{at}.0.weight", dimensions=4, where=where)
     if first[2] == 3:
         return Stage(depth=depth, width=first[0], stride=stride)
-    width = extent(found, f"{at}.6.weight", 4, where)[0]
+    width = get_shape(found, f"{at}.6.weight", dimensions=4, where=where)[0]
     inner = None if 4 * first[0] == width else first[0]
     block = Block(kind="bottleneck", inner=inner, stride_in="1x1")
     return Stage(depth=depth, width=width, stride=stride, block=block)
 
 
-def biased(a: Architecture) -> Architecture:
-    """Give the network biases if it has bottlenecks: some of Gluon's have, and ours all or none."""
+def add_biases(a: Architecture) -> Architecture:
+    """Return the network with biases if it has bottlenecks: Gluon's have some, ours all or none."""
     return replace(a, bias=any(stage.block.kind == "bottleneck" for stage in a.stages))
 
 
-def named(a: Architecture) -> Architecture:
-    """Give the network the name that people call it by."""
+def add_name(a: Architecture) -> Architecture:
+    """Return the network under the name that people call it by."""
     kind = a.stages[0].block.kind if a.stages else ""
     usual = tuple(stage.width for stage in a.stages) == WIDTHS.get(kind)
     usual = usual and a.stem.width == 64
@@ -121,8 +121,8 @@ def named(a: Architecture) -> Architecture:
     return replace(a, name=NAMES.get((kind, depths), "") if usual else "")
 
 
-def unlike(a: Architecture) -> str:
-    """Say why a network is none that the model zoo computes; empty where it is one.
+def explain_difference(a: Architecture) -> str:
+    """Return why a network is none that the model zoo computes; empty where it is one.
 
     Depths, widths and the decay of the norms' statistics may be any.
     """
@@ -132,7 +132,7 @@ def unlike(a: Architecture) -> str:
         "pre-activation": a.preactivation,
         "another stem": replace(a.stem, width=Stem().width) != Stem(),
         "other blocks than basic ones, or bottlenecks with the stride in the first 1×1": any(
-            block not in wanted for block in map(_plain, a.stages)
+            block not in wanted for block in map(_strip_inner_width, a.stages)
         ),
         "blocks of two kinds": len({stage.block.kind for stage in a.stages}) > 1,
         "other strides of the stages": strides != [1] + [2] * (len(strides) - 1),
@@ -145,24 +145,24 @@ def unlike(a: Architecture) -> str:
     return ", ".join(name for name, differs in differences.items() if differs)
 
 
-def _plain(stage: Stage) -> Block:
-    """A stage's block, but for what may be any: the inner width of bottlenecks."""
+def _strip_inner_width(stage: Stage) -> Block:
+    """Return a stage's block without what may be any: the inner width of bottlenecks."""
     block = stage.block
     free = block.kind == "bottleneck" or block.inner == stage.width
     return replace(block, inner=None) if free else block
 
 
-def names_of(architecture: Architecture) -> dict[str, Tensor]:
-    """Give the network's tensors by structural names, those too that ``has`` denies."""
-    return {f"{_part(t)}.{VARIABLES[t.role]}": t for t in tensors(architecture)}
+def name_tensors(architecture: Architecture) -> dict[str, Tensor]:
+    """Return the network's tensors by structural names, those too that ``has_parameter`` denies."""
+    return {f"{_name_part(t)}.{VARIABLES[t.role]}": t for t in tensors(architecture)}
 
 
-def has(name: str) -> bool:
-    """Whether the model zoo has a parameter of that name; it lacks some biases."""
+def has_parameter(name: str) -> bool:
+    """Return whether the model zoo has a parameter of that name; it lacks some biases."""
     return not re.fullmatch(r"features\.(0|\d+\.\d+\.(body\.3|downsample\.0))\.bias", name)
 
 
-def _part(tensor: Tensor) -> str:
+def _name_part(tensor: Tensor) -> str:
     """``layer1.0.conv2.weight`` is in ``features.4.0.body.3``: norms and ReLUs lie between."""
     at = tensor.name.rpartition(".")[0]
     whole = {"conv1": "features.0", "bn1": "features.1", "fc": "output"}
@@ -175,8 +175,8 @@ def _part(tensor: Tensor) -> str:
     return f"features.{int(stage.removeprefix('layer')) + 3}.{block}.{part}"
 
 
-def structural(arrays: Mapping[str, Array], where: str) -> dict[str, Array]:
-    """Give arrays their structural names; exported files count the layers of a stage instead.
+def restore_structural_names(arrays: Mapping[str, Array], where: str) -> dict[str, Array]:
+    """Return arrays by structural name; exported files count the layers of a stage instead.
 
     ``arg:resnetv10_stage1_conv0_weight`` becomes ``features.4.0.body.0.weight``.
 
@@ -196,19 +196,21 @@ def structural(arrays: Mapping[str, Array], where: str) -> dict[str, Array]:
     kernels: dict[int, dict[int, int]] = {}
     for name, m in parsed.items():
         if m["stage"] is not None and (m["kind"], m["variable"]) == ("conv", "weight"):
-            size = extent({name: arrays[name].shape}, name, 4, where)[2]
+            size = get_shape({name: arrays[name].shape}, name, dimensions=4, where=where)[2]
             kernels.setdefault(int(m["stage"]), {})[int(m["number"])] = size
-    parts = {stage: _parts([sizes[k] for k in sorted(sizes)]) for stage, sizes in kernels.items()}
+    parts = {
+        stage: _list_parts([sizes[k] for k in sorted(sizes)]) for stage, sizes in kernels.items()
+    }
     found: dict[str, Array] = {}
     for name, m in parsed.items():
-        at = _counted(m, parts)
+        at = _find_part(m, parts)
         if at is None or f"{at}.{m['variable']}" in found:
             raise WeightsError(f"{where}: {name} is not of {FORM}")
         found[f"{at}.{m['variable']}"] = arrays[name]
     return found
 
 
-def _counted(found: re.Match[str], parts: Mapping[int, list[tuple[str, str]]]) -> str | None:
+def _find_part(found: re.Match[str], parts: Mapping[int, list[tuple[str, str]]]) -> str | None:
     kind, number = found["kind"], int(found["number"])
     if found["stage"] is None:
         first = {"conv": "features.0", "batchnorm": "features.1", "dense": "output"}
@@ -219,8 +221,8 @@ def _counted(found: re.Match[str], parts: Mapping[int, list[tuple[str, str]]]) -
     return f"features.{stage + 3}.{parts[stage][number][kind == 'batchnorm']}"
 
 
-def _parts(sizes: list[int]) -> list[tuple[str, str]]:
-    """Give the convolution and the norm of each number in a stage, in the order of creation.
+def _list_parts(sizes: list[int]) -> list[tuple[str, str]]:
+    """Return the convolution and the norm of each number in a stage, in the order of creation.
 
     The first block may have one more than the others, its projection.
     """

@@ -15,14 +15,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from resnets.convert.keras.hdf5 import Array
-from resnets.convert.recognition.matching import Shape, extent
+from resnets.convert.recognition.matching import Shape, get_shape
 from resnets.errors import InvalidDescription, WeightsError
 from resnets.networks.architecture import Architecture
 from resnets.networks.geometry import places
 from resnets.networks.layers import Role, Tensor
+from resnets.networks.network import Preprocessing
 from resnets.networks.spec import Block, Norm, Stage, Stem
 from resnets.networks.tracing import tensors
-from resnets.networks.weights import Preprocessing
 
 FORM = "a ResNet of keras.applications"
 HEAD = "predictions/kernel"
@@ -72,12 +72,14 @@ ORDER = ("1_conv", "1_bn", "2_conv", "2_bn", "0_conv", "3_conv", "0_bn", "3_bn")
 """A block's layers in the order of Keras's model; 0 is the projection."""
 
 
-def recognises(names: Iterable[str]) -> bool:
-    """Whether layers of these names are a ResNet of ``keras.applications``, whole or not."""
+def is_application(names: Iterable[str]) -> bool:
+    """Return whether layers of these names are a ResNet of ``keras.applications``, whole or not."""
     return any(_BLOCK.fullmatch(name) or "_preact_" in name for name in names)
 
 
-def architecture_of(found: Mapping[str, Shape], layers: Iterable[str], where: str) -> Architecture:
+def read_architecture(
+    found: Mapping[str, Shape], layers: Iterable[str], *, where: str
+) -> Architecture:
     """Read the architecture from the arrays' shapes, by name such as ``conv1_conv/kernel``.
 
     Raises:
@@ -93,9 +95,12 @@ def architecture_of(found: Mapping[str, Shape], layers: Iterable[str], where: st
     blocks: dict[int, set[int]] = {}
     for match in filter(None, map(_BLOCK.fullmatch, known)):
         blocks.setdefault(int(match[1]), set()).add(int(match[2]))
-    stem = extent(found, "conv1_conv/kernel", 4, where)
-    classes = extent(found, HEAD, 2, where)[1] if HEAD in found else CLASSES
-    stages = tuple(_stage(found, number, len(blocks[number]), where) for number in sorted(blocks))
+    stem = get_shape(found, "conv1_conv/kernel", dimensions=4, where=where)
+    classes = get_shape(found, HEAD, dimensions=2, where=where)[1] if HEAD in found else CLASSES
+    stages = tuple(
+        _read_stage(found, number, depth=len(blocks[number]), where=where)
+        for number in sorted(blocks)
+    )
     try:
         result = Architecture(
             channels=stem[2],
@@ -107,12 +112,12 @@ def architecture_of(found: Mapping[str, Shape], layers: Iterable[str], where: st
         )
     except InvalidDescription as error:
         raise WeightsError(f"{where}: describes no network: {error}") from error
-    return replace(result, name=_name(result))
+    return replace(result, name=_choose_name(result))
 
 
-def _stage(found: Mapping[str, Shape], number: int, depth: int, where: str) -> Stage:
-    inner = extent(found, f"conv{number}_block1_1_conv/kernel", 4, where)[3]
-    width = extent(found, f"conv{number}_block1_3_conv/kernel", 4, where)[3]
+def _read_stage(found: Mapping[str, Shape], number: int, *, depth: int, where: str) -> Stage:
+    inner = get_shape(found, f"conv{number}_block1_1_conv/kernel", dimensions=4, where=where)[3]
+    width = get_shape(found, f"conv{number}_block1_3_conv/kernel", dimensions=4, where=where)[3]
     return Stage(
         depth=depth,
         width=width,
@@ -123,14 +128,14 @@ def _stage(found: Mapping[str, Shape], number: int, depth: int, where: str) -> S
     )
 
 
-def _name(a: Architecture) -> str:
+def _choose_name(a: Architecture) -> str:
     layers = NAMES.get(tuple(stage.depth for stage in a.stages))
     usual = tuple(stage.width for stage in a.stages) == WIDTHS
     return f"keras_resnet{layers}" if layers and usual else ""
 
 
-def unlike(a: Architecture) -> str:
-    """Say why a network is none that ``keras.applications`` computes; empty where it is one.
+def explain_difference(a: Architecture) -> str:
+    """Return why a network is none that ``keras.applications`` computes; empty where it is one.
 
     Depths, widths and the decay of the norms' statistics may be any; without biases it is the
     same as with zeros.
@@ -156,13 +161,13 @@ def unlike(a: Architecture) -> str:
     return ", ".join(name for name, differs in differences.items() if differs)
 
 
-def names_of(architecture: Architecture) -> dict[str, Tensor]:
-    """Give the network's tensors by Keras's names, in the order of Keras's layers."""
-    found = {f"{_layer_of(t)}/{VARIABLES[t.role]}": t for t in tensors(architecture)}
-    return dict(sorted(found.items(), key=lambda item: _place(item[0].rpartition("/")[0])))
+def name_tensors(architecture: Architecture) -> dict[str, Tensor]:
+    """Return the network's tensors by Keras's names, in the order of Keras's layers."""
+    found = {f"{_name_layer(t)}/{VARIABLES[t.role]}": t for t in tensors(architecture)}
+    return dict(sorted(found.items(), key=lambda item: _find_place(item[0].rpartition("/")[0])))
 
 
-def _layer_of(tensor: Tensor) -> str:
+def _name_layer(tensor: Tensor) -> str:
     """``layer2.0.conv1.weight`` is in the layer ``conv3_block1_1_conv``."""
     at = tensor.name.rpartition(".")[0]
     whole = {"conv1": "conv1_conv", "bn1": "conv1_bn", "fc": "predictions"}
@@ -175,7 +180,7 @@ def _layer_of(tensor: Tensor) -> str:
     return f"conv{number}_block{int(block) + 1}_{parts[part]}"
 
 
-def _place(layer: str) -> tuple[int, int, int]:
+def _find_place(layer: str) -> tuple[int, int, int]:
     """Where a layer stands in the model: stage, block, place in the block."""
     match = _BLOCK.fullmatch(layer)
     if match is None:
@@ -183,7 +188,7 @@ def _place(layer: str) -> tuple[int, int, int]:
     return int(match[1]), int(match[2]), ORDER.index(match[3])
 
 
-def named_by_order(arrays: Mapping[str, Array], where: str) -> dict[str, Array]:
+def name_by_order(arrays: Mapping[str, Array], where: str) -> dict[str, Array]:
     """Name the layers of a file that only counts them, by the order of the model's layers.
 
     The 3×3 convolutions show the blocks: three convolutions, or in a stage's first block four.

@@ -20,18 +20,19 @@ import numpy as np
 
 from resnets import backends
 from resnets.convert.found import Found
-from resnets.convert.keras import applications as applications
-from resnets.convert.keras.content import counted_content, described, grouped_content
+from resnets.convert.keras import applications
+from resnets.convert.keras.content import add_description, compose_counted, compose_grouped
 from resnets.convert.keras.hdf5 import Array
-from resnets.convert.keras.layers import Layers, json_object
+from resnets.convert.keras.layers import Layers, parse_json_object
 from resnets.convert.keras.process import read_layers
-from resnets.convert.recognition.matching import require
+from resnets.convert.recognition.matching import require_match
 from resnets.errors import WeightsError
 from resnets.files import explained, write_bytes
 from resnets.networks.architecture import Architecture
+from resnets.networks.folder import config, config_from
 from resnets.networks.layers import Tensor
+from resnets.networks.network import Network, Weights, check_weights
 from resnets.networks.tracing import tensors
-from resnets.networks.weights import Network, Weights, check, config, config_from
 
 KIND = "Keras file"
 ENDINGS = (".weights.h5", ".keras", ".h5", ".hdf5")
@@ -66,20 +67,20 @@ def read(path: Path) -> Found:
     """
     layers, where = read_layers(path), str(path)
     if layers.description:
-        return _described(layers, where)
+        return _read_described(layers, where)
     if not layers.named:
-        arrays = applications.named_by_order(layers.arrays, where)
+        arrays = applications.name_by_order(layers.arrays, where)
         names = [name.rpartition("/")[0] for name in arrays]
-        found = _applications(replace(layers, arrays=arrays, names=names), where)
+        found = _read_application(replace(layers, arrays=arrays, names=names), where)
         note = "the file does not name its layers: they are taken in keras.applications' order"
         return replace(found, notes=(note, *found.notes))
-    if applications.recognises(layers.names):
-        return _applications(layers, where)
-    known = _configured(layers.configuration, where)
+    if applications.is_application(layers.names):
+        return _read_application(layers, where)
+    known = _read_configured_architecture(layers.configuration, where)
     if known is not None:
-        needed = canonical_names(known)
-        return Found(weights=_fitted(layers, needed, where), kind=KIND, architecture=known)
-    return Found(weights=_unfitted(layers), kind=KIND)
+        needed = name_tensors(known)
+        return Found(weights=_fit(layers, needed, where=where), kind=KIND, architecture=known)
+    return Found(weights=_rename(layers), kind=KIND)
 
 
 def write(network: Network, path: Path) -> None:
@@ -94,11 +95,11 @@ def write(network: Network, path: Path) -> None:
             and ``keras.applications`` has no such network; says why.
         MissingDependency: if h5py, or what the TensorFlow backend needs, cannot be imported.
     """
-    check(network.architecture, network.weights)
+    check_weights(network.architecture, network.weights)
     ending = next((e for e in ENDINGS if path.name.endswith(e)), None)
     if ending is None:
         raise WeightsError(f"{path}: a Keras file ends in {', '.join(ENDINGS)}")
-    why = applications.unlike(network.architecture)
+    why = applications.explain_difference(network.architecture)
     if why and ending in (".h5", ".hdf5"):
         title = network.architecture.name or "the network"
         raise WeightsError(
@@ -107,27 +108,27 @@ def write(network: Network, path: Path) -> None:
         )
     with explained(f"cannot write {path}", WeightsError):
         if why or ending == ".keras":
-            content = _native(network, ending)
+            content = _compose_native(network, ending)
         else:
-            content = _as_applications(network, counted=ending == ".weights.h5")
+            content = _compose_application(network, counted=ending == ".weights.h5")
         write_bytes(path, content)
 
 
-def _applications(layers: Layers, where: str) -> Found:
+def _read_application(layers: Layers, where: str) -> Found:
     """Read what was not written here."""
-    layers = _head_renamed(layers)
+    layers = _rename_head(layers)
     shapes = {name: array.shape for name, array in layers.arrays.items()}
-    architecture = applications.architecture_of(shapes, layers.names, where)
-    needed = applications.names_of(architecture)
+    architecture = applications.read_architecture(shapes, layers.names, where=where)
+    needed = applications.name_tensors(architecture)
     notes: tuple[str, ...] = ()
     if applications.HEAD not in shapes:
         needed = {name: tensor for name, tensor in needed.items() if "predictions/" not in name}
         notes = (applications.NO_HEAD,)
-    weights = _fitted(layers, needed, where)
+    weights = _fit(layers, needed, where=where)
     if architecture.channels != 3:
         return Found(weights=weights, kind=KIND, architecture=architecture, notes=notes)
     return Found(
-        weights=_turned(weights),
+        weights=_reverse_channels(weights),
         kind=KIND,
         architecture=architecture,
         preprocessing=applications.PREPROCESSING,
@@ -135,22 +136,22 @@ def _applications(layers: Layers, where: str) -> Found:
     )
 
 
-def _head_renamed(layers: Layers) -> Layers:
+def _rename_head(layers: Layers) -> Layers:
     """Files of Keras 2 and before call the head ``probs``."""
     arrays = {re.sub("^probs/", "predictions/", name): a for name, a in layers.arrays.items()}
     names = ["predictions" if name == "probs" else name for name in layers.names]
     return replace(layers, arrays=arrays, names=names)
 
 
-def _described(layers: Layers, where: str) -> Found:
+def _read_described(layers: Layers, where: str) -> Found:
     """Read what was written here: the file says what it is."""
     known = config_from(layers.description, where)
-    turned = json_object(layers.description, where).get("image_channels") == "bgr"
-    named = applications.recognises(layers.names)
-    names = applications.names_of if named else canonical_names
-    weights = _fitted(layers, names(known.architecture), where)
+    turned = parse_json_object(layers.description, where).get("image_channels") == "bgr"
+    named = applications.is_application(layers.names)
+    names = applications.name_tensors if named else name_tensors
+    weights = _fit(layers, names(known.architecture), where=where)
     return Found(
-        weights=_turned(weights) if turned else weights,
+        weights=_reverse_channels(weights) if turned else weights,
         kind=KIND,
         architecture=known.architecture,
         preprocessing=known.preprocessing,
@@ -158,8 +159,10 @@ def _described(layers: Layers, where: str) -> Found:
     )
 
 
-def _configured(configuration: Mapping[str, Any], where: str) -> Architecture | None:
-    """Give the architecture that the TensorFlow backend's model notes in its configuration."""
+def _read_configured_architecture(
+    configuration: Mapping[str, Any], where: str
+) -> Architecture | None:
+    """Return the architecture that the TensorFlow backend's model notes in its configuration."""
     if configuration.get("registered_name") != OURS:
         return None
     try:
@@ -168,68 +171,73 @@ def _configured(configuration: Mapping[str, Any], where: str) -> Architecture | 
         raise WeightsError(f"{where}: config.json does not describe a model") from error
 
 
-def canonical_names(architecture: Architecture) -> dict[str, Tensor]:
-    """Give the tensors by the names that the TensorFlow backend's model has for them."""
+def name_tensors(architecture: Architecture) -> dict[str, Tensor]:
+    """Return the tensors by the names that the TensorFlow backend's model has for them."""
     return {
         f"{tensor.name.rpartition('.')[0]}/{applications.VARIABLES[tensor.role]}": tensor
         for tensor in tensors(architecture)
     }
 
 
-def _fitted(layers: Layers, needed: Mapping[str, Tensor], where: str) -> Weights:
+def _fit(layers: Layers, needed: Mapping[str, Tensor], *, where: str) -> Weights:
     shapes = {name: array.shape for name, array in layers.arrays.items()}
     form = applications.FORM if "conv1_conv/kernel" in needed else "the network that it describes"
-    require(shapes, {name: _keras_shape(tensor) for name, tensor in needed.items()}, where, form)
+    require_match(
+        shapes,
+        {name: _get_keras_shape(tensor) for name, tensor in needed.items()},
+        where=where,
+        form=form,
+    )
     return {
-        tensor.name: np.ascontiguousarray(_in_canonical_layout(layers.arrays[name])).reshape(
+        tensor.name: np.ascontiguousarray(_to_canonical_layout(layers.arrays[name])).reshape(
             tensor.shape
         )
         for name, tensor in needed.items()
     }
 
 
-def _unfitted(layers: Layers) -> Weights:
+def _rename(layers: Layers) -> Weights:
     """Rename alone; whoever recognises the network compares the shapes."""
     weights: Weights = {}
     for name, array in layers.arrays.items():
         layer, _, variable = name.rpartition("/")
-        array = _in_canonical_layout(array)
+        array = _to_canonical_layout(array)
         if array.ndim == 2 and layer != "fc":
             array = array[:, :, None, None]  # all other dense layers are 1×1 convolutions
         weights[f"{layer}.{CANONICAL.get(variable, variable)}"] = np.ascontiguousarray(array)
     return weights
 
 
-def _turned(weights: Weights) -> Weights:
+def _reverse_channels(weights: Weights) -> Weights:
     """Turn the channels of the images around."""
     return {**weights, "conv1.weight": np.ascontiguousarray(weights["conv1.weight"][:, ::-1])}
 
 
-def _as_applications(network: Network, *, counted: bool) -> bytes:
-    """Give the content of a file with the names of ``keras.applications``."""
+def _compose_application(network: Network, *, counted: bool) -> bytes:
+    """Return the content of a file with the names of ``keras.applications``."""
     # Without biases it is the same network as with zeros, which Keras's layers need.
     architecture = replace(network.architecture, bias=True)
     zeros = {t.name: np.zeros(t.shape, np.float32) for t in tensors(architecture)}
     weights = {**zeros, **network.weights}
-    turned = _prepared_as_keras_does(network)
-    weights = _turned(weights) if turned else weights
+    turned = _is_prepared_as_keras_does(network)
+    weights = _reverse_channels(weights) if turned else weights
     arrays = {
-        name: _in_keras_layout(tensor, weights[tensor.name])
-        for name, tensor in applications.names_of(architecture).items()
+        name: _to_keras_layout(tensor, weights[tensor.name])
+        for name, tensor in applications.name_tensors(architecture).items()
     }
-    description = _description(replace(network, architecture=architecture), turned=turned)
-    return (counted_content if counted else grouped_content)(arrays, description)
+    description = _compose_description(replace(network, architecture=architecture), turned=turned)
+    return (compose_counted if counted else compose_grouped)(arrays, description)
 
 
-def _prepared_as_keras_does(network: Network) -> bool:
+def _is_prepared_as_keras_does(network: Network) -> bool:
     ours, keras = network.preprocessing, applications.PREPROCESSING
     pairs = list(zip((*ours.mean, *ours.std), (*keras.mean, *keras.std), strict=False))
     same = all(math.isclose(a, b, rel_tol=1e-6) for a, b in pairs)
     return network.architecture.channels == 3 and same
 
 
-def _native(network: Network, ending: str) -> bytes:
-    """Give the content of the file that the TensorFlow backend's model saves."""
+def _compose_native(network: Network, ending: str) -> bytes:
+    """Return the content of the file that the TensorFlow backend's model saves."""
     backend = backends.load("tensorflow")
     model = backend.build(network.architecture, weights=network.weights)
     with tempfile.TemporaryDirectory() as folder:
@@ -238,28 +246,28 @@ def _native(network: Network, ending: str) -> bytes:
             # What keras 3.15 asks of NumPy 2 whenever it saves an array.
             warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
             (model.save if ending == ".keras" else model.save_weights)(path)
-        return described(path.read_bytes(), _description(network, turned=False))
+        return add_description(path.read_bytes(), _compose_description(network, turned=False))
 
 
-def _description(network: Network, *, turned: bool) -> bytes:
+def _compose_description(network: Network, *, turned: bool) -> bytes:
     order = "bgr" if turned else "rgb"
     content = {"resnets": config(network)["resnets"], "image_channels": order}
     return json.dumps(content).encode()
 
 
-def _keras_shape(tensor: Tensor) -> tuple[int, ...]:
+def _get_keras_shape(tensor: Tensor) -> tuple[int, ...]:
     shape = tensor.shape
     if tensor.role == "kernel":
         return (*shape[2:], shape[1], shape[0])
     return (shape[1], shape[0]) if tensor.role == "dense" else shape
 
 
-def _in_canonical_layout(array: Array) -> Array:
-    """A kernel [h, w, in, out] as [out, in, h, w], dense [in, out] as [out, in]."""
+def _to_canonical_layout(array: Array) -> Array:
+    """Return a kernel [h, w, in, out] as [out, in, h, w], a dense one [in, out] as [out, in]."""
     return array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T
 
 
-def _in_keras_layout(tensor: Tensor, array: Array) -> Array:
+def _to_keras_layout(tensor: Tensor, array: Array) -> Array:
     if tensor.role == "kernel":
         array = array.transpose(2, 3, 1, 0)
     elif tensor.role == "dense":

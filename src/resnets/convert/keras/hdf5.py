@@ -3,7 +3,7 @@
 HDF5 can do more than hold arrays: links into other files, arrays stored in other files, filters
 loaded as shared libraries, arrays that were never written. Keras's files do none of it, and
 everything of it is refused. All that is read together cannot exceed the size of the file. What no
-check here sees is a damaged byte that the library itself stumbles over: ``keras_process``.
+check here sees is a damaged byte that the library itself stumbles over: see ``process``.
 """
 
 import contextlib
@@ -33,8 +33,8 @@ _DAMAGED = (
 """What h5py raises for one or another damaged byte."""
 
 
-def h5py() -> ModuleType:
-    """Give the library.
+def import_h5py() -> ModuleType:
+    """Return the library.
 
     Raises:
         MissingDependency: if it cannot be imported.
@@ -47,7 +47,7 @@ def h5py() -> ModuleType:
 
 
 @contextlib.contextmanager
-def reading(file: IO[bytes], size: int, where: str) -> Generator["Reader"]:
+def open_hdf5(file: IO[bytes], size: int, *, where: str) -> Generator["Reader"]:
     """Open the HDF5 file of ``size`` bytes behind ``file``; ``where`` names it in errors.
 
     Raises:
@@ -55,18 +55,18 @@ def reading(file: IO[bytes], size: int, where: str) -> Generator["Reader"]:
             what Keras's files do not.
         MissingDependency: if h5py cannot be imported.
     """
-    library = h5py()
-    with _explained(where):
+    library = import_h5py()
+    with _explain_errors(where):
         opened = library.File(file, "r")
     try:
-        yield Reader(library, opened, where, size)
+        yield Reader(library, opened, where=where, size=size)
     finally:
-        with _explained(where):
+        with _explain_errors(where):
             opened.close()
 
 
 @contextlib.contextmanager
-def _explained(where: str) -> Generator[None]:
+def _explain_errors(where: str) -> Generator[None]:
     try:
         yield
     except _DAMAGED as error:
@@ -75,20 +75,20 @@ def _explained(where: str) -> Generator[None]:
 
 
 class Reader:
-    """Reads what is at a path such as ``layers/conv2d/vars/0``; see ``reading`` for errors."""
+    """Reads what is at a path such as ``layers/conv2d/vars/0``; see ``open_hdf5`` for errors."""
 
-    def __init__(self, library: ModuleType, file: Any, where: str, size: int) -> None:
+    def __init__(self, library: ModuleType, file: Any, *, where: str, size: int) -> None:
         self._library, self._file, self._where, self._left = library, file, where, size
 
     def has(self, path: str) -> bool:
-        """Whether something is there."""
+        """Return whether something is there."""
         parent, _, name = path.rpartition("/")
-        with _explained(self._where):
+        with _explain_errors(self._where):
             return name in self._at(parent)
 
     def names(self, path: str = "") -> list[str]:
         """What is in the group there; empty for an array."""
-        with _explained(self._where):
+        with _explain_errors(self._where):
             group = self._at(path)
             if not isinstance(group, self._library.Group):
                 return []
@@ -98,7 +98,7 @@ class Reader:
 
     def array(self, path: str) -> Array:
         """The numbers there, in native byte order."""
-        with _explained(self._where):
+        with _explain_errors(self._where):
             dataset = self._at(path)
             if not isinstance(dataset, self._library.Dataset):
                 raise WeightsError(f"{self._where}: {path!r} is no array")
@@ -111,7 +111,7 @@ class Reader:
 
         Keras cuts a long list into attributes of the same name with 0, 1, 2 and so on behind.
         """
-        with _explained(self._where):
+        with _explain_errors(self._where):
             attributes = self._at(path).attrs
             if attribute in attributes:
                 return self._texts(attributes, attribute)
@@ -144,7 +144,7 @@ class Reader:
         return place
 
     def _check(self, dataset: Any, path: str) -> None:
-        """Refuse what is no plain array of numbers, whole in this file."""
+        """Reject what is not a plain array of numbers, whole in this file."""
         shape, kind = dataset.shape, dataset.dtype
         if shape is None or kind.kind not in "fiub" or kind.itemsize > 8:
             raise WeightsError(f"{self._where}: {path!r} holds {kind}, not numbers")
@@ -173,7 +173,7 @@ class Writer:
     """
 
     def __init__(self, content: bytes = b"") -> None:
-        self._library = h5py()
+        self._library = import_h5py()
         self._memory = io.BytesIO(content)
         self._file = self._library.File(self._memory, "r+" if content else "w")
 
@@ -181,12 +181,12 @@ class Writer:
         """Put an array at a path; the groups on the way are made."""
         self._file.create_dataset(path, data=array)
 
-    def note(self, path: str, attribute: str, value: str) -> None:
-        """Give the group at ``path`` an attribute of one text; the group is made."""
+    def note(self, path: str, attribute: str, *, value: str) -> None:
+        """Set an attribute of one text on the group at ``path``, which is made if missing."""
         self._group(path).attrs[attribute] = value
 
-    def note_all(self, path: str, attribute: str, values: list[str]) -> None:
-        """Give the group an attribute of many texts, in parts as Keras reads them."""
+    def note_all(self, path: str, attribute: str, *, values: list[str]) -> None:
+        """Set an attribute of many texts on the group at ``path``, in parts as Keras reads them."""
         attributes = self._group(path).attrs
         texts = np.array([value.encode() for value in values], "S" if values else "S1")
         parts = max(-(-texts.nbytes // LARGEST_ATTRIBUTE), 1)

@@ -23,10 +23,10 @@ from typing import Any, cast
 
 import numpy as np
 
-from resnets.convert.keras.hdf5 import Array, Reader, reading
+from resnets.convert.keras.hdf5 import Array, Reader, open_hdf5
 from resnets.errors import WeightsError
 from resnets.files import explained
-from resnets.networks.weights import LARGEST_CONFIG
+from resnets.networks.folder import LARGEST_CONFIG
 
 ARCHIVE = b"PK\x03\x04"
 DESCRIPTION = "resnets"
@@ -63,7 +63,7 @@ class Layers:
 
 
 def read_here(path: Path, where: str = "") -> Layers:
-    """Read a file of any of the three forms, in this process; see ``keras_process.read_layers``.
+    """Read a file of any of the three forms, in this process; see ``process.read_layers``.
 
     ``where`` names the file in errors, if not as ``path`` does.
 
@@ -78,27 +78,27 @@ def read_here(path: Path, where: str = "") -> Layers:
         size = path.stat().st_size
         with path.open("rb") as file:
             if file.read(len(ARCHIVE)) != ARCHIVE:
-                return _read(file, size, where, {})
-            config, content = _unpacked(file, size, where)
-    configuration = json_object(config, f"{where}: config.json")
-    return _read(io.BytesIO(content), len(content), where, configuration)
+                return _read(file, size, where=where, configuration={})
+            config, content = _unpack(file, size, where=where)
+    configuration = parse_json_object(config, f"{where}: config.json")
+    return _read(io.BytesIO(content), len(content), where=where, configuration=configuration)
 
 
-def _read(file: Any, size: int, where: str, configuration: dict[str, Any]) -> Layers:
-    with reading(file, size, where) as reader:
+def _read(file: Any, size: int, *, where: str, configuration: dict[str, Any]) -> Layers:
+    with open_hdf5(file, size, where=where) as reader:
         given = reader.array(DESCRIPTION) if reader.has(DESCRIPTION) else np.empty(0, np.uint8)
         if given.dtype != np.uint8:
             raise WeightsError(f"{where}: {DESCRIPTION!r} is no text that resnets wrote")
         if reader.has("layers"):
-            found = _counted(reader, where, _configured(configuration))
+            found = _read_counted(reader, where, configured=_name_groups(configuration))
         elif reader.has("model_weights"):
-            found = _grouped(reader, where, "model_weights/")
+            found = _read_grouped(reader, where, at="model_weights/")
         else:
-            found = _grouped(reader, where, "")
+            found = _read_grouped(reader, where, at="")
         return replace(found, description=given.tobytes(), configuration=configuration)
 
 
-def _grouped(reader: Reader, where: str, at: str) -> Layers:
+def _read_grouped(reader: Reader, where: str, *, at: str) -> Layers:
     """Form 1."""
     found = Layers()
     found.names.extend(reader.texts(at, "layer_names"))
@@ -113,28 +113,28 @@ def _grouped(reader: Reader, where: str, at: str) -> Layers:
     return found
 
 
-def _counted(reader: Reader, where: str, configured: Mapping[str, str]) -> Layers:
+def _read_counted(reader: Reader, where: str, *, configured: Mapping[str, str]) -> Layers:
     """Form 2."""
     found = Layers()
     named = True
-    for group in sorted(reader.names("layers"), key=_order):
+    for group in sorted(reader.names("layers"), key=_make_sort_key):
         at = f"layers/{group}/vars"
         parts = set(reader.names(f"layers/{group}"))
         if parts - {"vars", "seed_generator"}:  # the latter is a dropout's
             raise WeightsError(f"{where}: {group!r} is a model inside the model")
         noted = reader.texts(at, "name") if "vars" in parts else []
-        numbers = sorted(reader.names(at), key=_order) if "vars" in parts else []
+        numbers = sorted(reader.names(at), key=_make_sort_key) if "vars" in parts else []
         arrays = [reader.array(f"{at}/{k}") for k in numbers]
         layer = noted[0] if noted else configured.get(group, "")
         if not arrays and not layer:
             continue
         named = named and bool(layer)
         found.names.append(layer or group)
-        found.arrays.update(_variables(layer or group, arrays, where))
+        found.arrays.update(_name_variables(layer or group, arrays, where=where))
     return Layers(found.arrays, found.names, named)
 
 
-def _variables(layer: str, arrays: list[Array], where: str) -> dict[str, Array]:
+def _name_variables(layer: str, arrays: list[Array], *, where: str) -> dict[str, Array]:
     if not arrays:
         return {}
     names = VARIABLES.get((arrays[0].ndim, len(arrays)))
@@ -147,13 +147,13 @@ def _variables(layer: str, arrays: list[Array], where: str) -> dict[str, Array]:
     return {f"{layer}/{name}": array for name, array in zip(names, arrays, strict=True)}
 
 
-def _order(name: str) -> tuple[str, int]:
+def _make_sort_key(name: str) -> tuple[str, int]:
     """Sort ``conv2d_10`` behind ``conv2d_9``, as Keras counts."""
     found = re.fullmatch(r"(.*?)_?(\d{1,9})", name)
     return (found[1], int(found[2])) if found else (name, 0)
 
 
-def _unpacked(file: Any, size: int, where: str) -> tuple[bytes, bytes]:
+def _unpack(file: Any, size: int, *, where: str) -> tuple[bytes, bytes]:
     """Form 3: the configuration and the weights."""
     try:
         with zipfile.ZipFile(file) as archive:
@@ -177,7 +177,7 @@ def _unpacked(file: Any, size: int, where: str) -> tuple[bytes, bytes]:
 _UNREADABLE = (ValueError, NotImplementedError, RuntimeError, EOFError, OverflowError)
 
 
-def json_object(content: bytes, where: str) -> dict[str, Any]:
+def parse_json_object(content: bytes, where: str) -> dict[str, Any]:
     """Parse a JSON object. Raises WeightsError where it is none; ``where`` names it."""
     try:
         value: Any = json.loads(content)
@@ -188,13 +188,13 @@ def json_object(content: bytes, where: str) -> dict[str, Any]:
     return cast("dict[str, Any]", value)
 
 
-def _configured(configuration: Mapping[str, Any]) -> dict[str, str]:
+def _name_groups(configuration: Mapping[str, Any]) -> dict[str, str]:
     """Names of layers by group, for files of versions that did not note them with the arrays."""
     seen: Counter[str] = Counter()
     found: dict[str, str] = {}
     try:
         for layer in configuration["config"]["layers"]:
-            group = _snake(str(layer["class_name"]))
+            group = _to_snake_case(str(layer["class_name"]))
             counted = f"{group}_{seen[group]}" if seen[group] else group
             found[counted] = str(layer["config"]["name"])
             seen[group] += 1
@@ -203,20 +203,6 @@ def _configured(configuration: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def _snake(kind: str) -> str:
+def _to_snake_case(kind: str) -> str:
     """``BatchNormalization`` as Keras names its group: ``batch_normalization``; Conv2D: conv2d."""
     return re.sub(r"(?<=.)(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", kind).lower()
-
-
-def in_canonical_layout(array: Array) -> Array:
-    """A kernel [h, w, in, out] as [out, in, h, w], dense [in, out] as [out, in]."""
-    if array.ndim == 4:
-        return array.transpose(3, 2, 0, 1)
-    return array.T if array.ndim == 2 else array
-
-
-def in_keras_layout(array: Array) -> Array:
-    """The reverse of ``in_canonical_layout``."""
-    if array.ndim == 4:
-        array = array.transpose(2, 3, 1, 0)
-    return np.ascontiguousarray(array.T if array.ndim == 2 else array)

@@ -33,7 +33,7 @@ def read_layers(path: Path) -> Layers:
     """Read a Keras file of any form.
 
     Raises:
-        WeightsError: as ``keras_layers.read_here``; also where the library crashes or never ends.
+        WeightsError: as ``layers.read_here``; also where the library crashes or never ends.
         MissingDependency: if h5py cannot be imported.
     """
     if not sys.executable:  # Python inside another program, which cannot be started anew
@@ -52,18 +52,16 @@ def read_layers(path: Path) -> Layers:
         raise WeightsError(done.stdout.decode())
     if done.returncode == MISSING:
         raise MissingDependency(done.stdout.decode())
+    if done.returncode != 0:
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["it ended"]
+        raise WeightsError(f"{path}: not a whole HDF5 file (its reader crashed: {lines[-1][:200]})")
     try:
-        return _unpacked(done.stdout) if done.returncode == 0 else _crashed(path, done.stderr)
+        return _unpack(done.stdout)
     except (SafetensorError, ValueError, KeyError) as error:
         raise WeightsError(f"{path}: not a whole HDF5 file (what came of it: {error})") from error
 
 
-def _crashed(path: Path, said: bytes) -> Layers:
-    last = (said.decode(errors="replace").strip().splitlines() or ["it ended"])[-1][:200]
-    raise WeightsError(f"{path}: not a whole HDF5 file (its reader crashed: {last})")
-
-
-def _packed(layers: Layers) -> bytes:
+def _pack(layers: Layers) -> bytes:
     told = {
         "names": layers.names,
         "named": layers.named,
@@ -76,7 +74,7 @@ def _packed(layers: Layers) -> bytes:
     return safetensors.numpy.save({**arrays, _TOLD: text})
 
 
-def _unpacked(content: bytes) -> Layers:
+def _unpack(content: bytes) -> Layers:
     arrays = safetensors.numpy.load(content)
     told = json.loads(arrays.pop(_TOLD).tobytes())
     return Layers(
@@ -91,7 +89,7 @@ def _unpacked(content: bytes) -> Layers:
 def main() -> None:
     """Read the file that the first argument names; the second is its name in errors."""
     try:
-        content, code = _packed(read_here(Path(sys.argv[1]), sys.argv[2])), 0
+        content, code = _pack(read_here(Path(sys.argv[1]), sys.argv[2])), 0
     except WeightsError as error:
         content, code = str(error).encode(), WRONG
     except MissingDependency as error:

@@ -34,7 +34,7 @@ class _Seen:
     shortcut: Shortcut | None
 
 
-def stages_of(names: Names, shapes: Shapes, channels: int) -> tuple[Stage, ...]:
+def read_stages(names: Names, shapes: Shapes, *, channels: int) -> tuple[Stage, ...]:
     """Read the stages behind a stem of ``channels``.
 
     Strides are not in the tensors: 2 from the second stage on wherever the shape can change, and
@@ -44,19 +44,19 @@ def stages_of(names: Names, shapes: Shapes, channels: int) -> tuple[Stage, ...]:
         WeightsError: where a stage is none that can be described.
     """
     seen: list[_Seen] = []
-    while kernel_at(shapes, _convolution(names, len(seen), 0, 1)) is not None:
-        stage = _seen(names, shapes, len(seen), channels)
+    while get_kernel_shape(shapes, _name_convolution(names, len(seen), block=0, k=1)) is not None:
+        stage = _read_stage(names, shapes, index=len(seen), channels=channels)
         seen.append(stage)
         channels = stage.width
     if not seen:
-        raise WeightsError(f"no block of a residual network among {some(shapes)}")
+        raise WeightsError(f"no block of a residual network among {list_tensors(shapes)}")
     changing = [stage for stage in seen if stage.channels != stage.width]
     padded = bool(changing) and not any(stage.shortcut for stage in seen)
-    return tuple(_stage(stage, i, padded, names) for i, stage in enumerate(seen))
+    return tuple(_build_stage(stage, i, padded=padded, names=names) for i, stage in enumerate(seen))
 
 
-def kernel_at(shapes: Shapes, name: str) -> tuple[int, int, int, int] | None:
-    """Give the shape of a convolution's kernel, None where there is no such convolution.
+def get_kernel_shape(shapes: Shapes, name: str) -> tuple[int, int, int, int] | None:
+    """Return the shape of a convolution's kernel, None where there is no such convolution.
 
     Raises:
         WeightsError: if the tensor of that name is no square kernel.
@@ -69,14 +69,14 @@ def kernel_at(shapes: Shapes, name: str) -> tuple[int, int, int, int] | None:
     return shape[0], shape[1], shape[2], shape[3]
 
 
-def some(shapes: Shapes) -> str:
+def list_tensors(shapes: Shapes) -> str:
     """Name the first tensors of a file."""
     first = [f"{name} {shape}" for name, shape in list(shapes.items())[:5]]
     more = len(shapes) - len(first)
     return ", ".join(first) + (f" and {more} more" if more else "") if first else "no tensors"
 
 
-def _stage(seen: _Seen, index: int, padded: bool, names: Names) -> Stage:
+def _build_stage(seen: _Seen, index: int, *, padded: bool, names: Names) -> Stage:
     changing = seen.channels != seen.width or seen.shortcut is not None
     if index == 0:  # ResNet's first stage only widens; RegNet's strides, as all of its stages do
         strided = changing and (names is REGNET or seen.channels == seen.width)
@@ -91,11 +91,13 @@ def _stage(seen: _Seen, index: int, padded: bool, names: Names) -> Stage:
     )
 
 
-def _seen(names: Names, shapes: Shapes, index: int, channels: int) -> _Seen:
-    first, second, third = (kernel_at(shapes, _convolution(names, index, 0, k)) for k in (1, 2, 3))
-    at = _at(names, index, 0)
+def _read_stage(names: Names, shapes: Shapes, *, index: int, channels: int) -> _Seen:
+    first, second, third = (
+        get_kernel_shape(shapes, _name_convolution(names, index, block=0, k=k)) for k in (1, 2, 3)
+    )
+    at = _get_prefix(names, index, block=0)
     if first is None or second is None:
-        raise WeightsError(f"{_convolution(names, index, 0, 2)}.weight is missing")
+        raise WeightsError(f"{_name_convolution(names, index, block=0, k=2)}.weight is missing")
     last = second if third is None else third
     width, inner = last[0], first[0]
     if third is None:
@@ -107,14 +109,16 @@ def _seen(names: Names, shapes: Shapes, index: int, channels: int) -> _Seen:
         usual = inner == width // 4
         block = Block(kind="bottleneck", inner=None if usual else inner, groups=inner // second[1])
     depth = 1
-    while kernel_at(shapes, _convolution(names, index, depth, 1)) is not None:
+    while get_kernel_shape(shapes, _name_convolution(names, index, block=depth, k=1)) is not None:
         depth += 1
     block = replace(block, gated=f"{at}gate.weight" in shapes)
-    block = _excited(block, names, shapes, index, depth, (channels, width))
-    return _Seen(channels, width, depth, block, _shortcut(names, shapes, at))
+    block = _add_excitation(
+        block, names, shapes=shapes, index=index, depth=depth, ends=(channels, width)
+    )
+    return _Seen(channels, width, depth, block, _read_shortcut(names, shapes, at=at))
 
 
-def _shortcut(names: Names, shapes: Shapes, at: str) -> Shortcut | None:
+def _read_shortcut(names: Names, shapes: Shapes, *, at: str) -> Shortcut | None:
     if f"{at}{names.projection}.weight" in shapes:
         if names is RESNET_V2 or any(
             f"{at}{names.projection_norm}.{part}" in shapes for part in ("weight", "running_mean")
@@ -125,25 +129,27 @@ def _shortcut(names: Names, shapes: Shapes, at: str) -> Shortcut | None:
     return "average_projection" if len(averaged) == 4 else None
 
 
-def _excited(
-    block: Block, names: Names, shapes: Shapes, index: int, depth: int, ends: tuple[int, int]
+def _add_excitation(
+    block: Block, names: Names, *, shapes: Shapes, index: int, depth: int, ends: tuple[int, int]
 ) -> Block:
     """Add squeeze-and-excitation, squeezed to a number of channels or to a share of the input's."""
     channels, width = ends
     squeezed: list[int] = []
     for j in range(depth):
-        shape = shapes.get(f"{_at(names, index, j)}{names.excitation}.fc1.weight")
+        shape = shapes.get(f"{_get_prefix(names, index, block=j)}{names.excitation}.fc1.weight")
         if shape:
             squeezed.append(shape[0])
     if len(squeezed) < depth:  # in some blocks only: what is left over is an error later
         return block
-    scaled = shapes.get(f"{_at(names, index, 0)}{names.excitation}.fc2.weight", (0,))[:1]
+    scaled = shapes.get(f"{_get_prefix(names, index, block=0)}{names.excitation}.fc2.weight", (0,))[
+        :1
+    ]
     inner = block.inner_width(width)
     inside = block.kind == "bottleneck" and scaled == (inner,)
     if inside and (inner != width or names is REGNET):
         block = replace(block, squeeze_at="3x3", squeeze=squeezed[0])
     places = [(channels, squeezed[0]), *((width, number) for number in squeezed[1:])]
-    share = _share(places)
+    share = _find_share(places)
     if share is None or (
         len(set(squeezed)) == 1 and (share != REGNETS_RATIO or names is not REGNET)
     ):
@@ -151,7 +157,7 @@ def _excited(
     return replace(block, squeeze=None, squeeze_ratio=share)
 
 
-def _share(places: Sequence[tuple[int, int]]) -> float | None:
+def _find_share(places: Sequence[tuple[int, int]]) -> float | None:
     """Find a share that rounds to all numbers squeezed to, the roundest first."""
     low = max((number - 0.5) / channels for channels, number in places)
     high = min((number + 0.5) / channels for channels, number in places)
@@ -162,10 +168,10 @@ def _share(places: Sequence[tuple[int, int]]) -> float | None:
     return None
 
 
-def _at(names: Names, index: int, block: int) -> str:
+def _get_prefix(names: Names, index: int, *, block: int) -> str:
     return names.block.format(stage=index + 1, stage0=index, block=block) + "."
 
 
-def _convolution(names: Names, index: int, block: int, k: int) -> str:
+def _name_convolution(names: Names, index: int, *, block: int, k: int) -> str:
     counted = names.convolution.replace("{k}", str(k)).replace("{letter}", "abc"[k - 1])
-    return _at(names, index, block) + counted
+    return _get_prefix(names, index, block=block) + counted

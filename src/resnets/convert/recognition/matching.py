@@ -8,7 +8,9 @@ Shape = tuple[int, ...]
 MOST_SHOWN = 12
 
 
-def require(found: Mapping[str, Shape], needed: Mapping[str, Shape], where: str, form: str) -> None:
+def require_match(
+    found: Mapping[str, Shape], needed: Mapping[str, Shape], *, where: str, form: str
+) -> None:
     """Raise WeightsError with missing, unknown and misshapen arrays, unless there are none."""
     problems = [f"{name}: missing, shape {needed[name]}" for name in needed if name not in found]
     problems += [f"{name}: unknown, shape {found[name]}" for name in found if name not in needed]
@@ -23,17 +25,17 @@ def require(found: Mapping[str, Shape], needed: Mapping[str, Shape], where: str,
         raise WeightsError("\n  ".join([f"{where}: not whole as {form}:", *shown]))
 
 
-def extent(found: Mapping[str, Shape], name: str, dimensions: int, where: str) -> Shape:
-    """Give the shape of an array that must be there with that many dimensions, or WeightsError."""
+def get_shape(found: Mapping[str, Shape], name: str, *, dimensions: int, where: str) -> Shape:
+    """Return the shape of an array. Raises WeightsError if it is missing or of other dimensions."""
     if name not in found:
-        raise WeightsError(f"{where}: {name} is missing; it has {some(found)}")
+        raise WeightsError(f"{where}: {name} is missing; it has {_list_names(found)}")
     shape = found[name]
     if len(shape) != dimensions:
         raise WeightsError(f"{where}: {name} has shape {shape}, not {dimensions} dimensions")
     return shape
 
 
-def some(names: Iterable[str], most: int = 5) -> str:
+def _list_names(names: Iterable[str], most: int = 5) -> str:
     """Name the first few of many."""
     listed = list(names)
     more = f" and {len(listed) - most} more" if len(listed) > most else ""

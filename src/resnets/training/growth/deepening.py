@@ -20,8 +20,8 @@ from resnets.networks import catalog, reference
 from resnets.networks.architecture import Architecture
 from resnets.networks.initialization import Scheme, initial_weights, last_scales
 from resnets.networks.naming import block_names
+from resnets.networks.network import Weights, check_weights
 from resnets.networks.tracing import trace
-from resnets.networks.weights import Weights, check
 from resnets.recipes.recipe import Momentum, Placement, Start
 
 CHANGING = {"stack": "as whole copies", "random": "at random"}
@@ -87,7 +87,7 @@ class Deepening:
         Raises:
             WeightsError: if ``weights`` are not the source's.
         """
-        check(self.source, weights)
+        check_weights(self.source, weights)
         copied = self._copied if self.start in ("copy", "stack") else {}
         found: Weights = {}
         for name, old in self.origins.items():

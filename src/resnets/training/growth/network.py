@@ -13,28 +13,25 @@ import numpy as np
 
 from resnets.errors import RunError
 from resnets.networks.initialization import last_scales
+from resnets.networks.network import Network, Weights
 from resnets.networks.tracing import trace
-from resnets.networks.weights import Network, Weights
-from resnets.recipes.recipe import Recipe
-from resnets.recipes.schedule import lift_at, share_at
+from resnets.recipes.schedule import Schedule
 from resnets.training.growth.deepening import Deepening, added
 
 
 @dataclass
-class Growing:
+class GrowingNetwork:
     """The network that a run trains, and what it becomes.
 
     Attributes:
         network: at first the one that the run begins with.
         plans: its growths, one after the other.
-        recipe: with the settings of each growth.
-        per_epoch: steps in an epoch.
+        schedule: of the run, whose recipe has the settings of each growth.
     """
 
     network: Network
     plans: Sequence[Deepening]
-    recipe: Recipe
-    per_epoch: int
+    schedule: Schedule
 
     def advance(self, grown: int) -> None:
         """Become the network after so many growths, as it is before a state is restored.
@@ -67,13 +64,13 @@ class Growing:
 
         Less in their warm-up; more where their growth's ``scale_rate`` says so.
         """
-        growths, steps = self.recipe.grow, self._steps
+        growths = self.schedule.recipe.grow
         if not any(growth.warmup or growth.scale_rate != 1 for growth in growths):
             return {}
         new, ends = self._new(step)
         shares: dict[str, float] = {}
         for name, (i, _) in new.items():
-            share = share_at(growths[i], step, steps, self.per_epoch)
+            share = self.schedule.growth_warmup(growths[i], step)
             share *= growths[i].scale_rate if name in ends else 1
             if share != 1:
                 shares[name] = share
@@ -84,8 +81,7 @@ class Growing:
 
         In float64; together it makes of them what they would have been drawn as.
         """
-        growths = self.recipe.grow
-        shares = [lift_at(growth, step, self._steps, self.per_epoch) for growth in growths]
+        shares = [self.schedule.fade_in(growth, step) for growth in self.schedule.recipe.grow]
         if not any(shares):
             return {}
         new, ends = self._new(step)
@@ -95,13 +91,10 @@ class Growing:
             if name in ends and shares[i] and then in self.plans[i].rising
         }
 
-    @property
-    def _steps(self) -> int:
-        return self.recipe.epochs * self.per_epoch
-
     def _new(self, step: int) -> tuple[Mapping[str, tuple[int, str]], frozenset[str]]:
         """What growths before ``step`` have added, as ``_added``."""
-        grown = sum(growth.epoch * self.per_epoch <= step for growth in self.recipe.grow)
+        growths = self.schedule.recipe.grow
+        grown = sum(self.schedule.first_step(growth) <= step for growth in growths)
         return _added(tuple(self.plans[:grown])) if grown else ({}, frozenset())
 
     def _become(self, plan: Deepening, weights: Weights) -> None:

@@ -13,9 +13,9 @@ from resnets.data.images import Images
 from resnets.errors import GrowthError
 from resnets.networks.architecture import Architecture
 from resnets.networks.naming import block_names
+from resnets.networks.network import Network, Weights, check_weights
 from resnets.networks.spec import Stage
 from resnets.networks.tracing import trace
-from resnets.networks.weights import Network, Weights, check
 from resnets.training.metrics import Evaluation, evaluate
 
 MakeEvaluator = Callable[[Network], Evaluator]
@@ -146,7 +146,7 @@ def shortened(
         GrowthError: for a name that is no block, or the first block of a stage, which changes the
             shape.
     """
-    check(architecture, weights)
+    check_weights(architecture, weights)
     rows = block_names(architecture)
     unknown = set(removed) - {name for row in rows for name in row[1:]}
     if unknown:

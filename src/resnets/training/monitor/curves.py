@@ -7,14 +7,17 @@ that grew, both once more below: against the compute that was spent.
 # pyright: reportUnknownMemberType=false
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from resnets.errors import MissingDependency
-from resnets.files import replacing
+from resnets.errors import MissingDependency, RunError
+from resnets.files import explained, replacing
+from resnets.training import logs
+from resnets.training.events import Event, Trained
 from resnets.training.monitor.series import Curves, Point
 from resnets.training.monitor.series import thinned as thinned
+from resnets.training.run_folder import METRICS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -257,3 +260,36 @@ def _line(axes: "Axes", points: list[Point], colour: str) -> None:
 
 def _xy(points: list[Point]) -> tuple[list[float], list[float]]:
     return [x for x, _ in points], [y for _, y in points]
+
+
+class CurveDrawer:
+    """A consumer of events that draws a run's curves once all epochs have ended.
+
+    Args:
+        announce: told if matplotlib is missing; the run itself does not need it.
+    """
+
+    def __init__(self, announce: Callable[[str], None]) -> None:
+        self._announce = announce
+
+    def __call__(self, event: Event) -> None:
+        """Draw after ``Trained``.
+
+        Raises:
+            RunError: if the pictures cannot be written.
+        """
+        if not isinstance(event, Trained):
+            return
+        folder = Path(event.folder)
+        records = logs.read(folder / METRICS)
+        try:
+            with explained(f"cannot draw the curves in {folder}", RunError):
+                draw(records, folder, _title(event.network, records))
+        except MissingDependency as error:
+            self._announce(f"no curves drawn: {error}")
+
+
+def _title(network: str, records: Sequence[Mapping[str, Any]]) -> str:
+    """Name the network that was trained, and what it grew to."""
+    grown = [record["depths"] for record in records if record["event"] == "growth"]
+    return f"{network}, grown to {'-'.join(map(str, grown[-1]))}" if grown else network

@@ -15,8 +15,8 @@ from rich.progress_bar import ProgressBar
 from rich.text import Text
 
 from resnets.tables import PLAIN, Column, Row, Table
-from resnets.training.events import Epoch, Event, Grown
-from resnets.training.monitor.pace import Clock, Pace, Plan
+from resnets.training.events import Epoch, Event, Grown, Started, Step
+from resnets.training.monitor.pace import Clock, Pace
 from resnets.training.monitor.phrases import duration, facts, growth_line, loss_text, moment
 
 REFRESH = 1 / 8
@@ -50,26 +50,25 @@ class Live:
             self._frame.ended = True
         self._live.stop()
 
-    def start(self, plan: Plan) -> None:
-        self._frame = Frame(Pace(plan, self._clock))
-        self._live.start()
-        self._draw(self._clock())
-
     def show(self, event: Event) -> None:
-        if self._frame is None:
-            raise RuntimeError("show before start")
-        pace = self._frame.pace
-        if isinstance(event, Epoch):
-            pace.take_epoch(event)
-            self._frame.epochs.append(event)
-            self._draw(self._clock())
-            return
-        if isinstance(event, Grown):
-            self.note(growth_line(event))
-            return
-        now = pace.take_step(event)
-        if now is not None and (now - self._drawn >= REFRESH or pace.validating):
-            self._draw(now)
+        match event:
+            case Started():
+                self._frame = Frame(Pace(event, self._clock))
+                self._live.start()
+                self._draw(self._clock())
+            case Grown():
+                self.note(growth_line(event))
+            case Epoch() if self._frame is not None:
+                self._frame.pace.take_epoch(event)
+                self._frame.epochs.append(event)
+                self._draw(self._clock())
+            case Step() if self._frame is not None:
+                now = self._frame.pace.take_step(event)
+                due = now is not None and now - self._drawn >= REFRESH
+                if now is not None and (due or self._frame.pace.validating):
+                    self._draw(now)
+            case _:
+                return
 
     def note(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False)
@@ -88,12 +87,12 @@ class Frame:
 
     def __init__(self, pace: Pace) -> None:
         self.pace = pace
-        self.epochs = list(pace.plan.history)
+        self.epochs = list(pace.run.history)
         self.ended = False
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = min(options.max_width, WIDEST)
-        plan = self.pace.plan
+        plan = self.pace.run
         head = [Text(plan.title, "bold"), *_flowed(facts(plan), width, "dim"), Text()]
         foot = _flowed([self._moment()], width)
         # Besides the rows: the table's titles, an empty line, the bar, and one to spare.
@@ -116,7 +115,7 @@ class Frame:
         return (
             Column("epoch", right=True),
             Column("loss", right=True),
-            *(validation if self.pace.plan.validation_images else ()),
+            *(validation if self.pace.run.validation_images else ()),
             Column("rate", right=True, spare=2),
             Column("images/s", right=True, spare=1),
             Column("time", right=True),
@@ -138,7 +137,7 @@ class Frame:
 
     def _row(self, epoch: Epoch, best: bool) -> Row:
         validation: tuple[str, ...] = ()
-        if self.pace.plan.validation_images:
+        if self.pace.run.validation_images:
             validation = (
                 "" if epoch.validation_loss is None else loss_text(epoch.validation_loss),
                 "" if epoch.validation_accuracy is None else f"{epoch.validation_accuracy:.2%}",
@@ -156,14 +155,14 @@ class Frame:
         return Row(cells, "bold green" if marked else "")
 
     def _bar(self, width: int) -> ProgressBar:
-        plan = self.pace.plan
+        plan = self.pace.run
         return ProgressBar(
             plan.steps, self.pace.step, width, complete_style="cyan", finished_style="green"
         )
 
     def _moment(self) -> list[str]:
         """Say where the run stands: phrases."""
-        pace, plan = self.pace, self.pace.plan
+        pace, plan = self.pace, self.pace.run
         if self.ended:
             whole = pace.step >= plan.steps and not pace.validating
             where = "done" if whole else f"ended after step {pace.step:,} of {plan.steps:,}"

@@ -3,50 +3,11 @@
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from resnets.training.events import Epoch, Step
+from resnets.training.events import Epoch, Started, Step
 
 Clock = Callable[[], float]
 """Gives seconds that only grow."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What is known of a run before it starts.
-
-    Attributes:
-        title: of the view.
-        network, parameters, multiply_adds: what is trained; multiply-adds for one image.
-        device, framework, precision: what trains it, in words.
-        training_images, validation_images: of the set; 0 where none are held out.
-        epoch_images: of the training images, those that an epoch takes.
-        epochs, steps_per_epoch: until the end of the recipe.
-        done_steps: where this process starts; above 0 where it resumes.
-        folder: of the run.
-        history: epochs that earlier processes of the same run have ended.
-    """
-
-    title: str
-    network: str
-    parameters: int
-    multiply_adds: int
-    device: str
-    framework: str
-    precision: str
-    training_images: int
-    epoch_images: int
-    validation_images: int
-    epochs: int
-    steps_per_epoch: int
-    done_steps: int
-    folder: str
-    history: tuple[Epoch, ...] = ()
-
-    @property
-    def steps(self) -> int:
-        """Steps of the whole run."""
-        return self.epochs * self.steps_per_epoch
 
 
 class Pace:
@@ -66,10 +27,10 @@ class Pace:
     WINDOW = 30.0
     INTERVAL = 0.1
 
-    def __init__(self, plan: Plan, clock: Clock = time.perf_counter) -> None:
-        self.plan = plan
-        self.step = plan.done_steps
-        self.epoch = min(self.step // plan.steps_per_epoch + 1, plan.epochs)
+    def __init__(self, run: Started, clock: Clock = time.perf_counter) -> None:
+        self.run = run
+        self.step = run.done_steps
+        self.epoch = min(self.step // run.steps_per_epoch + 1, run.epochs)
         self.validating = False
         self.images_per_second: float | None = None
         self._clock = clock
@@ -93,9 +54,9 @@ class Pace:
             return None
         self.step, self.epoch = event.step, event.epoch
         now = self._clock()
-        ended = event.step % self.plan.steps_per_epoch == 0
+        ended = event.step % self.run.steps_per_epoch == 0
         self._sample(now - self._paused, ended)
-        if ended and self.plan.validation_images:
+        if ended and self.run.validation_images:
             self.validating, self._pause_began = True, now
         return now
 
@@ -123,22 +84,22 @@ class Pace:
         if not self.images_per_second or pause is None:
             return None
         (began, first, _), (ended, last, _) = self._samples[0], self._samples[-1]
-        training = (self.plan.steps - self.step) * (ended - began) / (last - first)
-        pauses = self.plan.epochs - (self.step - self.validating) // self.plan.steps_per_epoch
+        training = (self.run.steps - self.step) * (ended - began) / (last - first)
+        pauses = self.run.epochs - (self.step - self.validating) // self.run.steps_per_epoch
         waited = min(self._clock() - self._pause_began, pause) if self.validating else 0.0
         return training + pauses * pause - waited
 
     @property
     def pause(self) -> float | None:
         """Seconds that validation is going to take; None before two measured steps."""
-        if not self.plan.validation_images:
+        if not self.run.validation_images:
             return 0.0
         if self._last_pause is not None:
             return self._last_pause
         if not self.images_per_second:
             return None
         # A forward pass is a third of a step's work.
-        return self.plan.validation_images / self.images_per_second / 3
+        return self.run.validation_images / self.images_per_second / 3
 
     def _sample(self, now: float, ended: bool) -> None:
         """Note how much was done by ``now``, in seconds of training; forget what is long ago."""

@@ -1,7 +1,7 @@
 """How progress and results are worded: durations, losses, the facts of a run."""
 
-from resnets.training.events import Grown
-from resnets.training.monitor.pace import Pace, Plan
+from resnets.training.events import Grown, Started
+from resnets.training.monitor.pace import Pace
 
 
 def growth_line(event: Grown) -> str:
@@ -9,21 +9,21 @@ def growth_line(event: Grown) -> str:
     return f"grown to {event.network}: {'-'.join(map(str, event.depths))} blocks"
 
 
-def facts(plan: Plan) -> list[list[str]]:
+def facts(run: Started) -> list[list[str]]:
     """Say what is trained, on what and where: groups of phrases."""
-    network = [] if plan.network in plan.title else [plan.network]
-    images = [f"{plan.training_images:,} training images"]
-    if plan.epoch_images < plan.training_images:
-        images.append(f"{plan.epoch_images:,} of them an epoch")
-    if plan.validation_images:
-        images.append(f"{plan.validation_images:,} validation images")
-    steps = [f"{_count(plan.epochs, 'epoch')} of {_count(plan.steps_per_epoch, 'step')}"]
-    if plan.done_steps:
-        steps.append(f"resumed after step {plan.done_steps:,}")
+    network = [] if run.network in run.title else [run.network]
+    images = [f"{run.training_images:,} training images"]
+    if run.epoch_images < run.training_images:
+        images.append(f"{run.epoch_images:,} of them an epoch")
+    if run.validation_images:
+        images.append(f"{run.validation_images:,} validation images")
+    steps = [f"{_count(run.epochs, 'epoch')} of {_count(run.steps_per_epoch, 'step')}"]
+    if run.done_steps:
+        steps.append(f"resumed after step {run.done_steps:,}")
     return [
-        [*network, f"{plan.parameters:,} parameters", f"{plan.multiply_adds:,} multiply-adds"],
+        [*network, f"{run.parameters:,} parameters", f"{run.multiply_adds:,} multiply-adds"],
         [*images, *steps],
-        [plan.framework, plan.precision, plan.device, plan.folder],
+        [run.framework, run.precision, run.device, run.folder],
     ]
 
 

@@ -8,14 +8,12 @@ import os
 import time
 from typing import TYPE_CHECKING, Protocol, Self
 
-from resnets.training.events import Epoch, Event, Grown
-from resnets.training.monitor.pace import Clock, Pace, Plan
+from resnets.training.events import Epoch, Event, Grown, Started, Step
+from resnets.training.monitor.pace import Clock, Pace
 from resnets.training.monitor.phrases import duration, facts, growth_line, loss_text, moment
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-__all__ = ["Plan", "View", "view"]
 
 SILENCE = 10.0
 """Seconds after which plain lines speak up inside an epoch."""
@@ -32,12 +30,8 @@ class View(Protocol):
         """Leave the last state on screen and give the terminal back."""
         ...
 
-    def start(self, plan: Plan) -> None:
-        """Show what is about to happen. The clock for the time left starts here."""
-        ...
-
     def show(self, event: Event) -> None:
-        """Show what has happened."""
+        """Show an event of the run; the clock for the time left starts with ``Started``."""
         ...
 
     def note(self, text: str) -> None:
@@ -73,9 +67,6 @@ class _Silent:
     def __exit__(self, *error: object) -> None:
         return
 
-    def start(self, plan: Plan) -> None:
-        return
-
     def show(self, event: Event) -> None:
         return
 
@@ -98,39 +89,42 @@ class Plain:
     def __exit__(self, *error: object) -> None:
         return
 
-    def start(self, plan: Plan) -> None:
-        self._pace = Pace(plan, self.clock)
-        self.note(plan.title)
-        for line in facts(plan):
-            self.note("  " + ", ".join(line))
-
     def show(self, event: Event) -> None:
-        if self._pace is None:
-            raise RuntimeError("show before start")
-        if isinstance(event, Epoch):
-            self._pace.take_epoch(event)
-            self.note(self._epoch_line(event, self._pace))
-        elif isinstance(event, Grown):
-            self.note(growth_line(event))
-        else:
-            now = self._pace.take_step(event)
-            if now is not None and now - self._spoke >= SILENCE:
-                self.note(self._step_line(self._pace))
-            if self._pace.validating and (self._pace.pause or 0) >= SILENCE:
-                self.note(f"epoch {event.epoch}/{self._pace.plan.epochs}  validating")
+        match event:
+            case Started():
+                self._pace = Pace(event, self.clock)
+                self.note(event.title)
+                for line in facts(event):
+                    self.note("  " + ", ".join(line))
+            case Grown():
+                self.note(growth_line(event))
+            case Epoch() if self._pace is not None:
+                self._pace.take_epoch(event)
+                self.note(self._epoch_line(event, self._pace))
+            case Step() if self._pace is not None:
+                self._show_step(event, self._pace)
+            case _:
+                return
+
+    def _show_step(self, event: Step, pace: Pace) -> None:
+        now = pace.take_step(event)
+        if now is not None and now - self._spoke >= SILENCE:
+            self.note(self._step_line(pace))
+        if pace.validating and (pace.pause or 0) >= SILENCE:
+            self.note(f"epoch {event.epoch}/{pace.run.epochs}  validating")
 
     def note(self, text: str) -> None:
         self._spoke = self.clock()
         self.console.out(text, highlight=False)
 
     def _step_line(self, pace: Pace) -> str:
-        plan = pace.plan
+        plan = pace.run
         parts = [f"epoch {pace.epoch}/{plan.epochs}", f"step {pace.step:,}/{plan.steps:,}"]
         return "  ".join(parts + moment(pace))
 
     def _epoch_line(self, event: Epoch, pace: Pace) -> str:
         parts = [
-            f"epoch {event.epoch}/{pace.plan.epochs}",
+            f"epoch {event.epoch}/{pace.run.epochs}",
             f"loss {loss_text(event.training_loss)}",
         ]
         if event.validation_loss is not None:

@@ -3,68 +3,74 @@
 import importlib
 import importlib.util
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 from resnets.errors import MissingDependency
-from resnets.training.events import Epoch, Event, Grown, Step
+from resnets.training.events import Epoch, Event, Started, Step
 
 EVERY = 10
 """Steps between points; a point is the mean of the losses since the last."""
 
 
 def available() -> bool:
-    """Say whether tensorboardX is installed."""
+    """Return whether tensorboardX is installed."""
     return importlib.util.find_spec("tensorboardX") is not None
 
 
 class TensorBoard:
-    """Writes the events of a run into ``folder / "tensorboard"``.
+    """Writes the events of a run into the folder ``tensorboard`` of its run folder.
 
-    Args:
-        folder: of the run.
-        after_step: steps taken before this process; what an interrupted run had written beyond
-            them is hidden, for it is about to happen again.
-
-    Raises:
-        MissingDependency: if tensorboardX cannot be imported; says how to install it.
+    A context manager and a consumer of events. When a run resumes, points of steps that an
+    interrupted process took after the saved state are hidden: those steps are taken again.
     """
 
-    def __init__(self, folder: Path, *, after_step: int) -> None:
-        self._writer = _writer(folder / "tensorboard", after_step)
+    def __init__(self) -> None:
+        self._writer: _Writer | None = None
         self._loss = 0.0
         self._steps = 0
 
-    def __call__(self, event: Event) -> None:
-        """Take an event of ``training.train``."""
-        if isinstance(event, Epoch):
-            self._take_epoch(event)
-            return
-        if isinstance(event, Grown):
-            return
-        self._loss += event.loss
-        self._steps += 1
-        if event.step % EVERY == 0:
-            self._write_steps(event)
+    def __enter__(self) -> Self:
+        return self
 
-    def close(self) -> None:
+    def __exit__(self, *error: object) -> None:
         """Write what is left to disk."""
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
 
-    def _write_steps(self, event: Step | Epoch) -> None:
-        self._writer.add_scalar("loss/training", self._loss / self._steps, event.step)
-        self._writer.add_scalar("rate", event.rate, event.step)
+    def __call__(self, event: Event) -> None:
+        """Take an event of a run.
+
+        Raises:
+            MissingDependency: if tensorboardX cannot be imported; says how to install it.
+        """
+        match event:
+            case Started():
+                self._writer = _writer(Path(event.folder) / "tensorboard", event.done_steps)
+            case Step() if self._writer is not None:
+                self._loss += event.loss
+                self._steps += 1
+                if event.step % EVERY == 0:
+                    self._write_steps(self._writer, event)
+            case Epoch() if self._writer is not None:
+                self._write_epoch(self._writer, event)
+            case _:
+                return
+
+    def _write_steps(self, writer: "_Writer", event: Step | Epoch) -> None:
+        writer.add_scalar("loss/training", self._loss / self._steps, event.step)
+        writer.add_scalar("rate", event.rate, event.step)
         self._loss, self._steps = 0.0, 0
 
-    def _take_epoch(self, event: Epoch) -> None:
+    def _write_epoch(self, writer: "_Writer", event: Epoch) -> None:
         if self._steps:
-            self._write_steps(event)
-        self._writer.add_scalar("loss/training_epoch", event.training_loss, event.step)
+            self._write_steps(writer, event)
+        writer.add_scalar("loss/training_epoch", event.training_loss, event.step)
         if event.validation_loss is not None:
-            self._writer.add_scalar("loss/validation", event.validation_loss, event.step)
+            writer.add_scalar("loss/validation", event.validation_loss, event.step)
         if event.validation_accuracy is not None:
-            self._writer.add_scalar("accuracy/validation", event.validation_accuracy, event.step)
-        self._writer.add_scalar("images_per_second", event.images_per_second, event.step)
-        self._writer.flush()
+            writer.add_scalar("accuracy/validation", event.validation_accuracy, event.step)
+        writer.add_scalar("images_per_second", event.images_per_second, event.step)
+        writer.flush()
 
 
 class _Writer(Protocol):
