@@ -25,7 +25,7 @@ import torch
 from gpu_checks import accuracy, accurate, others, parity
 from gpu_speed import job, large, limit, step
 from gpu_work import Measurement, Plan, data_of
-from resnets.backends.torch.devices import available_devices, device_called, in_words
+from resnets.backends.torch.devices import available_devices, describe_device, find_device
 
 Part = Callable[[Measurement], dict[str, Any]]
 
@@ -33,7 +33,11 @@ Part = Callable[[Measurement], dict[str, Any]]
 def machine(m: Measurement) -> dict[str, Any]:
     """The device, versions, and what torch finds."""
     device = m.plan.device
-    words = {"device": in_words(device), "found": available_devices(), "torch": torch.__version__}
+    words = {
+        "device": describe_device(device),
+        "found": available_devices(),
+        "torch": torch.__version__,
+    }
     if device.type == "cuda":
         free, whole = torch.cuda.mem_get_info(device)
         words |= {"memory": whole, "free": free, "cuda": torch.version.cuda}
@@ -73,7 +77,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("gpu.json"))
     given = parser.parse_args()
     began = time.perf_counter()
-    plan = Plan.of(device_called(given.device), small=given.small)
+    plan = Plan.of(find_device(given.device), small=given.small)
     m = Measurement(plan, data_of(given.data, plan), given.recipe, given.seeds)
     m.found["date"] = f"{datetime.now(UTC):%Y-%m-%d}"
     failed = False

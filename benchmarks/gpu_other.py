@@ -37,7 +37,7 @@ def main() -> None:
     recipe = Recipe(batch=16, rate=0.02, momentum=0.9, precision="fp32", flip=True, crop=2)
     model = backend.build(catalog.get("resnet8_slim"))
     shape = Preprocessing(size=28, mean=(0.3,), std=(0.3,))
-    session = backend.session(model, recipe, shape, given.device)
+    session = backend.session(model, recipe, preprocessing=shape, device=given.device)
     rng = np.random.default_rng(0)
     losses = []
     for step in range(3):

@@ -12,8 +12,8 @@ import torch
 from resnets.backends import Batch
 from resnets.backends import torch as backend
 from resnets.backends.torch.recorded import Speed
-from resnets.backends.torch.resizing import resized
-from resnets.backends.torch.training_session import TorchSession
+from resnets.backends.torch.resizing import resize
+from resnets.backends.torch.session import TorchSession
 from resnets.data.augmentation import chosen, draw
 from resnets.data.fashion_mnist import loading
 from resnets.data.images import Images
@@ -128,7 +128,7 @@ def random_images(n: int, size: int, channels: int, classes: int) -> Images:
 def at_size(images: Images, size: int, plan: Plan) -> Images:
     """Resize square images on the device, as Pillow does."""
     pixels = torch.from_numpy(images.pixels).to(plan.device)
-    return Images(resized(pixels, size).cpu().numpy(), images.labels)
+    return Images(resize(pixels, size).cpu().numpy(), images.labels)
 
 
 def network_of(name: str, images: Images, classes: int) -> Architecture:
@@ -150,7 +150,7 @@ def session_of(
     mean, std = pixels or ((0.3,) * network.channels, (0.3,) * network.channels)
     shape = Preprocessing(size=recipe.size, mean=mean, std=std)
     model = backend.build(network, seed=recipe.seed)
-    session = TorchSession(model, recipe, shape, str(plan.device), speed)
+    session = TorchSession(model, recipe, preprocessing=shape, device=str(plan.device), speed=speed)
     if speed is None:
         session.recorded = None
     return session
@@ -161,11 +161,11 @@ class Ours:
 
     def __init__(self, session: TorchSession, images: Images) -> None:
         self.session, self.images = session, images
-        self.batch = session.recipe.batch
+        self.batch = session.train_state.recipe.batch
         self.blocks = sum(stage.depth for stage in session.architecture.stages)
 
     def __call__(self) -> Any:
-        recipe, step = self.session.recipe, self.session.steps
+        recipe, step = self.session.train_state.recipe, self.session.train_state.steps
         index = chosen(recipe, len(self.images), step)
         size = self.images.shape[1:3]
         draws = draw(recipe, step, len(index), size, self.blocks)

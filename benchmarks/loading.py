@@ -53,7 +53,7 @@ def share(recipe: Recipe, channels: int, count: int) -> dict[str, float]:
     preprocessing = Preprocessing(size=recipe.size, mean=(0.3,) * channels, std=(0.3,) * channels)
     backend = backends.load("torch")
     model = backend.build(catalog.get(recipe.network, channels=channels, classes=10))
-    session: Any = backend.session(model, recipe, preprocessing, "cpu")
+    session: Any = backend.session(model, recipe, preprocessing=preprocessing, device="cpu")
     prepare: Callable[..., Any] = session.prepare
 
     def batch(step: int) -> Batch:

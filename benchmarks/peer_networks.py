@@ -146,8 +146,8 @@ def compare(peer: Peer, folder: Path) -> tuple[str, float, float | None]:
     torch.save(theirs.state_dict(), folder / "peer.pth")
     del theirs
     network = convert.read(folder / "peer.pth")
-    ours = backend.build(network.architecture, weights=network.weights).eval()
-    found = backend.features(ours, x.numpy(), FEATURES)
+    ours = backend.build(network.architecture, weights=network.weights)
+    found = backend.features(ours, x.numpy(), wanted=FEATURES)
     del ours
     there, back = difference(found, expected), None
     if peer.opened is not None:

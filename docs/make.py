@@ -33,7 +33,7 @@ def describe_run(folder: Path) -> Started:
     start = plan.bind(load(recipe.data, size=recipe.size))
     backend = backends.load("torch")
     model, preprocessing = backend.build(architecture), start.network.preprocessing
-    session = backend.session(model, recipe, preprocessing, "cpu")
+    session = backend.session(model, recipe, preprocessing=preprocessing, device="cpu")
     past = records.epochs(logs.records(METRICS), logs.records(TIMINGS), Progress())
     return job.describe(
         recipe,

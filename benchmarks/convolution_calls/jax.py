@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from convolutions import Convolution
-from resnets.backends.jax.devices import device_called
+from resnets.backends.jax.devices import find_device
 
 KINDS = {"fp32": jnp.float32, "bf16": jnp.bfloat16}
 
@@ -17,7 +17,7 @@ class Calls:
     """The passes of a convolution as functions of no arguments, on one device."""
 
     def __init__(self, device: str) -> None:
-        self.device = device_called(device)
+        self.device = find_device(device)
         self._arrays: dict[Any, Any] = {}
 
     def wait(self, result: Any) -> None:

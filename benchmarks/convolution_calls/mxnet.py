@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from convolutions import Convolution
-from resnets.backends.mxnet.devices import device_called
+from resnets.backends.mxnet.devices import find_device
 from resnets.backends.mxnet.importing import mx
 from resnets.backends.mxnet.transfer import to_device
 
@@ -15,7 +15,7 @@ class Calls:
     """The passes of a convolution as functions of no arguments, on one device."""
 
     def __init__(self, device: str) -> None:
-        self.device = device_called(device)
+        self.device = find_device(device)
         self._arrays: dict[Any, Any] = {}
 
     def wait(self, result: Any) -> None:

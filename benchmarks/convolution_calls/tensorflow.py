@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from convolutions import Convolution
-from resnets.backends.tensorflow.devices import device_called
+from resnets.backends.tensorflow.devices import find_device
 
 import tensorflow as tf  # isort: skip  # after the backend, which keeps TensorFlow quiet
 
@@ -21,7 +21,7 @@ class Calls:
     """The passes of a convolution as functions of no arguments, on one device."""
 
     def __init__(self, device: str) -> None:
-        self.device = device_called(device)
+        self.device = find_device(device)
         self._arrays: dict[Any, Any] = {}
 
     def wait(self, result: Any) -> None:

@@ -6,14 +6,14 @@ from typing import Any
 import torch
 
 from convolutions import Convolution
-from resnets.backends.torch.devices import device_called
+from resnets.backends.torch.devices import find_device
 
 
 class Calls:
     """The passes of a convolution as functions of no arguments, on one device."""
 
     def __init__(self, device: str) -> None:
-        self.device = device_called(device)
+        self.device = find_device(device)
         self._arrays: dict[Any, torch.Tensor] = {}
 
     def wait(self, _result: Any) -> None:

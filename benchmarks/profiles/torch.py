@@ -29,12 +29,12 @@ KINDS = (
 def split_step(take: Callable[[int], Any], session: Any) -> dict[str, float]:
     """Return each kind's share of a step of ours; what makes batches ready is timed."""
     outside = time_session(take, session, STEPS)
-    prepare = session.prepare
-    session.prepare = name_for_profiler("data", prepare)
+    prepare = session.train_state.prepare
+    session.train_state.prepare = name_for_profiler("data", prepare)
     try:
         found = profile_steps(take)
     finally:
-        session.prepare = prepare
+        session.train_state.prepare = prepare
     data = max(1 - outside.inside / outside.whole, 0.0)
     moved = min(data, found[OTHER])
     return {**found, "data": found["data"] + moved, OTHER: found[OTHER] - moved}

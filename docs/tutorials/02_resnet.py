@@ -115,8 +115,6 @@ for framework in ("torch", "jax") if SMALL else backends.NAMES:
         print(f"{framework:12}{problem}")
         continue
     module = backend.build(described, weights=weights)
-    if hasattr(module, "eval"):  # Keras's models are in no mode
-        module.eval()
     logits = backend.features(module, images.astype(np.float32))["logits"]
     differences[framework] = float(np.abs(logits - expected).max() / np.abs(expected).max())
     native = type(module).__mro__[1]
@@ -304,7 +302,8 @@ def run(architecture: resnets.Architecture, seed: int) -> tuple[list, list, floa
     backend = backends.load("torch")
     model = backend.build(architecture, seed=seed)
     began = time.process_time()
-    events = list(train(backend.session(model, recipe, preprocessing, "cpu"), data, recipe))
+    session = backend.session(model, recipe, preprocessing=preprocessing, device="cpu")
+    events = list(train(session, data, recipe))
     spent = time.process_time() - began
     losses = [event.loss for event in events if isinstance(event, Step)]
     return losses, [event for event in events if isinstance(event, Epoch)], spent

@@ -5,7 +5,8 @@
 3857973248
 
 The names below are the public ones, imported when they are first used;
-``resnets.backends.load("torch")`` gives a framework's five functions.
+``resnets.backends.load("torch")`` returns a framework's backend: its functions to build, load,
+train and evaluate networks.
 """
 
 import importlib

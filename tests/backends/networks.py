@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from flax import nnx
 
 from resnets.inference.parity import lively_weights as lively_weights
 from resnets.networks.architecture import Architecture
@@ -21,11 +22,18 @@ def images(architecture: Architecture, height: int, width: int, n: int = 2) -> n
     return np.random.default_rng(7).normal(size=shape).astype(np.float32)
 
 
-def evaluating(model: Any) -> Any:
-    """The model in evaluation mode, where its framework's models are in a mode at all."""
+def set_mode(model: Any, *, training: bool) -> None:
+    """Put a torch or Flax model into a mode; Keras and Gluon models have none."""
     if hasattr(model, "eval"):
-        model.eval()
-    return model
+        model.train() if training else model.eval()
+
+
+def modes(model: Any) -> list[bool]:
+    """Return the mode of each part of a torch or Flax model."""
+    if isinstance(model, nnx.Module):
+        parts = [part for _, part in nnx.iter_graph(model)]
+        return [p.use_running_average for p in parts if isinstance(p, nnx.BatchNorm)]
+    return [part.training for part in model.modules()] if hasattr(model, "modules") else []
 
 
 def relative(found: npt.NDArray[Any], expected: npt.NDArray[Any]) -> float:

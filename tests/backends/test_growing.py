@@ -95,7 +95,9 @@ RECIPES = {
 
 
 def start(backend: Backend, a: Architecture, recipe: Recipe, weights: Weights) -> Session:
-    return backend.session(backend.build(a, weights=weights), recipe, PREPROCESSING, "cpu")
+    return backend.session(
+        backend.build(a, weights=weights), recipe, preprocessing=PREPROCESSING, device="cpu"
+    )
 
 
 def batch(recipe: Recipe, images: Images, step: int, blocks: int) -> Batch:
@@ -115,7 +117,7 @@ def test_it_goes_on_bit_for_bit_in_the_middle_of_a_warm_up(
             session.train_step(
                 batch(recipe, fashion, step, 3),
                 recipe.rate,
-                dict.fromkeys(new, (step + 1) / 4) if step < 3 else {},
+                slowed=dict.fromkeys(new, (step + 1) / 4) if step < 3 else {},
             ).loss
             for step in numbers
         ]
@@ -151,10 +153,10 @@ def test_slowed_tensors_take_their_share_of_the_rate(backend: Backend, kind: str
     def states(of: Backend, shares: Sequence[Mapping[str, float]]) -> list[Weights]:
         model = of.build(a, weights=lively_weights(a))
         preprocessing = Preprocessing(size=8, mean=(0.4,) * 3, std=(0.3,) * 3)
-        session = of.session(model, recipe, preprocessing, "cpu")
+        session = of.session(model, recipe, preprocessing=preprocessing, device="cpu")
         found = [session.state()]
         for slowed in shares:
-            session.train_step(Batch(images, Draws()), rate, slowed)
+            session.train_step(Batch(images, Draws()), rate, slowed=slowed)
             found.append(session.state())
         return found
 
@@ -185,7 +187,7 @@ def test_lifted_tensors_are_raised_and_go_on_from_there(backend: Backend, kind: 
     def session() -> Session:
         model = backend.build(a, weights=lively_weights(a))
         preprocessing = Preprocessing(size=8, mean=(0.4,) * 3, std=(0.3,) * 3)
-        found = backend.session(model, recipe, preprocessing, "cpu")
+        found = backend.session(model, recipe, preprocessing=preprocessing, device="cpu")
         found.train_step(Batch(images, Draws()), recipe.rate)
         return found
 
@@ -212,7 +214,7 @@ def test_the_step_is_not_compiled_again_for_other_rates_or_draws(fashion: Images
         counts = []
         for step, share in enumerate((0.5, 0.7, None)):
             slowed = {} if share is None else {"layer1.0.conv1.weight": share}
-            session.train_step(batch(recipe, fashion, step, 3), 0.1 / (1 + step), slowed)
+            session.train_step(batch(recipe, fashion, step, 3), 0.1 / (1 + step), slowed=slowed)
             compiled = session._step if name == "jax" else session._compiled_step
             of = "_cache_size" if name == "jax" else "experimental_get_tracing_count"
             counts.append(getattr(compiled, of)())

@@ -10,7 +10,7 @@ from flax import nnx
 
 from resnets.backends import jax as backend
 from resnets.backends.jax.canonical import variables
-from resnets.backends.jax.convolution import convolve
+from resnets.backends.jax.kernels.convolution import convolve
 from resnets.backends.jax.step import Network
 from resnets.networks import catalog
 

@@ -119,7 +119,7 @@ def test_max_pool_and_its_gradient_are_flaxs(size: tuple[int, int]) -> None:
 def test_training_by_optax_is_the_sessions_step() -> None:
     """``nnx.Optimizer`` with optax's SGD, on the module itself."""
     recipe = PLAIN.changed(momentum=0.9, nesterov=True)
-    session = backend.session(_model(), recipe, PREPROCESSING, "cpu")
+    session = backend.session(_model(), recipe, preprocessing=PREPROCESSING, device="cpu")
     model, prepare, rate = _model(), session.prepare, 0.05
     optimiser = nnx.Optimizer(model, optax.sgd(rate, 0.9, nesterov=True), wrt=nnx.Param)
 
@@ -205,7 +205,9 @@ def test_gradients_for_each_image_by_vmap() -> None:
 
 
 def test_float64_is_asked_for_and_stays_inside() -> None:
-    session = backend.session(_model(), PLAIN.changed(precision="fp64"), PREPROCESSING, "cpu")
+    session = backend.session(
+        _model(), PLAIN.changed(precision="fp64"), preprocessing=PREPROCESSING, device="cpu"
+    )
     session.train_step(_batch(), 0.1)
     assert all(v.dtype == np.float64 for n, v in session.state().items() if n != "steps")
     assert jnp.ones(3).dtype == np.float32
@@ -213,9 +215,8 @@ def test_float64_is_asked_for_and_stays_inside() -> None:
         model = _model()
         for variable in variables(model).values():
             variable.set_value(variable[...].astype(np.float64))
-    model.eval()
     x = images(TINY, 12, 11).astype(np.float64)
-    found = backend.features(model, x, ["stage1", "logits"])
+    found = backend.features(model, x, wanted=["stage1", "logits"])
     expected = reference.forward(TINY, double(lively_weights(TINY)), x)
     assert found["stage1"].dtype == found["logits"].dtype == np.float64
     assert relative(found["logits"], expected.logits) < 1e-12
@@ -223,7 +224,7 @@ def test_float64_is_asked_for_and_stays_inside() -> None:
 
 def test_the_module_given_stays_as_it_is() -> None:
     model = _model()
-    session = backend.session(model, PLAIN, PREPROCESSING, "cpu")
+    session = backend.session(model, PLAIN, preprocessing=PREPROCESSING, device="cpu")
     session.train_step(_batch(), 0.1)
     for name, array in lively_weights(TINY).items():
         np.testing.assert_array_equal(backend.dump(model)[name], array)
@@ -234,7 +235,7 @@ def test_rates_and_draws_compile_nothing_again() -> None:
     recipe = PLAIN.changed(flip=True, crop=2, erase=0.5, mixup=1.0, cutmix=1.0, average=0.9)
     # Sessions of equal settings share what is compiled: these settings are no other test's.
     recipe = recipe.changed(label_smoothing=0.07)
-    session = backend.session(_model(), recipe, PREPROCESSING, "cpu")
+    session = backend.session(_model(), recipe, preprocessing=PREPROCESSING, device="cpu")
     for step in range(4):
         session.train_step(_batch(4, draw(recipe, step, 4, (12, 12))), 0.1 / (step + 1))
     assert session._step._cache_size() == 1
@@ -243,10 +244,16 @@ def test_rates_and_draws_compile_nothing_again() -> None:
 
 
 def test_bf16_only_computes_so() -> None:
-    session = backend.session(_model(), PLAIN.changed(precision="bf16"), PREPROCESSING, "cpu")
+    session = backend.session(
+        _model(), PLAIN.changed(precision="bf16"), preprocessing=PREPROCESSING, device="cpu"
+    )
     batch = _batch()
     loss = session.train_step(batch, 0.1).loss
-    exact = backend.session(_model(), PLAIN, PREPROCESSING, "cpu").train_step(batch, 0.1).loss
+    exact = (
+        backend.session(_model(), PLAIN, preprocessing=PREPROCESSING, device="cpu")
+        .train_step(batch, 0.1)
+        .loss
+    )
     assert loss != exact and loss == pytest.approx(exact, rel=0.02)
     assert all(v.dtype == np.float32 for n, v in session.state().items() if n != "steps")
     assert session.eval_step(batch.images.pixels).dtype == np.float32
@@ -261,7 +268,7 @@ def test_a_run_goes_on_in_the_other_framework(first: str, second: str) -> None:
     def session(framework: str, weights: Weights) -> Any:
         loaded = backends.load(framework)
         model = loaded.build(TINY, weights=weights)
-        return loaded.session(model, recipe, PREPROCESSING, "cpu")
+        return loaded.session(model, recipe, preprocessing=PREPROCESSING, device="cpu")
 
     one = session(first, lively_weights(TINY))
     one.train_step(_batch(), 1e-3)

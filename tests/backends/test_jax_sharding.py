@@ -58,7 +58,7 @@ def trained(path: Path, devices: int) -> None:
     """Take steps on whole batches and on one that does not divide; save what there is then."""
     model = backend.build(TINY, weights=lively_weights(TINY))
     preprocessing = Preprocessing(size=12, mean=(0.4, 0.5, 0.6), std=(0.3, 0.2, 0.25))
-    session: Any = backend.session(model, RECIPE, preprocessing, "cpu")
+    session: Any = backend.session(model, RECIPE, preprocessing=preprocessing, device="cpu")
     assert len(session.placement.devices) == devices
     losses = [session.train_step(_batch(step, 6), 0.1).loss for step in range(4)]
     assert session._step._cache_size() == 1  # what comes out lies where it lay before
@@ -106,4 +106,4 @@ def test_two_devices_are_one(tmp_path: Path) -> None:
 def test_one_device_has_all(count: int) -> None:
     device = jax.devices("cpu")[0]
     placement = Placement((device,))
-    assert placement.divided(count) == placement.whole == device
+    assert placement.split(count) == placement.whole == device

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from backends.networks import double, evaluating, images, lively_weights, relative
+from backends.networks import double, images, lively_weights, modes, relative, set_mode
 from resnets.backends import Backend
 from resnets.errors import WeightsError
 from resnets.networks import catalog, reference
@@ -15,9 +15,9 @@ from resnets.networks.tracing import trace
 def test_logits_and_features(backend: Backend, small: Architecture, size: tuple[int, int]) -> None:
     weights, x = lively_weights(small), images(small, *size)
     expected = reference.forward(small, double(weights), x.astype(np.float64))
-    model = evaluating(backend.build(small, weights=weights))
+    model = backend.build(small, weights=weights)
     wanted = trace(small, size).features
-    found = backend.features(model, x, list(wanted))
+    found = backend.features(model, x, wanted=list(wanted))
     for feature, layer in wanted.items():
         assert found[feature].dtype == np.float32
         assert relative(found[feature], expected.outputs[layer]) < 1e-5, feature
@@ -28,7 +28,7 @@ def test_channels(backend: Backend, channels: int) -> None:
     a = catalog.get("resnet8_slim", channels=channels, classes=3)
     weights, x = lively_weights(a), images(a, 13, 12)
     expected = reference.forward(a, double(weights), x.astype(np.float64)).logits
-    model = evaluating(backend.build(a, weights=weights))
+    model = backend.build(a, weights=weights)
     assert relative(backend.features(model, x)["logits"], expected) < 1e-5
 
 
@@ -43,8 +43,34 @@ def test_full_size_networks(backend: Backend, name: str) -> None:
     a = catalog.get(name)
     weights, x = lively_weights(a), images(a, 65, 64, n=1)
     expected = reference.forward(a, double(weights), x.astype(np.float64)).logits
-    model = evaluating(backend.build(a, weights=weights))
+    model = backend.build(a, weights=weights)
     assert relative(backend.features(model, x)["logits"], expected) < 1e-5
+
+
+@pytest.mark.parametrize("mode", [False, True])
+@pytest.mark.parametrize("training", [False, True])
+def test_features_choose_the_statistics_and_leave_the_model_alone(
+    backend: Backend, training: bool, mode: bool
+) -> None:
+    a = catalog.get("resnet8_slim")
+    weights, x = lively_weights(a), images(a, 13, 12, n=3)
+    expected = reference.forward(a, double(weights), x.astype(np.float64), training=training)
+    model = backend.build(a, weights=weights)
+    set_mode(model, training=mode)
+    before = modes(model)
+    wanted = trace(a, (13, 12)).features
+    found = backend.features(model, x, wanted=list(wanted), training=training)
+    for feature, layer in wanted.items():
+        assert relative(found[feature], expected.outputs[layer]) < 1e-5, feature
+    assert modes(model) == before
+    for name, array in backend.dump(model).items():
+        np.testing.assert_array_equal(array, weights[name])
+
+
+def test_an_unknown_feature_is_named(backend: Backend) -> None:
+    a = catalog.get("resnet8_slim")
+    with pytest.raises(KeyError, match="stage9"):
+        backend.features(backend.build(a), images(a, 9, 9), wanted=["stage1", "stage9"])
 
 
 def test_weights_come_out_as_they_went_in(backend: Backend, small: Architecture) -> None:

@@ -12,7 +12,7 @@ from resnets.data.augmentation import chosen, draw
 from resnets.data.images import Images
 from resnets.errors import ResnetsError, WeightsError
 from resnets.networks import catalog, reference
-from resnets.networks.folding import idle_biases
+from resnets.networks.folding import redundant_biases
 from resnets.networks.initialization import initial_weights
 from resnets.networks.network import Preprocessing, Weights
 from resnets.networks.tracing import tensors
@@ -49,7 +49,7 @@ def refused(backend: Any, recipe: Recipe) -> bool:
 
 def start(backend: Backend, recipe: Recipe, weights: Weights | None = None) -> Session:
     model = backend.build(NETWORK, weights=weights or lively_weights(NETWORK))
-    return backend.session(model, recipe, PREPROCESSING, "cpu")
+    return backend.session(model, recipe, preprocessing=PREPROCESSING, device="cpu")
 
 
 def steps(
@@ -186,7 +186,7 @@ def test_the_average_is_what_is_evaluated(backend: Backend, fashion: Images) -> 
         average = decay * average + (1 - decay) * session.state()["weights/fc.weight"]
     np.testing.assert_allclose(session.weights()["fc.weight"], average, rtol=1e-4, atol=1e-6)
     model = backend.build(NETWORK, weights=session.weights())
-    logits = backend.evaluator(model, PREPROCESSING, "cpu")(fashion.pixels[:8])
+    logits = backend.evaluator(model, PREPROCESSING, device="cpu")(fashion.pixels[:8])
     np.testing.assert_array_equal(logits, session.eval_step(fashion.pixels[:8]))
 
 
@@ -228,18 +228,35 @@ def test_a_state_of_another_network_or_optimiser_is_refused(
     averaged = start(backend, RECIPES["averaged"])
     steps(averaged, RECIPES["averaged"], fashion, range(1))
     state = averaged.state()
-    with pytest.raises(WeightsError, match="has what this run has not"):
+    with pytest.raises(WeightsError, match=r"unexpected.*average/fc\.bias"):
         start(backend, PLAIN).restore(state)
     with pytest.raises(WeightsError, match=r"lacks weights/fc\.bias"):
         start(backend, RECIPES["averaged"]).restore(
             {name: array for name, array in state.items() if name != "weights/fc.bias"}
         )
+    with pytest.raises(WeightsError, match=r"momentum/fc\.bias has shape \(3,\), not \(10,\)"):
+        start(backend, RECIPES["averaged"]).restore(state | {"momentum/fc.bias": np.zeros(3)})
+    with pytest.raises(WeightsError, match="number of steps"):
+        start(backend, RECIPES["averaged"]).restore(state | {"steps": np.zeros(2)})
+
+
+@pytest.mark.parametrize("name", ["nesterov", "adamw"])
+def test_a_state_before_the_first_step_resets_the_optimiser(
+    backend: Backend, name: str, fashion: Images
+) -> None:
+    recipe = RECIPES[name]
+    session = start(backend, recipe)
+    begin = session.state()
+    losses = steps(session, recipe, fashion, range(3))
+    session.restore(begin)
+    assert_same(session.state(), begin)
+    assert steps(session, recipe, fashion, range(3)) == losses
 
 
 def test_an_unknown_device_is_named(backend: Backend) -> None:
     model = backend.build(NETWORK)
     with pytest.raises(ResnetsError, match="abacus"):
-        backend.session(model, PLAIN, PREPROCESSING, "abacus")
+        backend.session(model, PLAIN, preprocessing=PREPROCESSING, device="abacus")
 
 
 def test_biases_that_do_nothing_are_left_alone(backend: Backend, fashion: Images) -> None:
@@ -247,10 +264,10 @@ def test_biases_that_do_nothing_are_left_alone(backend: Backend, fashion: Images
     recipe = PLAIN.changed(optimiser="adamw", rate=0.01, weight_decay=0.1)
     model = backend.build(replace(NETWORK, bias=True))
     before = backend.dump(model)
-    session = backend.session(model, recipe, PREPROCESSING, "cpu")
+    session = backend.session(model, recipe, preprocessing=PREPROCESSING, device="cpu")
     steps(session, recipe, fashion, range(4))
-    after, idle = session.weights(), idle_biases(replace(NETWORK, bias=True))
-    assert len(idle) == 9
-    for name in idle:
+    after, redundant = session.weights(), redundant_biases(replace(NETWORK, bias=True))
+    assert len(redundant) == 9
+    for name in redundant:
         np.testing.assert_array_equal(after[name], before[name])
     assert np.abs(after["fc.bias"] - before["fc.bias"]).max() > 1e-3

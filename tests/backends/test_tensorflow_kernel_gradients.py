@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from resnets.backends import tensorflow as backend
-from resnets.backends.tensorflow import kernel_gradients
+from resnets.backends.tensorflow.kernels import gradients as kernel_gradients
+from resnets.backends.tensorflow.kernels import use_fast_kernel_gradients
 from resnets.backends.tensorflow.layers import Convolution
 from resnets.networks import catalog
 from resnets.networks.network import Preprocessing
@@ -62,13 +63,13 @@ def test_which_maps_are_taken_so() -> None:
 def test_the_module_stays_as_it_is() -> None:
     a = catalog.get("resnet8_thin", channels=1, classes=4)
     model = backend.build(a)
-    with kernel_gradients.fast_kernel_gradients(model):
+    with use_fast_kernel_gradients(model):
         layers = [one for one in model.layers if isinstance(one, Convolution)]
         assert layers and all(one.own_gradient is not None for one in layers)
     assert all(one.own_gradient is None for one in layers)
     recipe = presets.named("chapter").changed(size=12)
     preprocessing = Preprocessing(size=12, mean=(0.0,), std=(1.0,))
-    session = backend.session(model, recipe, preprocessing, "cpu")
+    session = backend.session(model, recipe, preprocessing=preprocessing, device="cpu")
     function = session._compiled_step.get_concrete_function(
         tf.zeros((4, 12, 12, 1), tf.uint8), tf.zeros(4, tf.int64), {}, _numbers(session)
     )

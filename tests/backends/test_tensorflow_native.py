@@ -221,7 +221,7 @@ def test_keras_policies() -> None:
     np.testing.assert_array_equal(backend.dump(model)["conv1.weight"], weights["conv1.weight"])
     expected = backend.build(TINY, weights=weights)(x)
     assert 1e-5 < relative(logits.numpy(), expected.numpy()) < 0.1
-    found = backend.features(model, images(TINY, 17, 16), ["stage1"])["stage1"]
+    found = backend.features(model, images(TINY, 17, 16), wanted=["stage1"])["stage1"]
     assert found.dtype == np.float32 and found.shape == (2, 4, 5, 4)
 
 
@@ -272,7 +272,9 @@ def test_keras_own_convolution_of_few_pixels_is_ours(
 def test_a_session_trains_the_model_it_is_given_and_compiles_once() -> None:
     model, _ = _model_and_input(TINY)
     recipe = Recipe(batch=4, precision="fp32")
-    session = backend.session(model, recipe, Preprocessing(size=9, mean=(0.5,), std=(0.5,)), "cpu")
+    session = backend.session(
+        model, recipe, preprocessing=Preprocessing(size=9, mean=(0.5,), std=(0.5,)), device="cpu"
+    )
     rng = np.random.default_rng(0)
     for step in range(4):
         batch = Images(rng.integers(0, 256, (4, 9, 9, 1), np.uint8), rng.integers(0, 2, 4))
@@ -295,7 +297,9 @@ def test_a_session_in_bf16_leaves_the_models_policies_as_they_were() -> None:
     model, x = _model_and_input(a)
     before = model(x).numpy()
     recipe = Recipe(batch=4, precision="bf16")
-    session = backend.session(model, recipe, Preprocessing(size=9, mean=(0.5,), std=(0.5,)), "cpu")
+    session = backend.session(
+        model, recipe, preprocessing=Preprocessing(size=9, mean=(0.5,), std=(0.5,)), device="cpu"
+    )
     batch = Images(np.full((4, 9, 9, 1), 7, np.uint8), np.array([0, 1, 0, 1]))
     session.train_step(Batch(batch, Draws()), 0.0)
     assert {layer.dtype_policy.name for layer in model.layers} == {"float32"}
@@ -350,7 +354,7 @@ def test_many_networks_evaluated_in_a_row_are_no_warning() -> None:
     tf.get_logger().addHandler(handler)
     try:
         for seed in range(6):
-            logits = backend.evaluator(backend.build(TINY, seed=seed), preprocessing, "cpu")
+            logits = backend.evaluator(backend.build(TINY, seed=seed), preprocessing, device="cpu")
             logits(np.zeros((1, 8, 8, 1), np.uint8))
     finally:
         tf.get_logger().removeHandler(handler)

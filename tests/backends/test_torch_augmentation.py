@@ -12,7 +12,7 @@ from resnets.data.augmentation import Draws, Mix, draw
 from resnets.recipes.recipe import Recipe
 
 MEAN, STD = (0.2, 0.4, 0.6), (0.3, 0.2, 0.1)
-PREPARE = Preparation.of(MEAN, STD, torch.device("cpu"))
+PREPARE = Preparation.of(MEAN, STD, device=torch.device("cpu"))
 
 
 def _pixels(n: int = 6, height: int = 9, width: int = 7) -> npt.NDArray[np.uint8]:

@@ -11,8 +11,8 @@ import torch
 from backends.networks import lively_weights
 from resnets.backends import Batch
 from resnets.backends import torch as backend
-from resnets.backends.torch import convolution
-from resnets.backends.torch.convolution import FastConvolutions
+from resnets.backends.torch.kernels import convolution
+from resnets.backends.torch.kernels.convolution import FastConvolutions
 from resnets.data.augmentation import draw
 from resnets.data.images import Images
 from resnets.networks import catalog
@@ -133,7 +133,7 @@ def test_a_step_of_any_network_on_small_maps(
         model = backend.build(small, weights=lively_weights(small))
         channels = small.channels
         preprocessing = Preprocessing(size=size, mean=(0.5,) * channels, std=(0.5,) * channels)
-        session = backend.session(model, way, preprocessing, "cpu")
+        session = backend.session(model, way, preprocessing=preprocessing, device="cpu")
         pixels = np.random.default_rng(0).integers(0, 256, (6, size, size, channels), np.uint8)
         images = Images(pixels, np.arange(6) % small.classes)
         found.append(session.train_step(Batch(images, draw(way, 0, 6, (size, size))), 0.1).loss)

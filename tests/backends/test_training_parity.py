@@ -43,7 +43,7 @@ def train(
     """Give the losses and the state after the steps."""
     model = backend.build(a, weights=lively_weights(a))
     preprocessing = Preprocessing(size=8, mean=(0.4,) * a.channels, std=(0.3,) * a.channels)
-    session = backend.session(model, recipe, preprocessing, "cpu")
+    session = backend.session(model, recipe, preprocessing=preprocessing, device="cpu")
     losses = [session.train_step(b, r).loss for b, r in zip(batches, rates, strict=True)]
     return losses, session.state()
 

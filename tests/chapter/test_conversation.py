@@ -91,8 +91,6 @@ def test_a_backend_takes_over_a_chapters_network(framework: str) -> None:
     backend = backends.load(framework)
     weights = lively_weights(architecture)
     model = backend.build(architecture, weights=weights)
-    if hasattr(model, "eval"):
-        model.eval()
     x = images(architecture, 30, 36)
     expected = forward(architecture, weights, x).logits
     assert relative(backend.features(model, x)["logits"], expected) < 1e-5

@@ -261,7 +261,7 @@ def test_who_asks_for_no_framework_gets_the_runs_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = {"jax", "mxnet"}
-    monkeypatch.setattr("resnets.backends.installed", there.__contains__)
+    monkeypatch.setattr("resnets.backends.is_installed", there.__contains__)
     folder = RunFolder(tmp_path)
     assert framework_of(None) == framework_of(tmp_path) == framework_of("torchvision/x") == "jax"
     (tmp_path / "recipe.json").write_text("{}")

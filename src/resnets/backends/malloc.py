@@ -18,7 +18,7 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8
 def keep_pages(*, one_arena: bool = False) -> bool:
     """Tell glibc to keep what this process frees; elsewhere do nothing.
 
-    Holds for the whole process, until it ends. Gives whether glibc was told.
+    Holds for the whole process, until it ends. Returns whether glibc was told.
 
     ``one_arena``: threads that start from now on allocate from the memory of the main one. An
     arena of their own holds at most 64 MB; what is larger goes back to the kernel all the same.

@@ -1,8 +1,8 @@
 """Where a tap of a kernel lies on a map: the same in every framework."""
 
 
-def meeting(size: int, stride: int, tap: int) -> tuple[slice, slice]:
-    """Give the outputs for which a tap lies on the map, and the pixels that it reads for them.
+def find_overlap(size: int, stride: int, tap: int) -> tuple[slice, slice]:
+    """Return the outputs for which a tap lies on the map, and the pixels that it reads for them.
 
     Args:
         size: of the map along one side, in pixels.

@@ -144,6 +144,6 @@ def _find_frameworks(asked: tuple[str, ...]) -> tuple[str, ...]:
         if name not in backends.NAMES:
             known = ", ".join(backends.NAMES)
             raise RunError(f"no framework is called {name} (there are {known})")
-        if not backends.installed(name):
+        if not backends.is_installed(name):
             backends.load(name)  # says how to install it
-    return tuple(dict.fromkeys(asked)) or tuple(filter(backends.installed, backends.NAMES))
+    return tuple(dict.fromkeys(asked)) or tuple(filter(backends.is_installed, backends.NAMES))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -14,7 +14,6 @@ from resnets.terminal import json_line, note, print_drawn, print_json
 if TYPE_CHECKING:
     from resnets.inference.explain import Explanation
     from resnets.networks.network import Network
-    from resnets.report.drawing import Theme
 
 DEFAULT = Path("explanation.png")
 MOST = 200
@@ -93,7 +92,7 @@ class _Shown:
     subtitle: str
 
 
-def _draw(shown: _Shown, path: Path, theme: "Theme") -> None:
+def _draw(shown: _Shown, path: Path, theme: Literal["light", "dark", "auto"]) -> None:
     from resnets.report.drawing import write_diagram
     from resnets.report.drawing.explanations import draw_explanations
 

@@ -128,8 +128,8 @@ def _read_choice(folder: Path) -> _Choice:
         raise RunError(str(error)) from error
     content = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
     name, checksums = content.get("engine"), content.get("sha256", {})
-    known = isinstance(name, str) and isinstance(checksums, dict)
-    if content.get("format") != FORMAT or not known:
+    known = content.get("format") == FORMAT
+    if not known or not isinstance(name, str) or not isinstance(checksums, dict):
         raise RunError(f"{path}: not the choice of an engine that resnets wrote")
     return _Choice(name, cast("dict[str, str]", checksums))
 

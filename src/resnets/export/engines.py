@@ -177,7 +177,7 @@ def _read_threads() -> int | None:
 def _build_torch(prepared: Prepared, precision: Precision) -> Evaluator:
     backend, network = backends.load("torch"), prepared.network
     model = backend.build(network.architecture, weights=network.weights)
-    return backend.evaluator(model, network.preprocessing, "cpu")
+    return backend.evaluator(model, network.preprocessing, device="cpu")
 
 
 def _build_torch_plain(prepared: Prepared, precision: Precision) -> Evaluator:

@@ -189,7 +189,7 @@ def evaluator_of(network: Network, folder: Path | str, framework: str, device: s
     """Give the function from stored images to logits; logits that are not finite are refused."""
     backend = backends.load(framework)
     model = backend.build(network.architecture, weights=network.weights)
-    return _finite(backend.evaluator(model, network.preprocessing, device), folder)
+    return _finite(backend.evaluator(model, network.preprocessing, device=device), folder)
 
 
 def computing(

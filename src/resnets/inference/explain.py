@@ -88,8 +88,6 @@ class Explainer:
         self.network = network
         self._backend = backends.load(framework)
         self._model = self._backend.build(network.architecture, weights=network.weights)
-        if hasattr(self._model, "eval"):  # Keras's models are in no mode
-            self._model.eval()
 
     def __call__(self, pixels: Pixels) -> tuple[Array, Array]:
         """Give probabilities [n, classes], and maps as ``class_maps``.
@@ -100,7 +98,7 @@ class Explainer:
         a = self.network.architecture
         last = f"stage{len(a.stages)}"
         images = prepared(pixels, self.network.preprocessing)
-        found = self._backend.features(self._model, images, (last, "logits"))
+        found = self._backend.features(self._model, images, wanted=(last, "logits"))
         if not np.isfinite(found["logits"]).all():
             raise WeightsError(f"the network {a.name} gives logits that are not finite")
         maps = class_maps(a, self.network.weights, found[last])

@@ -147,12 +147,10 @@ def measured(framework: Framework, announce: Callable[[str], None]) -> Results:
         announce(f"{framework.name}: {a.name}")
         weights, batch = lively_weights(a), _batch(a)
         model = backend.build(a, weights=weights)
-        if hasattr(model, "eval"):  # Keras's models are in no mode
-            model.eval()
         logits = backend.features(model, _prepared(batch).astype(np.float32))["logits"]
         arrays[f"{a.name}/logits"] = logits
         model = backend.build(a, weights=weights)
-        session = backend.session(model, RECIPE, _PREPROCESSING, "cpu")
+        session = backend.session(model, RECIPE, preprocessing=_PREPROCESSING, device="cpu")
         arrays[f"{a.name}/loss"] = np.array(session.train_step(Batch(batch, Draws()), RATE).loss)
         for name, array in session.state().items():
             if name.startswith("weights/"):

@@ -40,11 +40,11 @@ def foldable(steps: Trace) -> dict[str, str]:
     }
 
 
-def idle_biases(architecture: Architecture) -> tuple[str, ...]:
-    """Name the biases that do nothing in training: of convolutions that a batch norm follows.
+def redundant_biases(architecture: Architecture) -> tuple[str, ...]:
+    """Return the names of biases without effect in training: those before a batch norm.
 
-    The norm takes each channel's mean away, so their gradient is zero. Computed, it is noise of
-    rounding, which AdamW would make steps of its full rate of.
+    The norm subtracts each channel's mean, so their gradient is zero. Computed, it is rounding
+    noise, which AdamW would turn into steps of the full learning rate.
     """
     if architecture.norm.kind != "batch":
         return ()

@@ -176,5 +176,5 @@ def opened(
     by = framework if engine is None else engine
     if engine == "auto":
         by = read_chosen_engine(source)
-    explains = framework if backends.installed(framework) else None
+    explains = framework if backends.is_installed(framework) else None
     return Service(network, logits, by, explains)

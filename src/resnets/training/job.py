@@ -264,7 +264,9 @@ class _Run:
     def _create_session(self) -> backends.Session:
         network = self.growing.network
         model = self.backend.build(network.architecture, weights=network.weights)
-        return self.backend.session(model, self.recipe, network.preprocessing, self.job.device)
+        return self.backend.session(
+            model, self.recipe, preprocessing=network.preprocessing, device=self.job.device
+        )
 
     def _announce_differences(self, state: State) -> None:
         before = state.framework or self.folder.framework()
@@ -324,7 +326,7 @@ class _Run:
                 self.folder.log(METRICS, records.of_growth(event), sync=True)
             case Epoch():
                 self.folder.log(METRICS, records.of_epoch(event), sync=True)
-                preparing = float(getattr(self.session, "preparing", 0.0))
+                preparing = self.session.preparing
                 self.folder.log(TIMINGS, records.timing(event, preparing))
 
 

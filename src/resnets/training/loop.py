@@ -174,7 +174,7 @@ class _Loop:
             slowed = self.new_tensors.slowed(step)
             if lifted := self.new_tensors.lifted(step):
                 self.session.lift(lifted)
-        measured = self.session.train_step(batch, rate, slowed)
+        measured = self.session.train_step(batch, rate, slowed=slowed)
         taken = Step(
             step=step + 1,
             epoch=self.schedule.epoch(step),

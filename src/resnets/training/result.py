@@ -29,7 +29,7 @@ def conclude(
         raise RunError(f"{folder.path}: {MODEL}, the best epoch, is gone; begin another run")
     best = load(folder.path)
     model = backend.build(best.architecture, weights=best.weights)
-    logits, test = backend.evaluator(model, best.preprocessing, device), dataset.test()
+    logits, test = backend.evaluator(model, best.preprocessing, device=device), dataset.test()
     # Said beside the other figure, never chosen by it. Only where training knew both directions.
     found, both = evaluate_both(logits, test) if recipe.flip else (evaluate(logits, test), None)
     epochs = records.epochs(folder.records(), (), Progress())

@@ -24,7 +24,7 @@ from typing import Any, cast
 
 import filelock
 
-from resnets.backends import default
+from resnets.backends import choose_default
 from resnets.errors import RunError
 from resnets.files import explained, remove_leftovers, write_text
 from resnets.networks.architecture import Architecture
@@ -274,7 +274,7 @@ def framework_of(folder: Path | str | None) -> str:
     if folder is not None and (Path(folder) / RECIPE).is_file():
         with suppress(RunError):  # an unreadable log only costs this preference
             own = RunFolder(Path(folder)).framework()
-    return default(own)
+    return choose_default(own)
 
 
 def read_recipe(folder: Path) -> Recipe:

@@ -107,7 +107,7 @@ def test_an_18_and_a_50_of_the_zoo_are_called_so(tmp_path: Path) -> None:
     v1 = catalog.get("resnet50_v1", classes=7)
     assert found.architecture == replace(v1, name="gluon_resnet50_v1", bias=True)
     backend = backends.load("torch")
-    model = backend.build(found.architecture, weights=found.weights).eval()
+    model = backend.build(found.architecture, weights=found.weights)
     expected = deep(mx.nd.array(IMAGES)).asnumpy()
     assert relative(backend.features(model, IMAGES)["logits"], expected) < 1e-5
 

@@ -90,7 +90,7 @@ def test_a_resnet50_is_called_so_and_goes_back_and_forth(tmp_path: Path) -> None
     assert network.architecture.name == "keras_resnet50"
     assert [stage.depth for stage in network.architecture.stages] == [3, 4, 6, 3]
     expected, torch = keras_logits(model), backends.load("torch")
-    ours = torch.build(network.architecture, weights=network.weights).eval()
+    ours = torch.build(network.architecture, weights=network.weights)
     assert (
         relative(torch.features(ours, prepared(network.preprocessing))["logits"], expected) < 1e-5
     )

@@ -1,4 +1,4 @@
-"""The JAX backend: five functions around a plain ``flax.nnx.Module``."""
+"""The JAX backend: the functions of ``Backend`` for plain ``flax.nnx.Module`` networks."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -12,13 +12,16 @@ from flax import nnx
 
 from resnets.backends.jax.canonical import from_canonical, to_canonical, variables
 from resnets.backends.jax.devices import available_devices, precision
+from resnets.backends.jax.models import FAMILIES, Model
 from resnets.backends.jax.regnet import RegNet
 from resnets.backends.jax.resnet import ResNet
 from resnets.backends.jax.resnetv2 import ResNetV2
-from resnets.backends.jax.training_session import JaxSession, Model, evaluator
+from resnets.backends.jax.session import JaxSession, evaluator
 from resnets.backends.malloc import keep_pages
+from resnets.backends.state import check_features
 from resnets.networks.architecture import Architecture
 from resnets.networks.initialization import initial_weights
+from resnets.networks.naming import names_of
 from resnets.networks.network import Weights, check_weights
 from resnets.networks.tracing import tensors
 
@@ -38,7 +41,7 @@ __all__ = [
 
 
 def build(architecture: Architecture, *, weights: Weights | None = None, seed: int = 0) -> Model:
-    """Make the network with the given canonical weights, or with initial ones drawn by ``seed``.
+    """Return the network with the given canonical weights, or with initial ones drawn by ``seed``.
 
     Raises:
         WeightsError: if the weights do not fit.
@@ -46,17 +49,11 @@ def build(architecture: Architecture, *, weights: Weights | None = None, seed: i
     keep_pages(one_arena=True)  # before JAX starts its threads
     if weights is None:
         weights = initial_weights(architecture, seed=seed)
-    family = _family(architecture)
+    family = FAMILIES[names_of(architecture)]
     # Only shapes: Flax's own initialisation would be drawn only to be replaced.
     model = nnx.eval_shape(lambda: family(architecture, rngs=nnx.Rngs(0)))
     load(model, weights)
     return model
-
-
-def _family(a: Architecture) -> type[Model]:
-    if a.preactivation:
-        return ResNetV2
-    return RegNet if a.naming == "regnet" else ResNet
 
 
 def dump(model: Model) -> Weights:
@@ -82,19 +79,19 @@ def load(model: Model, weights: Mapping[str, npt.NDArray[Any]]) -> None:
 
 
 def features(
-    model: Model, images: npt.NDArray[Any], wanted: Sequence[str] = ("logits",)
+    model: Model,
+    images: npt.NDArray[Any],
+    *,
+    wanted: Sequence[str] = ("logits",),
+    training: bool = False,
 ) -> dict[str, npt.NDArray[Any]]:
-    """Compute intermediate results for prepared images [n, channels, height, width].
-
-    ``wanted`` names them: stem, stage1, stage2 and so on, pooled, logits; maps are
-    [n, channels, height, width]. The model is used in the mode it is in.
-    """
+    """Return intermediate results for prepared images, as ``Backend.features`` defines."""
+    view = nnx.clone(model)  # the mode and the statistics of ``model`` stay as they are
+    view.train() if training else view.eval()
     dtype = next(iter(variables(model).values())).get_value().dtype
     with jax.enable_x64(True) if dtype == np.float64 else nullcontext():
-        found = _features(model, jnp.asarray(images.transpose(0, 2, 3, 1), dtype))
-    unknown = [name for name in wanted if name not in found]
-    if unknown:
-        raise KeyError(f"no feature is called {', '.join(unknown)}; there are {', '.join(found)}")
+        found = _features(view, jnp.asarray(images.transpose(0, 2, 3, 1), dtype))
+    check_features(wanted, found)
     return {name: _canonical(found[name]) for name in wanted}
 
 

@@ -33,6 +33,7 @@ class Preparation:
     def of(
         mean: tuple[float, ...],
         std: tuple[float, ...],
+        *,
         device: jax.Device | Placement,
         dtype: npt.DTypeLike = np.float32,
     ) -> "Preparation":
@@ -42,7 +43,7 @@ class Preparation:
         return Preparation(shift.astype(dtype), (1 / spread).astype(dtype), placement)
 
     def __call__(self, pixels: Pixels, draws: Draws | None = None) -> Array:
-        """Give [n, height, width, channels].
+        """Return [n, height, width, channels].
 
         Erased pixels get the value of the mean.
         """
@@ -57,10 +58,10 @@ class Preparation:
             "offsets": _index(draws.offsets),
             "erased": _index(draws.erased),
         }
-        own = self.placement.divided(len(pixels))
+        own = self.placement.split(len(pixels))
         pixels, given = jax.device_put((pixels, given), own)
         mean, scale, mix = jax.device_put((self.mean, self.scale, mix), self.placement.whole)
-        x = _prepared(pixels, mean, scale, {**given, "mix": mix}, border=draws.border)
+        x = _prepare(pixels, mean, scale, {**given, "mix": mix}, border=draws.border)
         return jax.device_put(x, own)
 
 
@@ -70,7 +71,7 @@ def _index(array: npt.NDArray[np.int64] | None) -> npt.NDArray[np.int32] | None:
 
 
 @partial(jax.jit, static_argnames="border")
-def _prepared(
+def _prepare(
     stored: Array, mean: Array, scale: Array, draws: dict[str, Any], *, border: int
 ) -> Array:
     if draws["flipped"] is not None or draws["offsets"] is not None:
@@ -78,7 +79,7 @@ def _prepared(
     x = (stored.astype(mean.dtype) - mean) * scale
     if draws["erased"] is not None:
         top, left, tall, wide = draws["erased"].T[:, :, None]
-        inside = _inside(x, top, left, top + tall, left + wide)
+        inside = _is_inside(x, top, left, top + tall, left + wide)
         x = jnp.where(inside, 0, x)
     if draws["mix"] is not None:
         mix = draws["mix"]
@@ -86,7 +87,7 @@ def _prepared(
         if mix["box"] is None:
             x = other + mix["share"] * (x - other)
         else:
-            x = jnp.where(_inside(x, *mix["box"]), other, x)
+            x = jnp.where(_is_inside(x, *mix["box"]), other, x)
     return x
 
 
@@ -105,8 +106,8 @@ def _cut(stored: Array, flipped: Array | None, offsets: Array | None, border: in
     return stored[images, rows[:, :, None], columns[:, None, :]]
 
 
-def _inside(x: Array, top: Array, left: Array, bottom: Array, right: Array) -> Array:
-    """Whether each pixel lies in the rectangle, one for all images or one for each."""
+def _is_inside(x: Array, top: Array, left: Array, bottom: Array, right: Array) -> Array:
+    """Return whether each pixel lies in the rectangle, one for all images or one for each."""
     rows, columns = jnp.arange(x.shape[1]), jnp.arange(x.shape[2])
     tall = jnp.atleast_2d((rows >= top) & (rows < bottom))
     wide = jnp.atleast_2d((columns >= left) & (columns < right))

@@ -23,12 +23,12 @@ _WORDS = {
 
 
 def name_of(path: Path) -> str:
-    """Give the canonical name of the variable at ``path``."""
+    """Return the canonical name of the variable at ``path``."""
     return ".".join([*map(str, path[:-1]), _WORDS[str(path[-1])]])
 
 
 def variables(model: nnx.Module) -> dict[str, nnx.Variable[Any]]:
-    """Give the module's parameters and statistics by canonical name."""
+    """Return the module's parameters and statistics by canonical name."""
     state = nnx.state(model, (nnx.Param, nnx.BatchStat))
     return {name_of(path): variable for path, variable in nnx.to_flat_state(state)}
 

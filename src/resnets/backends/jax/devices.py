@@ -2,17 +2,17 @@
 
 import contextlib
 import os
-import platform
 
 import jax
 
+from resnets.backends.devices import count_processors, describe_cpu, unknown_device
 from resnets.backends.malloc import keep_pages
 from resnets.errors import ResnetsError, in_one_line
 from resnets.recipes.recipe import Recipe
 
 
-def _found() -> dict[str, jax.Device]:
-    """Give the devices JAX finds here by name, the fastest kind first.
+def _list_devices() -> dict[str, jax.Device]:
+    """Return the devices JAX finds here by name, the fastest kind first.
 
     GPUs are called ``cuda``, AMD's too, as in torch.
 
@@ -38,11 +38,11 @@ def _found() -> dict[str, jax.Device]:
 
 def available_devices() -> list[str]:
     """List the devices JAX finds here, the fastest kind first."""
-    return list(_found())
+    return list(_list_devices())
 
 
-def devices_called(name: str) -> tuple[jax.Device, ...]:
-    """Give the devices called ``name``: all of a kind, or the one of a kind and a number.
+def find_devices(name: str) -> tuple[jax.Device, ...]:
+    """Return the devices called ``name``: all of a kind, or the one of a kind and a number.
 
     ``auto`` is all of the fastest kind. The processor is one, unless XLA is told to divide it
     (``XLA_FLAGS=--xla_force_host_platform_device_count=2``).
@@ -50,24 +50,24 @@ def devices_called(name: str) -> tuple[jax.Device, ...]:
     Raises:
         ResnetsError: if there is no such device here.
     """
-    first = device_called(name)
+    first = find_device(name)
     if ":" in name:
         return (first,)
     return tuple(jax.local_devices(backend=first.platform))
 
 
-def device_called(name: str) -> jax.Device:
-    """Give the first device called ``name``; ``auto`` is the fastest found.
+def find_device(name: str) -> jax.Device:
+    """Return the first device called ``name``; ``auto`` is the fastest found.
 
     Raises:
         ResnetsError: if there is no such device here.
     """
-    found = _found()
+    found = _list_devices()
     if name == "auto":
         return next(iter(found.values()))
     wanted = name if name == "cpu" or ":" in name else f"{name}:0"
     if wanted not in found:
-        raise ResnetsError(f"no device is called {name!r} here; JAX finds {', '.join(found)}")
+        raise unknown_device(name, "JAX", found=found)
     return found[wanted]
 
 
@@ -75,29 +75,26 @@ def precision(recipe: Recipe, device: str = "auto") -> str:
     """Resolve the recipe's precision: ``auto`` is bf16 where that is faster."""
     if recipe.precision != "auto":
         return recipe.precision
-    return "bf16" if _computes_bf16(device_called(device)) else "fp32"
+    return "bf16" if _computes_bf16(find_device(device)) else "fp32"
 
 
-def in_words(*devices: jax.Device) -> str:
+def describe_device(*devices: jax.Device) -> str:
     """Describe devices of one kind for people."""
     several = f"{len(devices)} × " if len(devices) > 1 else ""
     if devices[0].platform != "cpu":
         return several + devices[0].device_kind
-    count = threads()
-    return f"{several}{platform.machine()} CPU, {count} thread{'s' if count != 1 else ''}"
+    return several + describe_cpu(threads())
 
 
 def threads() -> int:
     """Threads that XLA computes with on the processor: all it may run on, or ``NPROC``."""
     with contextlib.suppress(KeyError, ValueError):
         return max(int(os.environ["NPROC"]), 1)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return count_processors()
 
 
 def _computes_bf16(device: jax.Device) -> bool:
-    """Whether bf16 is faster than fp32; XLA only emulates it on processors."""
+    """Return whether bf16 is faster than fp32; XLA only emulates it on processors."""
     if device.platform == "tpu":
         return True
     capability = getattr(device, "compute_capability", None)  # of NVIDIA's, such as "9.0"

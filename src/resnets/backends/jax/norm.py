@@ -38,7 +38,7 @@ class BatchNorm(nnx.BatchNorm):
         if fixed:
             factor = lax.rsqrt(self.var[...] + self.epsilon) * scale
             return ((wide - self.mean[...]) * factor + bias).astype(x.dtype)
-        normalise = _normalised_first_order if self.first_order else _normalised
+        normalise = _normalise_first_order if self.first_order else _normalise
         y, mean, variance = normalise(wide, scale, bias, self.epsilon)
         self._keep(mean, variance, x.size // x.shape[-1])
         return y.astype(x.dtype)
@@ -50,19 +50,19 @@ class BatchNorm(nnx.BatchNorm):
             running[...] = decay * running[...] + (1 - decay) * lax.stop_gradient(new)
 
 
-def _normalised(x: Array, scale: Array, bias: Array, epsilon: float) -> tuple[Array, Array, Array]:
-    """Give the result, and the mean and the biased variance of each channel."""
+def _normalise(x: Array, scale: Array, bias: Array, epsilon: float) -> tuple[Array, Array, Array]:
+    """Return the result, and the mean and the biased variance of each channel."""
     axes = tuple(range(x.ndim - 1))
     mean = x.mean(axes)
     variance = jnp.square(x - mean).mean(axes)
     return (x - mean) * (lax.rsqrt(variance + epsilon) * scale) + bias, mean, variance
 
 
-_normalised_first_order = jax.custom_vjp(_normalised, nondiff_argnums=(3,))
+_normalise_first_order = jax.custom_vjp(_normalise, nondiff_argnums=(3,))
 
 
 def _forward(x: Array, scale: Array, bias: Array, epsilon: float) -> tuple[Any, Any]:
-    y, mean, variance = _normalised(x, scale, bias, epsilon)
+    y, mean, variance = _normalise(x, scale, bias, epsilon)
     return (y, mean, variance), (x, mean, lax.rsqrt(variance + epsilon), scale)
 
 
@@ -77,4 +77,4 @@ def _backward(_: float, kept: Any, gradients: Any) -> tuple[Array, Array, Array]
     return dx, of_scale, of_bias
 
 
-_normalised_first_order.defvjp(_forward, _backward)
+_normalise_first_order.defvjp(_forward, _backward)

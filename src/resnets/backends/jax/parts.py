@@ -45,7 +45,7 @@ class Named(nnx.Module):
 
 
 def identity(x: Array) -> Array:
-    """Give what came in."""
+    """Return the input."""
     return x
 
 
@@ -201,18 +201,18 @@ def gate(a: Architecture, stage: Stage, place: Place, rngs: nnx.Rngs) -> nnx.Con
     return convolution(a, place.channels, plan, rngs, gate=True)
 
 
-def joined(
+def join(
     x: Array, y: Array, downsample: Layer | None, gate: Layer | None, scale: Array | None
 ) -> Array:
     """Add the branch ``y``, scaled, to the shortcut of the block's input ``x``."""
     short = x if downsample is None else downsample(x)
     if gate is None:
-        return scaled(y, scale) + short
+        return scale_branch(y, scale) + short
     share = jax.nn.sigmoid(gate(x))  # Srivastava et al. 2015, equation 3
-    return short + scaled(share, scale) * (y - short)
+    return short + scale_branch(share, scale) * (y - short)
 
 
-def scaled(branch: Array, scale: Array | None) -> Array:
+def scale_branch(branch: Array, scale: Array | None) -> Array:
     """Multiply what a residual branch gives by each image's ``scale`` [n]; None leaves it."""
     return branch if scale is None else branch * scale.astype(branch.dtype)[:, None, None, None]
 

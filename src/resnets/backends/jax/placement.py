@@ -30,7 +30,7 @@ class Placement:
         """Where every device has the whole array."""
         return self._by(PartitionSpec())
 
-    def divided(self, count: int) -> Where:
+    def split(self, count: int) -> Where:
         """Where each device has its part of an array [count, …].
 
         What does not divide into equal parts lies whole on each device: all compute the same.

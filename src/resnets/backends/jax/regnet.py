@@ -16,7 +16,7 @@ from resnets.backends.jax.parts import (
     convolution,
     dense,
     gate,
-    joined,
+    join,
     mean_pool,
     norm,
     pool,
@@ -47,7 +47,7 @@ class RegNet(nnx.Module):
         self.fc = dense(a.stages[-1].width, a.classes, rngs)
 
     def features(self, x: Array) -> dict[str, Array]:
-        """Give ``stem``, ``stage1`` and so on [n, h, w, c], ``pooled`` [n, c], ``logits``."""
+        """Return ``stem``, ``stage1`` and so on [n, h, w, c], ``pooled`` [n, c], ``logits``."""
         x = self.maxpool(self.stem(x))
         found = {"stem": x}
         for i in range(1, len(self.architecture.stages) + 1):
@@ -88,7 +88,7 @@ class Block(nnx.Module):
         self.activation = activation(a)
 
     def __call__(self, x: Array) -> Array:
-        y = joined(x, self.f(x), self.proj, self.gate, self.branch_scale)
+        y = join(x, self.f(x), self.proj, self.gate, self.branch_scale)
         return self.activation(y)
 
 

@@ -16,7 +16,7 @@ from resnets.backends.jax.parts import (
     convolution,
     dense,
     gate,
-    joined,
+    join,
     mean_pool,
     norm,
     pool,
@@ -49,7 +49,7 @@ class ResNet(nnx.Module):
         self.fc = dense(a.stages[-1].width, a.classes, rngs)
 
     def features(self, x: Array) -> dict[str, Array]:
-        """Give ``stem``, ``stage1`` and so on [n, h, w, c], ``pooled`` [n, c], ``logits``."""
+        """Return ``stem``, ``stage1`` and so on [n, h, w, c], ``pooled`` [n, c], ``logits``."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         found = {"stem": x}
         for i in range(1, len(self.architecture.stages) + 1):
@@ -107,13 +107,13 @@ class _Block(nnx.Module):
         self.gate = gate(a, stage, place, rngs)
         self.relu = activation(a)
 
-    def excited(self, y: Array, at: str) -> Array:
+    def excite(self, y: Array, at: str) -> Array:
         """Scale ``y`` if it is what the block scales."""
         return y if self.se is None or self.squeeze_at != at else self.se(y)
 
-    def joined(self, x: Array, y: Array) -> Array:
+    def join(self, x: Array, y: Array) -> Array:
         """Add the branch ``y`` to the shortcut of the block's input ``x``."""
-        return self.relu(joined(x, y, self.downsample, self.gate, self.branch_scale))
+        return self.relu(join(x, y, self.downsample, self.gate, self.branch_scale))
 
 
 class BasicBlock(_Block):
@@ -122,7 +122,7 @@ class BasicBlock(_Block):
     def __call__(self, x: Array) -> Array:
         y = self.relu(self.bn1(self.conv1(x)))
         y = self.bn2(self.conv2(y))
-        return self.joined(x, self.excited(y, "branch"))
+        return self.join(x, self.excite(y, "branch"))
 
 
 class Bottleneck(_Block):
@@ -133,9 +133,9 @@ class Bottleneck(_Block):
 
     def __call__(self, x: Array) -> Array:
         y = self.relu(self.bn1(self.conv1(x)))
-        y = self.excited(self.relu(self.bn2(self.conv2(y))), "3x3")
+        y = self.excite(self.relu(self.bn2(self.conv2(y))), "3x3")
         y = self.bn3(self.conv3(y))
-        return self.joined(x, self.excited(y, "branch"))
+        return self.join(x, self.excite(y, "branch"))
 
 
 class ShiftBlock(_Block):
@@ -148,4 +148,4 @@ class ShiftBlock(_Block):
     def __call__(self, x: Array) -> Array:
         y = self.relu(self.bn1(self.conv1(x)))
         y = self.bn2(self.conv2(self.shift(y)))
-        return self.joined(x, self.excited(y, "branch"))
+        return self.join(x, self.excite(y, "branch"))

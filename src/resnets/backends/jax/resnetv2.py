@@ -17,7 +17,7 @@ from resnets.backends.jax.parts import (
     mean_pool,
     norm,
     pool,
-    scaled,
+    scale_branch,
     shortcut,
 )
 from resnets.networks.architecture import Architecture
@@ -48,7 +48,7 @@ class ResNetV2(nnx.Module):
         self.head = Named({"global_pool": mean_pool, "fc": dense(channels, a.classes, rngs)})
 
     def features(self, x: Array) -> dict[str, Array]:
-        """Give ``stem``, ``stage1`` and so on [n, h, w, c], ``pooled`` [n, c], ``logits``."""
+        """Return ``stem``, ``stage1`` and so on [n, h, w, c], ``pooled`` [n, c], ``logits``."""
         x = self.stem(x)
         found = {"stem": x}
         for i, stage in enumerate(self.stages, 1):
@@ -90,7 +90,7 @@ class PreActivationBasic(_Block):
             x = self.downsample(y)
         y = self.conv1(y)
         y = self.conv2(self.relu(self.norm2(y)))
-        return scaled(y, self.branch_scale) + x
+        return scale_branch(y, self.branch_scale) + x
 
 
 class PreActivationBottleneck(_Block):
@@ -103,4 +103,4 @@ class PreActivationBottleneck(_Block):
         y = self.conv1(y)
         y = self.conv2(self.relu(self.norm2(y)))
         y = self.conv3(self.relu(self.norm3(y)))
-        return scaled(y, self.branch_scale) + x
+        return scale_branch(y, self.branch_scale) + x

@@ -17,7 +17,7 @@ from flax import nnx
 from jax import Array
 
 from resnets.backends.jax.canonical import Path, name_of
-from resnets.backends.jax.convolution import convolve
+from resnets.backends.jax.kernels import use_fast_convolutions
 from resnets.backends.jax.norm import BatchNorm
 from resnets.backends.jax.optimiser import Arrays, Optimiser
 from resnets.backends.jax.placement import Placement
@@ -52,7 +52,7 @@ class Network:
         view.train() if training else view.eval()
         view.set_attributes(BatchNorm, first_order=True, raise_if_not_found=False)
         if on_processor:
-            view.set_attributes(nnx.Conv, conv_general_dilated=convolve, raise_if_not_found=False)
+            use_fast_convolutions(view)
         if dtype is not None:
             view.set_attributes(nnx.Conv, nnx.Linear, dtype=dtype, raise_if_not_found=False)
         definition, state = nnx.split(view)
@@ -61,7 +61,7 @@ class Network:
     def __call__(
         self, arrays: Arrays, x: Array, branches: Array | None = None
     ) -> tuple[Array, Arrays]:
-        """Give logits [n, classes] and the statistics after it.
+        """Return logits [n, classes] and the statistics after it.
 
         ``branches``: what the blocks' branches are multiplied by, [blocks, n].
         """
@@ -85,7 +85,7 @@ def _blocks(model: Any) -> Iterator[Any]:
 
 
 @lru_cache(maxsize=16)
-def logits_of(network: Network) -> Callable[[Arrays, Array], Array]:
+def compile_logits(network: Network) -> Callable[[Arrays, Array], Array]:
     """Compile: logits from weights and statistics, and images."""
     return jax.jit(lambda arrays, x: network(arrays, x)[0])
 
@@ -98,18 +98,18 @@ class Training:
         network: in training mode.
         optimiser: with its settings.
         smoothing: share of the target spread over all classes.
-        idle: biases whose gradient is zero (``export.folding.idle_biases``).
+        redundant: names of biases whose gradient is zero (``networks.folding``).
     """
 
     network: Network
     optimiser: Optimiser
     smoothing: float
-    idle: tuple[str, ...] = ()
+    redundant: tuple[str, ...] = ()
 
     def step(
         self, state: State, x: Array, labels: Array, partner: Array | None, s: dict[str, Any]
     ) -> tuple[State, tuple[Array, Array]]:
-        """Give the state after a step, and the mean loss and each image's before it.
+        """Return the state after a step, and the mean loss and each image's before it.
 
         ``labels`` [n]; ``partner``: for each image, the one of the batch mixed in; ``s``: the
         step's numbers.
@@ -128,10 +128,12 @@ class Training:
         (loss, (losses, statistics)), gradients = jax.value_and_grad(loss_of, has_aux=True)(
             state["weights"]
         )
-        gradients |= {name: jnp.zeros_like(gradients[name]) for name in self.idle}
-        buffers = {kind: state[kind] for kind in self.optimiser.buffers}
+        gradients |= {name: jnp.zeros_like(gradients[name]) for name in self.redundant}
+        buffers = {kind: state[kind] for kind in self.optimiser.settings.buffers}
         with jax.named_scope("optimiser"):  # for who profiles a step
-            weights, buffers = self.optimiser.updated(state["weights"], gradients, buffers, s)
+            weights, buffers = self.optimiser.update(
+                state["weights"], gradients, buffers=buffers, numbers=s
+            )
         after = {"weights": weights, "statistics": statistics, **buffers}
         if "average" in state:
             new, old = weights | statistics, state["average"]
@@ -146,7 +148,7 @@ class Training:
 
 
 @lru_cache(maxsize=16)
-def step_of(
+def compile_step(
     training: Training, placement: Placement
 ) -> Callable[..., tuple[State, tuple[Array, Array]]]:
     """Compile a step; the state given is used up."""

@@ -1,4 +1,4 @@
-"""The MXNet backend: five functions around a plain ``gluon.HybridBlock``.
+"""The MXNet backend: the functions of ``Backend`` for plain ``gluon.HybridBlock`` networks.
 
 Importing this package imports MXNet 1.9.1 beside a current NumPy, as ``importing`` says;
 ``import mxnet`` works from then on.
@@ -16,14 +16,17 @@ import numpy.typing as npt
 
 from resnets.backends.mxnet.devices import available_devices, precision
 from resnets.backends.mxnet.importing import mx
-from resnets.backends.mxnet.parameters import Model, arrays, assign, parameters
+from resnets.backends.mxnet.models import FAMILIES, Model
+from resnets.backends.mxnet.parameters import arrays, assign, parameters
 from resnets.backends.mxnet.regnet import RegNet
 from resnets.backends.mxnet.resnet import ResNet
 from resnets.backends.mxnet.resnetv2 import ResNetV2
-from resnets.backends.mxnet.training_session import MXNetSession, evaluator
+from resnets.backends.mxnet.session import MXNetSession, evaluator
 from resnets.backends.mxnet.transfer import to_device
+from resnets.backends.state import check_features
 from resnets.networks.architecture import Architecture
 from resnets.networks.initialization import initial_weights
+from resnets.networks.naming import names_of
 from resnets.networks.network import Weights, check_weights
 
 __all__ = [
@@ -42,7 +45,7 @@ __all__ = [
 
 
 def build(architecture: Architecture, *, weights: Weights | None = None, seed: int = 0) -> Model:
-    """Make the network with the given canonical weights, or with initial ones drawn by ``seed``.
+    """Return the network with the given canonical weights, or with initial ones drawn by ``seed``.
 
     It is initialised, on the CPU, in fp32.
 
@@ -51,16 +54,10 @@ def build(architecture: Architecture, *, weights: Weights | None = None, seed: i
     """
     if weights is None:
         weights = initial_weights(architecture, seed=seed)
-    model = _family(architecture)(architecture)
+    model = FAMILIES[names_of(architecture)](architecture)
     model.initialize(mx.init.Zero())  # MXNet's own would be drawn only to be replaced
     load(model, weights)
     return model
-
-
-def _family(a: Architecture) -> type[Model]:
-    if a.preactivation:
-        return ResNetV2
-    return RegNet if a.naming == "regnet" else ResNet
 
 
 def dump(model: Model) -> Weights:
@@ -79,19 +76,22 @@ def load(model: Model, weights: Mapping[str, npt.NDArray[Any]]) -> None:
 
 
 def features(
-    model: Model, images: npt.NDArray[Any], wanted: Sequence[str] = ("logits",)
+    model: Model,
+    images: npt.NDArray[Any],
+    *,
+    wanted: Sequence[str] = ("logits",),
+    training: bool = False,
 ) -> dict[str, npt.NDArray[Any]]:
-    """Compute intermediate results for prepared images [n, channels, height, width].
+    """Return intermediate results for prepared images, as ``Backend.features`` defines.
 
-    ``wanted`` names them: stem, stage1, stage2 and so on, pooled, logits. The mode is that of
-    ``mxnet.autograd``: evaluation, but within its ``train_mode`` or ``record``.
+    The mode of ``mxnet.autograd`` does not count here, and nothing is recorded.
     """
     parameter = next(iter(parameters(model).values()))
     x = to_device(images, parameter.data().context, parameter.dtype)
-    found = model.features(x)
-    unknown = [name for name in wanted if name not in found]
-    if unknown:
-        raise KeyError(f"no feature is called {', '.join(unknown)}; there are {', '.join(found)}")
+    # MXNet updates running statistics in the backward pass alone.
+    with mx.autograd.pause(train_mode=training):
+        found = model.features(x)
+    check_features(wanted, found)
     return {name: found[name].asnumpy() for name in wanted}
 
 

@@ -30,7 +30,7 @@ class Preparation:
 
     @staticmethod
     def of(
-        mean: tuple[float, ...], std: tuple[float, ...], device: Any, dtype: str = "float32"
+        mean: tuple[float, ...], std: tuple[float, ...], *, device: Any, dtype: str = "float32"
     ) -> "Preparation":
         """Prepare by ``mean`` and ``std`` of pixel values scaled to 0 to 1."""
         shift = np.array(mean)[None, :, None, None] * 255
@@ -39,7 +39,7 @@ class Preparation:
         return Preparation(shift, scale)
 
     def __call__(self, pixels: Pixels, draws: Draws | None = None) -> Any:
-        """Give [n, channels, height, width]; erased pixels get the value of the mean."""
+        """Return [n, channels, height, width]; erased pixels get the value of the mean."""
         if draws is not None and (draws.flipped is not None or draws.offsets is not None):
             pixels = _cut(pixels, draws)
         channels_first = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
@@ -48,10 +48,10 @@ class Preparation:
         if draws is None:
             return x
         if draws.erased is not None:
-            x = x * self._array(~_inside(draws.erased, x.shape[2], x.shape[3]))
-        return x if draws.mix is None else self._mixed(x, draws.mix)
+            x = x * self._array(~_is_inside(draws.erased, x.shape[2], x.shape[3]))
+        return x if draws.mix is None else self._mix(x, draws.mix)
 
-    def _mixed(self, x: Any, mix: Mix) -> Any:
+    def _mix(self, x: Any, mix: Mix) -> Any:
         other = mx.nd.take(x, to_device(mix.partner, x.context, "int32"))
         if mix.box is None:
             return x * mix.share + other * (1 - mix.share)
@@ -79,8 +79,8 @@ def _cut(pixels: Pixels, draws: Draws) -> Pixels:
     return result
 
 
-def _inside(erased: Index, height: int, width: int) -> npt.NDArray[np.bool_]:
-    """Whether each pixel lies in its image's rectangle, [n, 1, height, width]."""
+def _is_inside(erased: Index, height: int, width: int) -> npt.NDArray[np.bool_]:
+    """Return whether each pixel lies in its image's rectangle, [n, 1, height, width]."""
     top, left, tall, wide = erased.T[:, :, None]
     y, x = np.arange(height), np.arange(width)
     rows = (y >= top) & (y < top + tall)

@@ -4,7 +4,7 @@ from itertools import chain
 from typing import Any
 
 from resnets.backends.mxnet.importing import mx
-from resnets.backends.mxnet.parameters import Model
+from resnets.backends.mxnet.models import Model
 from resnets.networks.naming import block_names
 
 

@@ -1,8 +1,8 @@
 """Which device MXNet computes on, and in what precision."""
 
-import platform
 from typing import Any
 
+from resnets.backends.devices import describe_cpu, unknown_device
 from resnets.backends.mxnet.importing import mx
 from resnets.errors import ResnetsError
 from resnets.recipes.recipe import Recipe
@@ -13,8 +13,8 @@ def available_devices() -> list[str]:
     return [*(f"gpu:{i}" for i in range(mx.context.num_gpus())), "cpu"]
 
 
-def device_called(name: str) -> Any:
-    """Give the ``mxnet.Context`` called ``name``; ``auto`` is the fastest found.
+def find_device(name: str) -> Any:
+    """Return the ``mxnet.Context`` called ``name``; ``auto`` is the fastest found.
 
     Raises:
         ResnetsError: if there is no such device here.
@@ -22,7 +22,7 @@ def device_called(name: str) -> Any:
     found = available_devices()
     wanted = {"auto": found[0], "gpu": "gpu:0"}.get(name, name)
     if wanted not in found:
-        raise ResnetsError(f"no device is called {name!r} here; mxnet finds {', '.join(found)}")
+        raise unknown_device(name, "mxnet", found=found)
     return mx.cpu() if wanted == "cpu" else mx.gpu(int(wanted.removeprefix("gpu:")))
 
 
@@ -33,7 +33,7 @@ def precision(recipe: Recipe, device: str = "auto") -> str:
         ResnetsError: for bf16, which MXNet 1.9.1 does not train in dependably: it would rewrite
             the operators of the whole process (``mxnet.contrib.amp``).
     """
-    device_called(device)
+    find_device(device)
     if recipe.precision == "bf16":
         raise ResnetsError(
             "precision bf16: mxnet trains in fp32 or fp64; choose precision fp32 or auto, "
@@ -42,12 +42,11 @@ def precision(recipe: Recipe, device: str = "auto") -> str:
     return "fp32" if recipe.precision == "auto" else recipe.precision
 
 
-def in_words(device: Any) -> str:
+def describe_device(device: Any) -> str:
     """Describe a device for people."""
     if device.device_type == "gpu":
         return f"GPU {device.device_id}"
-    count = threads()
-    return f"{platform.machine()} CPU, {count} thread{'s' if count != 1 else ''}"
+    return describe_cpu(threads())
 
 
 def threads() -> int:

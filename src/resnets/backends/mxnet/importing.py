@@ -40,7 +40,7 @@ _NAMES: dict[str, Any] = {
 
 
 @contextmanager
-def _names_lent() -> Generator[None]:
+def _lend_names() -> Generator[None]:
     lent = {name: value for name, value in _NAMES.items() if name not in vars(np)}
     for name, value in lent.items():
         setattr(np, name, value)
@@ -51,7 +51,7 @@ def _names_lent() -> Generator[None]:
             delattr(np, name)
 
 
-def _imported() -> Any:
+def _import_mxnet() -> Any:
     """Import mxnet, or give the one that is imported already.
 
     Raises:
@@ -62,7 +62,7 @@ def _imported() -> Any:
     # An attempt that failed, as under a new NumPy it does, leaves half of the package behind.
     for name in [name for name in sys.modules if name.startswith("mxnet.")]:
         del sys.modules[name]
-    with _names_lent(), warnings.catch_warnings():
+    with _lend_names(), warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # its use of distutils
         try:
             return importlib.import_module("mxnet")
@@ -70,4 +70,4 @@ def _imported() -> Any:
             raise ImportError(str(error)) from error
 
 
-mx = _imported()
+mx = _import_mxnet()

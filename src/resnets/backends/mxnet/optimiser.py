@@ -8,9 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from resnets.backends.mxnet.importing import mx
-from resnets.recipes.recipe import Recipe
-
-EPSILON = 1e-8
+from resnets.backends.state import EPSILON, OptimiserSettings
 
 
 class Optimiser:
@@ -19,65 +17,63 @@ class Optimiser:
     Attributes:
         buffers: by kind (``momentum``, or ``mean`` and ``square``) and name; empty before the
             first step.
-        born: of parameters that were added later, the steps taken before.
+        first_steps: of parameters that were added later, the steps taken before.
         steps: taken so far.
     """
 
-    def __init__(self, recipe: Recipe, learned: Mapping[str, Any]) -> None:
-        self.recipe = recipe
+    def __init__(self, settings: OptimiserSettings, learned: Mapping[str, Any]) -> None:
+        self.settings = settings
         self.learned = learned
-        if recipe.optimiser == "adamw":
-            kinds = ("mean", "square")
-        else:
-            kinds = ("momentum",) if recipe.momentum else ()
-        self.buffers: dict[str, dict[str, Any]] = {kind: {} for kind in kinds}
-        self.born: dict[str, int] = {}
+        self.buffers: dict[str, dict[str, Any]] = {kind: {} for kind in settings.buffers}
+        self.first_steps: dict[str, int] = {}
         self.steps = 0
 
     def step(self, rate: float, slowed: Mapping[str, float]) -> None:
         """Clip the gradients and update every parameter, those in ``slowed`` by their shares."""
-        if self.recipe.clip is not None:
-            self._clip(self.recipe.clip)
+        if self.settings.clip is not None:
+            self._clip(self.settings.clip)
         if self.steps == 0:
             for buffers in self.buffers.values():
                 buffers.update({n: mx.nd.zeros_like(p.data()) for n, p in self.learned.items()})
         self.steps += 1
-        update = self._adamw if self.recipe.optimiser == "adamw" else self._sgd
+        update = self._adamw if self.settings.kind == "adamw" else self._sgd
         for name, parameter in self.learned.items():
-            spared = len(parameter.shape) == 1 and not self.recipe.decay_all
-            decay = 0.0 if spared else self.recipe.weight_decay
-            own = rate * slowed.get(name, 1.0)
-            update(name, parameter.data(), parameter.grad(), own, decay)
+            update(name, parameter, rate=rate * slowed.get(name, 1.0))
 
-    def _sgd(self, name: str, value: Any, gradient: Any, rate: float, decay: float) -> None:
+    def _sgd(self, name: str, parameter: Any, *, rate: float) -> None:
         """v ← μv + g; w ← w - rate·v (Nesterov: g + μv in place of v)."""
+        value, gradient = parameter.data(), parameter.grad()
+        momentum, decay = self.settings.momentum, self.settings.decay(parameter.shape)
         if decay:
             gradient = gradient + value * decay
-        if self.recipe.momentum:
+        if momentum:
             velocity = self.buffers["momentum"][name]
-            velocity *= self.recipe.momentum
+            velocity *= momentum
             velocity += gradient
-            ahead = gradient + velocity * self.recipe.momentum if self.recipe.nesterov else velocity
+            ahead = gradient + velocity * momentum if self.settings.nesterov else velocity
             value -= ahead * rate
         else:
             value -= gradient * rate
 
-    def _adamw(self, name: str, value: Any, gradient: Any, rate: float, decay: float) -> None:
+    def _adamw(self, name: str, parameter: Any, *, rate: float) -> None:
         """Loshchilov and Hutter 2017, algorithm 2, with the decay times the rate."""
-        first, second = self.recipe.betas or (0.9, 0.999)
-        steps = self.steps - self.born.get(name, 0)
-        if decay:
+        value, gradient = parameter.data(), parameter.grad()
+        first, second = self.settings.betas
+        of_mean, of_square = self.settings.bias_corrections(
+            self.steps - self.first_steps.get(name, 0)
+        )
+        if decay := self.settings.decay(parameter.shape):
             value *= 1 - rate * decay
         mean, square = self.buffers["mean"][name], self.buffers["square"][name]
         mean *= first
         mean += gradient * (1 - first)
         square *= second
         square += mx.nd.square(gradient) * (1 - second)
-        root = mx.nd.sqrt(square) / (1 - second**steps) ** 0.5 + EPSILON
-        value -= mean / root * (rate / (1 - first**steps))
+        root = mx.nd.sqrt(square) / of_square**0.5 + EPSILON
+        value -= mean / root * (rate / of_mean)
 
     def _clip(self, largest: float) -> None:
-        """Shorten the gradients where their length together is above ``largest``."""
+        """Scale the gradients down to a norm of at most ``largest``."""
         gradients = [parameter.grad() for parameter in self.learned.values()]
         length = mx.nd.norm(mx.nd.concat(*(mx.nd.norm(g) for g in gradients), dim=0))
         factor = mx.nd.minimum(largest / (length + 1e-6), 1)

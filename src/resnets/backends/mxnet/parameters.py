@@ -6,18 +6,15 @@ from typing import Any
 import numpy.typing as npt
 
 from resnets.backends.mxnet.importing import mx
-from resnets.backends.mxnet.regnet import RegNet
-from resnets.backends.mxnet.resnet import ResNet
-from resnets.backends.mxnet.resnetv2 import ResNetV2
+from resnets.backends.mxnet.models import Model
 from resnets.backends.mxnet.transfer import to_device
 from resnets.networks.tracing import tensors
 
-Model = ResNet | ResNetV2 | RegNet
 _CANONICAL = {"gamma": "weight", "beta": "bias"}
 
 
 def parameters(model: Model) -> dict[str, Any]:
-    """Give each ``gluon.Parameter`` of ``model`` by its canonical name, in canonical order."""
+    """Return each ``gluon.Parameter`` of ``model`` by its canonical name, in canonical order."""
     found: dict[str, Any] = {}
     # The names that ``save_parameters`` writes; Gluon offers them in no public way.
     for name, parameter in model._collect_params_with_prefix().items():

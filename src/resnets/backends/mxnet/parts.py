@@ -95,7 +95,7 @@ def shortcut(a: Architecture, stage: Stage, place: Place) -> Any:
     return sequence(projection, norm(a, stage.width))
 
 
-def concatenated(F: Any, parts: Iterable[Any]) -> Any:  # noqa: N803
+def concatenate(F: Any, parts: Iterable[Any]) -> Any:  # noqa: N803
     """Maps [n, channels, height, width] one behind the other as channels.
 
     With a fifth axis: for arrays of four, MXNet takes a kernel of oneDNN, and its backward pass
@@ -105,7 +105,7 @@ def concatenated(F: Any, parts: Iterable[Any]) -> Any:  # noqa: N803
     return F.reshape(y, (0, 0, 0, -1))
 
 
-def scaled(F: Any, branch: Any, scale: Any) -> Any:  # noqa: N803
+def scale_branch(F: Any, branch: Any, scale: Any) -> Any:  # noqa: N803
     """Multiply what a residual branch gives by each image's ``scale`` [n]; None leaves it."""
     if scale is None:
         return branch
@@ -199,7 +199,7 @@ class Shift(HybridBlock):
             parts.append(F.slice(padded, begin=begin, end=end))
         if self.channels > 9 * run:
             parts.append(F.slice_axis(x, axis=1, begin=9 * run, end=None))
-        return concatenated(F, parts)
+        return concatenate(F, parts)
 
 
 class PaddingShortcut(HybridBlock):
@@ -215,4 +215,4 @@ class PaddingShortcut(HybridBlock):
         if not self.added:
             return x
         zeros = F.zeros_like(F.slice_axis(x, axis=1, begin=0, end=1))
-        return concatenated(F, [x, F.broadcast_axis(zeros, axis=1, size=self.added)])
+        return concatenate(F, [x, F.broadcast_axis(zeros, axis=1, size=self.added)])

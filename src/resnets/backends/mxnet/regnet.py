@@ -14,7 +14,7 @@ from resnets.backends.mxnet.parts import (
     named_sequence,
     norm,
     pool,
-    scaled,
+    scale_branch,
     sequence,
     shortcut,
 )
@@ -48,7 +48,7 @@ class RegNet(nn.HybridSequential):
             self.fc = nn.Dense(a.classes, in_units=a.stages[-1].width)
 
     def features(self, x: Any) -> dict[str, Any]:
-        """Give ``stem``, ``stage1`` and so on [n, c, h, w], ``pooled`` [n, c], ``logits``."""
+        """Return ``stem``, ``stage1`` and so on [n, c, h, w], ``pooled`` [n, c], ``logits``."""
         x = self.maxpool(self.stem(x))
         found = {"stem": x}
         for i, stage in enumerate(self.trunk_output, 1):
@@ -57,7 +57,7 @@ class RegNet(nn.HybridSequential):
         return {**found, "pooled": pooled, "logits": self.fc(pooled)}
 
     def __getitem__(self, index: int | slice) -> Any:
-        """Give one child, or a slice as a plain ``HybridSequential`` under the same names."""
+        """Return one child, or a slice as a plain ``HybridSequential`` under the same names."""
         if isinstance(index, slice):
             return named_sequence(list(self._children.items())[index])
         return super().__getitem__(index)
@@ -90,9 +90,9 @@ class Block(HybridBlock):
         if self.proj is not None:
             x = self.proj(x)
         if gate is not None:  # Srivastava et al. 2015, equation 3
-            gate = scaled(F, gate, self.branch_scale)
+            gate = scale_branch(F, gate, self.branch_scale)
             return self.activation(gate * y + (1 - gate) * x)
-        return self.activation(scaled(F, y, self.branch_scale) + x)
+        return self.activation(scale_branch(F, y, self.branch_scale) + x)
 
 
 def _branch(a: Architecture, stage: Stage, place: Place) -> Any:

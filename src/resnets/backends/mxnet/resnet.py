@@ -16,7 +16,7 @@ from resnets.backends.mxnet.parts import (
     named_sequence,
     norm,
     pool,
-    scaled,
+    scale_branch,
     sequence,
     shortcut,
 )
@@ -41,7 +41,7 @@ class ResNet(nn.HybridSequential):
                 setattr(self, name, child)
 
     def features(self, x: Any) -> dict[str, Any]:
-        """Give ``stem``, ``stage1`` and so on [n, c, h, w], ``pooled`` [n, c], ``logits``."""
+        """Return ``stem``, ``stage1`` and so on [n, c, h, w], ``pooled`` [n, c], ``logits``."""
         found: dict[str, Any] = {}
         for name, child in self._children.items():
             x = child(x)
@@ -50,7 +50,7 @@ class ResNet(nn.HybridSequential):
         return found
 
     def __getitem__(self, index: int | slice) -> Any:
-        """Give one child, or a slice as a plain ``HybridSequential`` under the same names."""
+        """Return one child, or a slice as a plain ``HybridSequential`` under the same names."""
         if isinstance(index, slice):
             return named_sequence(list(self._children.items())[index])
         return super().__getitem__(index)
@@ -127,7 +127,7 @@ class _Block(HybridBlock):
             self.gate = convolution(a, place.channels, plan, bias=True)
         self.relu = activation(a)
 
-    def joined(self, F: Any, x: Any, y: Any) -> Any:  # noqa: N803
+    def join(self, F: Any, x: Any, y: Any) -> Any:  # noqa: N803
         """Add the branch ``y`` to the shortcut of the block's input ``x``."""
         if self.se is not None and self.squeeze_at == "branch":
             y = self.se(y)
@@ -135,9 +135,9 @@ class _Block(HybridBlock):
         if self.downsample is not None:
             x = self.downsample(x)
         if gate is not None:  # Srivastava et al. 2015, equation 3
-            gate = scaled(F, gate, self.branch_scale)
+            gate = scale_branch(F, gate, self.branch_scale)
             return self.relu(gate * y + (1 - gate) * x)
-        return self.relu(scaled(F, y, self.branch_scale) + x)
+        return self.relu(scale_branch(F, y, self.branch_scale) + x)
 
 
 class BasicBlock(_Block):
@@ -145,7 +145,7 @@ class BasicBlock(_Block):
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: N803
         y = self.relu(self.bn1(self.conv1(x)))
-        return self.joined(F, x, self.bn2(self.conv2(y)))
+        return self.join(F, x, self.bn2(self.conv2(y)))
 
 
 class Bottleneck(_Block):
@@ -159,7 +159,7 @@ class Bottleneck(_Block):
         y = self.relu(self.bn2(self.conv2(y)))
         if self.se is not None and self.squeeze_at == "3x3":
             y = self.se(y)
-        return self.joined(F, x, self.bn3(self.conv3(y)))
+        return self.join(F, x, self.bn3(self.conv3(y)))
 
 
 class ShiftBlock(_Block):
@@ -172,4 +172,4 @@ class ShiftBlock(_Block):
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: N803
         y = self.relu(self.bn1(self.conv1(x)))
-        return self.joined(F, x, self.bn2(self.conv2(self.shift(y))))
+        return self.join(F, x, self.bn2(self.conv2(self.shift(y))))

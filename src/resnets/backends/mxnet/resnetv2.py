@@ -13,7 +13,7 @@ from resnets.backends.mxnet.parts import (
     named_sequence,
     norm,
     pool,
-    scaled,
+    scale_branch,
     sequence,
     shortcut,
 )
@@ -52,7 +52,7 @@ class ResNetV2(nn.HybridSequential):
             )
 
     def features(self, x: Any) -> dict[str, Any]:
-        """Give ``stem``, ``stage1`` and so on [n, c, h, w], ``pooled`` [n, c], ``logits``."""
+        """Return ``stem``, ``stage1`` and so on [n, c, h, w], ``pooled`` [n, c], ``logits``."""
         x = self.stem(x)
         found = {"stem": x}
         for i, stage in enumerate(self.stages, 1):
@@ -62,7 +62,7 @@ class ResNetV2(nn.HybridSequential):
         return {**found, "pooled": pooled, "logits": self.head(x)}
 
     def __getitem__(self, index: int | slice) -> Any:
-        """Give one child, or a slice as a plain ``HybridSequential`` under the same names."""
+        """Return one child, or a slice as a plain ``HybridSequential`` under the same names."""
         if isinstance(index, slice):
             return named_sequence(list(self._children.items())[index])
         return super().__getitem__(index)
@@ -105,7 +105,7 @@ class PreActivationBasic(_Block):
             x = self.downsample(y)
         y = self.conv1(y)
         y = self.conv2(self.relu(self.norm2(y)))
-        return scaled(F, y, self.branch_scale) + x
+        return scale_branch(F, y, self.branch_scale) + x
 
 
 class PreActivationBottleneck(_Block):
@@ -118,4 +118,4 @@ class PreActivationBottleneck(_Block):
         y = self.conv1(y)
         y = self.conv2(self.relu(self.norm2(y)))
         y = self.conv3(self.relu(self.norm3(y)))
-        return scaled(F, y, self.branch_scale) + x
+        return scale_branch(F, y, self.branch_scale) + x

@@ -24,9 +24,9 @@ class Statistics:
         self.parameters = parameters
         self._pixels: dict[tuple[int, int], dict[str, int]] = {}
 
-    def copied(self, height: int, width: int) -> dict[str, Any]:
+    def copy(self, height: int, width: int) -> dict[str, Any]:
         """Copy the statistics as they are before a step on images of that size."""
-        return {n: self.parameters[n].data().copy() for n in self._counts(height, width)}
+        return {n: self.parameters[n].data().copy() for n in self._count_pixels(height, width)}
 
     def correct(self, before: dict[str, Any], images: tuple[int, ...]) -> None:
         """Correct what the operator made of ``before``, for images [n, c, height, width].
@@ -36,14 +36,14 @@ class Statistics:
         decay = self.architecture.norm.decay
         kept = np.float32(decay)
         share = (1 - decay) / float(np.float32(1) - kept)
-        for name, pixels in self._counts(*images[2:]).items():
+        for name, pixels in self._count_pixels(*images[2:]).items():
             count = images[0] * pixels
             unbiased = count / max(count - 1, 1) if name.endswith("running_var") else 1.0
             value = self.parameters[name].data()
             value *= share * unbiased
             value += before[name] * (decay - share * unbiased * float(kept))
 
-    def _counts(self, height: int, width: int) -> dict[str, int]:
+    def _count_pixels(self, height: int, width: int) -> dict[str, int]:
         """Pixels of an image's map that each statistic is of, by name."""
         size = (height, width)
         if size not in self._pixels:

@@ -1,25 +1,27 @@
-"""The TensorFlow backend: five functions around a functional ``keras.Model``."""
+"""The TensorFlow backend: the functions of ``Backend`` for functional ``keras.Model`` networks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from resnets.backends.tensorflow.quiet import greetings_dropped
+from resnets.backends.tensorflow.quiet import drop_greetings
 from resnets.networks.architecture import Architecture
 from resnets.networks.initialization import initial_weights
 from resnets.networks.network import Weights, check_weights
 
-with greetings_dropped():
+with drop_greetings():
     import keras
     import tensorflow as tf
 
+from resnets.backends.state import check_features
 from resnets.backends.tensorflow import devices
 from resnets.backends.tensorflow.canonical import canonical, native, variables
 from resnets.backends.tensorflow.devices import available_devices, precision
 from resnets.backends.tensorflow.resnet import ResNet
-from resnets.backends.tensorflow.training_session import TensorFlowSession, evaluator
+from resnets.backends.tensorflow.session import TensorFlowSession, evaluator
 from resnets.networks.tracing import trace
 
 __all__ = [
@@ -39,7 +41,7 @@ devices.limit_threads()
 
 
 def build(architecture: Architecture, *, weights: Weights | None = None, seed: int = 0) -> ResNet:
-    """Make the network with the given canonical weights, or with initial ones drawn by ``seed``.
+    """Return the network with the given canonical weights, or with initial ones drawn by ``seed``.
 
     Raises:
         WeightsError: if the weights do not fit.
@@ -70,23 +72,39 @@ def load(model: ResNet, weights: Mapping[str, npt.NDArray[Any]]) -> None:
 
 
 def features(
-    model: ResNet, images: npt.NDArray[Any], wanted: Sequence[str] = ("logits",)
+    model: ResNet,
+    images: npt.NDArray[Any],
+    *,
+    wanted: Sequence[str] = ("logits",),
+    training: bool = False,
 ) -> dict[str, npt.NDArray[Any]]:
-    """Compute intermediate results for prepared images [n, channels, height, width].
+    """Return intermediate results for prepared images, as ``Backend.features`` defines.
 
-    ``wanted`` names them: stem, stage1, stage2 and so on, pooled, logits. Norms use their
-    moving statistics.
+    As everywhere in Keras, norms that are not trainable use their moving statistics also with
+    ``training=True``.
     """
     layers = trace(model.architecture, 32).features
-    unknown = [name for name in wanted if name not in layers]
-    if unknown:
-        raise KeyError(f"no feature is called {', '.join(unknown)}; there are {', '.join(layers)}")
+    check_features(wanted, layers)
     outputs = {name: model.get_layer(layers[name]).output for name in wanted}
-    found = keras.Model(model.input, outputs)(tf.constant(images.transpose(0, 2, 3, 1)))
-    return {name: _channels_first(found[name]) for name in wanted}
+    x = tf.constant(images.transpose(0, 2, 3, 1))
+    with _keep_statistics(model) if training else nullcontext():
+        found = keras.Model(model.input, outputs)(x, training=training)
+    return {name: _to_channels_first(found[name]) for name in wanted}
 
 
-def _channels_first(value: Any) -> npt.NDArray[Any]:
+@contextmanager
+def _keep_statistics(model: ResNet) -> Generator[None]:
+    """Restore the model's moving statistics at the end."""
+    found = [variable for tensor, variable in variables(model).items() if not tensor.learned]
+    values = [variable.numpy() for variable in found]
+    try:
+        yield
+    finally:
+        for variable, value in zip(found, values, strict=True):
+            variable.assign(value)
+
+
+def _to_channels_first(value: Any) -> npt.NDArray[Any]:
     """NumPy knows no bf16: give fp32 instead."""
     array = tf.cast(value, tf.float32 if value.dtype == tf.bfloat16 else value.dtype).numpy()
     return np.ascontiguousarray(array.transpose(0, 3, 1, 2)) if array.ndim == 4 else array

@@ -14,7 +14,7 @@ Tensors = dict[str, Any]
 
 
 def tensors_of(draws: Draws) -> Tensors:
-    """Give what was drawn as tensors by name; what was not drawn has none.
+    """Return the drawn parameters as tensors by name, without those that were not drawn.
 
     The names are those of ``Draws`` and of its ``Mix``: a compiled step is traced once for each
     set of them.
@@ -44,13 +44,13 @@ class Preparation:
 
     @staticmethod
     def of(
-        mean: tuple[float, ...], std: tuple[float, ...], dtype: str = "float32"
+        mean: tuple[float, ...], std: tuple[float, ...], *, dtype: str = "float32"
     ) -> "Preparation":
         """Prepare by ``mean`` and ``std`` of pixel values scaled to 0 to 1."""
         return Preparation(np.array(mean, dtype) * 255, 1 / (np.array(std, dtype) * 255))
 
     def __call__(self, stored: Any, draws: Mapping[str, Any] | None = None) -> Any:
-        """Give [n, height, width, channels] for ``stored`` of that shape.
+        """Return [n, height, width, channels] for ``stored`` of that shape.
 
         Erased pixels get the value of the mean.
         """
@@ -60,12 +60,14 @@ class Preparation:
         x = (tf.cast(stored, self.mean.dtype) - self.mean) * self.scale
         if "erased" in draws:
             top, left, tall, wide = tf.unstack(draws["erased"][:, :, None], axis=1)
-            x = tf.where(_inside(x, top, left, top + tall, left + wide), tf.zeros([], x.dtype), x)
+            x = tf.where(
+                _is_inside(x, top, left, top + tall, left + wide), tf.zeros([], x.dtype), x
+            )
         if "partner" in draws:
             other = tf.gather(x, draws["partner"])
             if "box" in draws:
                 sides = tf.cast(draws["box"], tf.int64)[:, None, None]
-                return tf.where(_inside(x, *tf.unstack(sides)), other, x)
+                return tf.where(_is_inside(x, *tf.unstack(sides)), other, x)
             x = other + tf.cast(draws["share"], x.dtype) * (x - other)
         return x
 
@@ -86,8 +88,11 @@ def _cut(stored: Any, draws: Mapping[str, Any]) -> Any:
     return tf.gather(stored, columns, axis=2, batch_dims=1)
 
 
-def _inside(x: Any, top: Any, left: Any, bottom: Any, right: Any) -> Any:
-    """Whether each pixel lies in its image's rectangle, [n, height, width, 1]; sides are [n, 1]."""
+def _is_inside(x: Any, top: Any, left: Any, bottom: Any, right: Any) -> Any:
+    """Return whether each pixel lies in its image's rectangle, [n, height, width, 1].
+
+    Sides are [n, 1].
+    """
     shape = tf.shape(x, tf.int64)
     y, z = tf.range(shape[1]), tf.range(shape[2])
     rows = (y >= top) & (y < bottom)

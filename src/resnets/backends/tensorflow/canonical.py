@@ -25,7 +25,7 @@ ATTRIBUTES = {
 
 
 def variables(model: Any) -> dict[Tensor, keras.Variable]:
-    """Give the model's variables by the tensors of its architecture, in canonical order."""
+    """Return the model's variables by the tensors of its architecture, in canonical order."""
     found = {}
     for tensor in tensors(model.architecture):
         layer = model.get_layer(tensor.name.rpartition(".")[0])
@@ -44,7 +44,7 @@ def canonical(tensor: Tensor, value: Any) -> npt.NDArray[Any]:
 
 
 def native(tensor: Tensor, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Give a canonical array the layout that Keras has."""
+    """Return a canonical array the layout that Keras has."""
     if tensor.role == "kernel":
         return array.transpose(2, 3, 1, 0)
     if tensor.role == "dense":

@@ -1,13 +1,13 @@
 """Which device TensorFlow computes on, with how many threads, in what precision it is fast."""
 
 import os
-import platform
 from contextlib import suppress
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
+from resnets.backends.devices import count_processors, describe_cpu, unknown_device
 from resnets.errors import ResnetsError
 from resnets.recipes.recipe import Recipe
 
@@ -38,9 +38,7 @@ def limit_threads() -> None:
 
 def threads() -> int:
     """Threads that one operation computes with on the CPU."""
-    available = getattr(os, "sched_getaffinity", None)
-    found = len(available(0)) if available is not None else os.cpu_count() or 1
-    return tf.config.threading.get_intra_op_parallelism_threads() or found
+    return tf.config.threading.get_intra_op_parallelism_threads() or count_processors()
 
 
 def available_devices() -> list[str]:
@@ -52,8 +50,8 @@ def _gpus() -> list[tf.config.PhysicalDevice]:
     return tf.config.list_physical_devices("GPU")
 
 
-def device_called(name: str) -> str:
-    """Give TensorFlow's name of the device called ``name``; ``auto`` is the fastest found.
+def find_device(name: str) -> str:
+    """Return TensorFlow's name of the device called ``name``; ``auto`` is the fastest found.
 
     Raises:
         ResnetsError: if there is no such device here.
@@ -61,8 +59,7 @@ def device_called(name: str) -> str:
     found = available_devices()
     wanted = {"auto": found[0], "cuda": "cuda:0"}.get(name, name)
     if wanted not in found:
-        known = ", ".join(found)
-        raise ResnetsError(f"no device is called {name!r} here; TensorFlow finds {known}")
+        raise unknown_device(name, "TensorFlow", found=found)
     return "CPU:0" if wanted == "cpu" else wanted.replace("cuda", "GPU")
 
 
@@ -70,21 +67,20 @@ def precision(recipe: Recipe, device: str = "auto") -> str:
     """Resolve the recipe's precision: ``auto`` is bf16 where the device computes in it."""
     if recipe.precision != "auto":
         return recipe.precision
-    return "bf16" if _computes_bf16(device_called(device)) else "fp32"
+    return "bf16" if _computes_bf16(find_device(device)) else "fp32"
 
 
-def in_words(device: str) -> str:
+def describe_device(device: str) -> str:
     """Describe a device, by TensorFlow's name, for people."""
     kind, _, number = device.partition(":")
     if kind == "GPU":
         details = tf.config.experimental.get_device_details(_gpus()[int(number)])
         return details.get("device_name", device)
-    count = threads()
-    return f"{platform.machine()} CPU, {count} thread{'s' if count != 1 else ''}"
+    return describe_cpu(threads())
 
 
 def _computes_bf16(device: str) -> bool:
-    """Whether bf16 is faster than fp32; on CPUs, oneDNN has to be on and have instructions."""
+    """Return whether bf16 is faster than fp32; on CPUs that takes oneDNN and instructions."""
     kind, _, number = device.partition(":")
     if kind == "GPU":
         details = tf.config.experimental.get_device_details(_gpus()[int(number)])

@@ -22,12 +22,12 @@ class Convolution(keras.layers.Conv2D):
     """
 
     own_gradient: Callable[[Any, Any, int], Any | None] | None = None
-    """Where it is set, it convolves what it does not give None for (``kernel_gradients``)."""
+    """Replaces the convolution where it is set and does not return None (``kernels``)."""
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
         """Convolve without the bias."""
         if self._sees_all(inputs):
-            return self._sum(inputs, kernel)
+            return self._multiply(inputs, kernel)
         if self.own_gradient is not None and self._is_usual():
             y = self.own_gradient(inputs, kernel, self.strides[0])
             if y is not None:
@@ -49,17 +49,17 @@ class Convolution(keras.layers.Conv2D):
             return tf.nn.depthwise_conv2d(inputs, each, **rest)
         # CPUs lack the gradient of grouped convolutions; compiled by XLA, as Keras has them
         # compiled, one takes a hundred times longer than its groups one by one.
-        x, w = (tf.split(whole, self.groups, -1) for whole in (inputs, kernel))
-        parts = [tf.nn.convolution(*pair, **rest) for pair in zip(x, w, strict=True)]
+        xs, kernels = (tf.split(whole, self.groups, -1) for whole in (inputs, kernel))
+        parts = [tf.nn.convolution(x, w, **rest) for x, w in zip(xs, kernels, strict=True)]
         return tf.concat(parts, -1)
 
     def _is_usual(self) -> bool:
-        """Whether it is one of 3×3, as most are."""
+        """Return whether it is one of 3×3, as most are."""
         usual = self.kernel_size == (3, 3) and self.dilation_rate == (1, 1) and self.groups == 1
         return usual and self.strides[0] == self.strides[1]
 
     def _sees_all(self, inputs: Any) -> bool:
-        """Whether there is one output, which sees every pixel, and the kernel is larger."""
+        """Return whether there is one output, which sees every pixel, and the kernel is larger."""
         sizes = zip(inputs.shape[1:3], self.strides, self.kernel_size, strict=True)
         return (
             self.groups == 1
@@ -71,10 +71,10 @@ class Convolution(keras.layers.Conv2D):
             )
         )
 
-    def _sum(self, inputs: Any, kernel: Any) -> Any:
-        """Multiply what meets the pixels alone; libraries multiply a border of zeros, too.
+    def _multiply(self, inputs: Any, kernel: Any) -> Any:
+        """Multiply only what meets the pixels; libraries multiply the border of zeros as well.
 
-        Faster on a CPU (benchmarks/README.md); two by two outputs, so, are mostly slower.
+        On a CPU this is faster for one output, and mostly slower for 2×2 outputs.
         """
         _, height, width, channels = inputs.shape
         above, left = (size // 2 for size in self.kernel_size)
@@ -100,7 +100,7 @@ class BatchNorm(keras.layers.BatchNormalization):
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Normalise; in training, update the moving statistics."""
         if inputs.dtype == tf.float64:
-            return self._in_double(inputs, bool(training and self.trainable))
+            return self._normalise_double(inputs, bool(training and self.trainable))
         variables = (self.gamma, self.beta, self.moving_mean, self.moving_variance)
         # The operation takes them in fp32 only, whatever the images are in.
         scale, offset, moving_mean, moving_variance = (
@@ -123,7 +123,7 @@ class BatchNorm(keras.layers.BatchNormalization):
         self._update(mean, unbiased)
         return y
 
-    def _in_double(self, x: Any, training: bool) -> Any:
+    def _normalise_double(self, x: Any, training: bool) -> Any:
         """TensorFlow's fused norms know no float64."""
         mean, variance = self.moving_mean.value, self.moving_variance.value
         if training:
@@ -131,8 +131,14 @@ class BatchNorm(keras.layers.BatchNormalization):
             count = tf.size(x, tf.int64) // x.shape[-1]
             bessel = tf.cast(count, x.dtype) / tf.cast(tf.maximum(count - 1, 1), x.dtype)
             self._update(mean, variance * bessel)
-        own = (self.beta.value, self.gamma.value)
-        return tf.nn.batch_normalization(x, mean, variance, *own, self.epsilon)
+        return tf.nn.batch_normalization(
+            x,
+            mean,
+            variance,
+            offset=self.beta.value,
+            scale=self.gamma.value,
+            variance_epsilon=self.epsilon,
+        )
 
     def _update(self, mean: Any, variance: Any) -> None:
         new = 1 - self.momentum
@@ -146,14 +152,14 @@ class MaxPool(keras.layers.Layer):
     """Largest of 3×3 pixels at every second one, minus infinity around the image."""
 
     def call(self, inputs: Any) -> Any:
-        """Give [n, (height + 1) // 2, (width + 1) // 2, channels]."""
+        """Return [n, (height + 1) // 2, (width + 1) // 2, channels]."""
         lowest = tf.constant(float("-inf"), inputs.dtype)
         # Padded first, as convolutions are.
         around = tf.pad(inputs, [[0, 0], [1, 1], [1, 1], [0, 0]], constant_values=lowest)
         return tf.nn.max_pool2d(around, 3, 2, "VALID")
 
     def get_config(self) -> dict[str, Any]:
-        """Give the arguments of the constructor; Keras does so by itself for plain values only."""
+        """Return the arguments of the constructor; Keras finds plain values only."""
         return super().get_config()
 
 
@@ -167,7 +173,7 @@ class Gelu(keras.layers.Layer):
         return inputs * (1 + tf.math.erf(inputs / root)) / 2
 
     def get_config(self) -> dict[str, Any]:
-        """Give the arguments of the constructor."""
+        """Return the arguments of the constructor."""
         return super().get_config()
 
 
@@ -180,12 +186,12 @@ class PaddingShortcut(keras.layers.Layer):
         self.width, self.stride = width, stride
 
     def call(self, inputs: Any) -> Any:
-        """Give [n, ceil(height / stride), ceil(width / stride), self.width]."""
+        """Return [n, ceil(height / stride), ceil(width / stride), self.width]."""
         kept = inputs[:, :: self.stride, :: self.stride]
         return tf.pad(kept, [[0, 0], [0, 0], [0, 0], [0, self.width - inputs.shape[-1]]])
 
     def get_config(self) -> dict[str, Any]:
-        """Give the arguments of the constructor."""
+        """Return the arguments of the constructor."""
         return {**super().get_config(), "width": self.width, "stride": self.stride}
 
 
@@ -210,11 +216,11 @@ class Shift(keras.layers.Layer):
         return tf.concat([*parts, inputs[..., 9 * run :]], -1)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Give the input's shape."""
+        """Return the input's shape."""
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        """Give the arguments of the constructor."""
+        """Return the arguments of the constructor."""
         return {**super().get_config(), "reach": self.reach}
 
 
@@ -228,5 +234,5 @@ class GatedAdd(keras.layers.Layer):
         return gate * branch + (1 - gate) * shortcut
 
     def get_config(self) -> dict[str, Any]:
-        """Give the arguments of the constructor."""
+        """Return the arguments of the constructor."""
         return super().get_config()

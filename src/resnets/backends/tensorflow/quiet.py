@@ -10,7 +10,7 @@ GREETINGS = (b"oneDNN custom operations are on", b"before absl::InitializeLog()"
 
 
 @contextmanager
-def greetings_dropped() -> Generator[None]:
+def drop_greetings() -> Generator[None]:
     """Hold back what is written to standard error; then write it, but for greetings.
 
     Sets the level below which TensorFlow's C++ code logs nothing; where the user has set it,

@@ -65,7 +65,7 @@ class ResNet(keras.Model):
                 outputs[layer.name] = keras.Input((None, None, architecture.channels), **given)
                 continue
             inputs = [outputs[name] for name in layer.inputs]
-            own = keras_layer(layer, architecture, policy, last=layer is layers[-1])
+            own = make_layer(layer, architecture, policy, last=layer is layers[-1])
             own.trainable = layer.name not in frozen
             outputs[layer.name] = own(inputs if len(inputs) > 1 else inputs[0])
         super().__init__(
@@ -78,7 +78,7 @@ class ResNet(keras.Model):
         self.dtype_policy = policy
 
     def get_config(self) -> dict[str, Any]:
-        """Give the arguments of the constructor as JSON values."""
+        """Return the arguments of the constructor as JSON values."""
         return {
             "architecture": self.architecture.to_json(),
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
@@ -89,14 +89,14 @@ class ResNet(keras.Model):
 
 
 def _scope(name: str) -> str:
-    """Give what TensorFlow takes for the name of a scope."""
+    """Return ``name`` as a valid name of a TensorFlow scope."""
     return re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip("_-")
 
 
-def keras_layer(
+def make_layer(
     layer: Layer, a: Architecture, policy: keras.DTypePolicy, *, last: bool
 ) -> keras.layers.Layer:
-    """Give the Keras layer that computes a layer of the trace; ``last`` gives the logits."""
+    """Return the Keras layer that computes a layer of the trace; ``last`` gives the logits."""
     given: dict[str, Any] = {"name": layer.name, "dtype": policy}
     order = {"data_format": "channels_last"}  # whatever Keras is set to
     match layer.operation:

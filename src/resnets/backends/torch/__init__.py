@@ -1,4 +1,4 @@
-"""The PyTorch backend: five functions around a plain ``torch.nn.Module``.
+"""The PyTorch backend: the functions of ``Backend`` for plain ``torch.nn.Module`` networks.
 
 To save memory, activations and a block's sum are computed in place: they overwrite what a norm, or
 the last layer of a branch, gave. A forward hook on a layer inside a block ``clone``s what it keeps,
@@ -6,20 +6,25 @@ and torch refuses full backward hooks on norms, activations and the last layer o
 blocks, stages and the head need no such care.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
+from resnets.backends.state import check_features
 from resnets.backends.torch.devices import available_devices, precision
+from resnets.backends.torch.models import FAMILIES, Model
 from resnets.backends.torch.regnet import RegNet
 from resnets.backends.torch.resnet import ResNet
 from resnets.backends.torch.resnetv2 import ResNetV2
-from resnets.backends.torch.training_session import TorchSession, evaluator
+from resnets.backends.torch.session import TorchSession, evaluator
 from resnets.networks.architecture import Architecture
 from resnets.networks.initialization import initial_weights
+from resnets.networks.naming import names_of
 from resnets.networks.network import Weights, check_weights
 from resnets.networks.tracing import tensors
 
@@ -38,11 +43,8 @@ __all__ = [
 ]
 
 
-Model = ResNet | ResNetV2 | RegNet
-
-
 def build(architecture: Architecture, *, weights: Weights | None = None, seed: int = 0) -> Model:
-    """Make the network with the given canonical weights, or with initial ones drawn by ``seed``.
+    """Return the network with the given canonical weights, or with initial ones drawn by ``seed``.
 
     Raises:
         WeightsError: if the weights do not fit.
@@ -50,19 +52,13 @@ def build(architecture: Architecture, *, weights: Weights | None = None, seed: i
     if weights is None:
         weights = initial_weights(architecture, seed=seed)
     with torch.device("meta"):  # torch's own initialisation would be drawn only to be replaced
-        model = _family(architecture)(architecture)
+        model = FAMILIES[names_of(architecture)](architecture)
     model.to_empty(device="cpu")
     for name, buffer in model.named_buffers():
         if name.endswith("num_batches_tracked"):
             buffer.zero_()
     load(model, weights)
     return model
-
-
-def _family(a: Architecture) -> type[Model]:
-    if a.preactivation:
-        return ResNetV2
-    return RegNet if a.naming == "regnet" else ResNet
 
 
 def dump(model: Model) -> Weights:
@@ -72,7 +68,7 @@ def dump(model: Model) -> Weights:
     """
     state = model.state_dict()
     return {
-        tensor.name: _widened(state[tensor.name]).detach().cpu().contiguous().numpy().copy()
+        tensor.name: _widen(state[tensor.name]).detach().cpu().contiguous().numpy().copy()
         for tensor in tensors(model.architecture)
     }
 
@@ -91,24 +87,40 @@ def load(model: Model, weights: Mapping[str, npt.NDArray[Any]]) -> None:
 
 
 def features(
-    model: Model, images: npt.NDArray[Any], wanted: Sequence[str] = ("logits",)
+    model: Model,
+    images: npt.NDArray[Any],
+    *,
+    wanted: Sequence[str] = ("logits",),
+    training: bool = False,
 ) -> dict[str, npt.NDArray[Any]]:
-    """Compute intermediate results for prepared images [n, channels, height, width].
-
-    ``wanted`` names them: stem, stage1, stage2 and so on, pooled, logits. The model is used in
-    the mode it is in.
-    """
+    """Return intermediate results for prepared images, as ``Backend.features`` defines."""
     parameter = next(model.parameters())
     x = torch.from_numpy(np.ascontiguousarray(images)).to(parameter)
-    with torch.inference_mode():
+    with torch.inference_mode(), _set_mode(model, training=training):
         found = model.features(x)
-    unknown = [name for name in wanted if name not in found]
-    if unknown:
-        raise KeyError(f"no feature is called {', '.join(unknown)}; there are {', '.join(found)}")
-    return {name: _widened(found[name]).cpu().numpy() for name in wanted}
+    check_features(wanted, found)
+    return {name: _widen(found[name]).cpu().numpy() for name in wanted}
 
 
-def _widened(value: torch.Tensor) -> torch.Tensor:
+@contextmanager
+def _set_mode(model: Model, *, training: bool) -> Generator[None]:
+    """Put the model into a mode in which no running statistics change; restore it at the end."""
+    modes = [(module, module.training) for module in model.modules()]
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    tracked = [norm.track_running_stats for norm in norms]
+    model.train(training)
+    for norm in norms:
+        norm.track_running_stats = not training
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+        for norm, tracks in zip(norms, tracked, strict=True):
+            norm.track_running_stats = tracks
+
+
+def _widen(value: torch.Tensor) -> torch.Tensor:
     """NumPy knows no bf16: give fp32 instead."""
     return value.float() if value.dtype == torch.bfloat16 else value
 

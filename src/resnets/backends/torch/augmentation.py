@@ -26,6 +26,7 @@ class Preparation:
     def of(
         mean: tuple[float, ...],
         std: tuple[float, ...],
+        *,
         device: torch.device,
         dtype: torch.dtype = torch.float32,
     ) -> "Preparation":
@@ -35,7 +36,7 @@ class Preparation:
         return Preparation(shift, scale)
 
     def __call__(self, pixels: Pixels, draws: Draws | None = None) -> Tensor:
-        """Give [n, channels, height, width], channels last in memory.
+        """Return [n, channels, height, width], channels last in memory.
 
         Erased pixels get the value of the mean.
         """
@@ -46,12 +47,12 @@ class Preparation:
         else:
             stored = stored.to(device)
         if draws is None:
-            return self.normalised(stored)
+            return self.normalise(stored)
         if draws.flipped is not None or draws.offsets is not None:
             stored = _cut(stored, draws)
-        x = self.normalised(stored)
+        x = self.normalise(stored)
         if draws.erased is not None:
-            x = x.masked_fill(inside(torch.from_numpy(draws.erased).to(device), x), 0)
+            x = x.masked_fill(is_inside(torch.from_numpy(draws.erased).to(device), x), 0)
         if draws.mix is not None:
             other = x[torch.from_numpy(draws.mix.partner).to(device)]
             if draws.mix.box is None:
@@ -61,8 +62,8 @@ class Preparation:
                 x[:, :, top:bottom, left:right] = other[:, :, top:bottom, left:right]
         return x
 
-    def normalised(self, stored: Tensor) -> Tensor:
-        """Give stored images [n, h, w, c] as [n, c, h, w], shifted and scaled."""
+    def normalise(self, stored: Tensor) -> Tensor:
+        """Return stored images [n, h, w, c] as [n, c, h, w], shifted and scaled."""
         # A permuted view of [n, height, width, channels] is channels-last already: no copy.
         return (stored.permute(0, 3, 1, 2).to(self.mean.dtype) - self.mean) * self.scale
 
@@ -85,8 +86,8 @@ def _cut(stored: Tensor, draws: Draws) -> Tensor:
     return stored[images[:, None, None], y[:, :, None], x[:, None, :]]
 
 
-def inside(erased: Tensor, x: Tensor) -> Tensor:
-    """Whether each pixel of ``x`` lies in its image's rectangle, [n, 1, height, width]."""
+def is_inside(erased: Tensor, x: Tensor) -> Tensor:
+    """Return whether each pixel of ``x`` lies in its image's rectangle, [n, 1, height, width]."""
     top, left, tall, wide = erased[:, :, None].unbind(1)
     y = torch.arange(x.shape[2], device=x.device)
     z = torch.arange(x.shape[3], device=x.device)

@@ -1,11 +1,10 @@
 """Which device torch computes on, and in what precision it is fast there."""
 
-import platform
 from pathlib import Path
 
 import torch
 
-from resnets.errors import ResnetsError
+from resnets.backends.devices import describe_cpu, unknown_device
 from resnets.recipes.recipe import Recipe
 
 
@@ -17,8 +16,8 @@ def available_devices() -> list[str]:
     return [*found, "cpu"]
 
 
-def device_called(name: str) -> torch.device:
-    """Give the device called ``name``; ``auto`` is the fastest found.
+def find_device(name: str) -> torch.device:
+    """Return the device called ``name``; ``auto`` is the fastest found.
 
     Raises:
         ResnetsError: if there is no such device here.
@@ -28,7 +27,7 @@ def device_called(name: str) -> torch.device:
         return torch.device(found[0])
     wanted = "cuda:0" if name == "cuda" else name
     if wanted not in found:
-        raise ResnetsError(f"no device is called {name!r} here; torch finds {', '.join(found)}")
+        raise unknown_device(name, "torch", found=found)
     return torch.device(wanted)
 
 
@@ -36,21 +35,20 @@ def precision(recipe: Recipe, device: str = "auto") -> str:
     """Resolve the recipe's precision: ``auto`` is bf16 where the device computes in it."""
     if recipe.precision != "auto":
         return recipe.precision
-    return "bf16" if _computes_bf16(device_called(device)) else "fp32"
+    return "bf16" if _computes_bf16(find_device(device)) else "fp32"
 
 
-def in_words(device: torch.device) -> str:
+def describe_device(device: torch.device) -> str:
     """Describe a device for people."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type == "mps":
         return "Apple GPU (mps)"
-    threads = torch.get_num_threads()
-    return f"{platform.machine()} CPU, {threads} thread{'s' if threads != 1 else ''}"
+    return describe_cpu(torch.get_num_threads())
 
 
 def _computes_bf16(device: torch.device) -> bool:
-    """Whether bf16 is faster than fp32; CPUs that only emulate it do not count."""
+    """Return whether bf16 is faster than fp32; CPUs that only emulate it do not count."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type == "cpu":

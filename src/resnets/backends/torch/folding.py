@@ -5,19 +5,17 @@ import copy
 import torch
 from torch import nn
 
-from resnets.backends import Evaluator
 from resnets.backends.malloc import keep_pages
+from resnets.backends.protocol import Evaluator
 from resnets.backends.torch.augmentation import Preparation
-from resnets.backends.torch.regnet import RegNet
-from resnets.backends.torch.resnet import ResNet
-from resnets.backends.torch.resnetv2 import ResNetV2
+from resnets.backends.torch.models import Model
 from resnets.networks.folding import foldable, folded
 from resnets.networks.network import Preprocessing
 from resnets.networks.tracing import trace
 
 
-def fold_norms(model: ResNet | ResNetV2 | RegNet) -> nn.Module:
-    """Give a copy for inference whose batch norms are part of the convolutions before them.
+def fold_norms(model: Model) -> nn.Module:
+    """Return a copy for inference whose batch norms are part of the convolutions before them.
 
     The same function up to rounding, in evaluation mode; a norm that no convolution precedes
     stays. The copy has the model's submodules and names, ``nn.Identity`` where a norm was, and
@@ -42,8 +40,8 @@ def fold_norms(model: ResNet | ResNetV2 | RegNet) -> nn.Module:
 
 
 def plain_evaluator(model: nn.Module, preprocessing: Preprocessing) -> Evaluator:
-    """Give the way that needs no thought, to compare with: NCHW, fp32, eval mode."""
-    prepare = Preparation.of(preprocessing.mean, preprocessing.std, torch.device("cpu"))
+    """Return a plain evaluator to compare with: NCHW, fp32, eval mode."""
+    prepare = Preparation.of(preprocessing.mean, preprocessing.std, device=torch.device("cpu"))
     model = model.eval()
 
     def logits(pixels):
@@ -54,15 +52,15 @@ def plain_evaluator(model: nn.Module, preprocessing: Preprocessing) -> Evaluator
 
 
 def fast_evaluator(
-    model: ResNet | ResNetV2 | RegNet, preprocessing: Preprocessing, *, compiled: bool = False
+    model: Model, preprocessing: Preprocessing, *, compiled: bool = False
 ) -> Evaluator:
-    """Give the function from stored images to logits in bf16 on the CPU.
+    """Return the function from stored images to logits in bf16 on the CPU.
 
     ``compiled`` has torch.compile make one program of it: up to a minute and more, once for each
     of the first two batch sizes.
     """
     keep_pages()
-    prepare = Preparation.of(preprocessing.mean, preprocessing.std, torch.device("cpu"))
+    prepare = Preparation.of(preprocessing.mean, preprocessing.std, device=torch.device("cpu"))
     made = fold_norms(model).to(dtype=torch.bfloat16, memory_format=torch.channels_last)
     forward = torch.compile(made) if compiled else made
 

@@ -72,7 +72,7 @@ def shortcut(a: Architecture, stage: Stage, place: Place) -> nn.Module | None:
     return nn.Sequential(projection, norm(a, stage.width))
 
 
-def scaled(branch: Tensor, scale: Tensor | None) -> Tensor:
+def scale_branch(branch: Tensor, scale: Tensor | None) -> Tensor:
     """Multiply what a residual branch gives by each image's ``scale`` [n]; None leaves it."""
     return branch if scale is None else branch * scale.to(branch.dtype).view(-1, 1, 1, 1)
 

@@ -15,7 +15,7 @@ from resnets.backends.torch.parts import (
     convolution,
     norm,
     pool,
-    scaled,
+    scale_branch,
     shortcut,
 )
 from resnets.networks.architecture import Architecture
@@ -47,7 +47,7 @@ class RegNet(nn.Sequential):
         self.architecture = a
 
     def features(self, x: Tensor) -> dict[str, Tensor]:
-        """Give ``stem``, ``stage1`` and so on [n, c, h, w], ``pooled`` [n, c], ``logits``."""
+        """Return ``stem``, ``stage1`` and so on [n, c, h, w], ``pooled`` [n, c], ``logits``."""
         x = self.maxpool(self.stem(x))
         found = {"stem": x}
         for i, stage in enumerate(self.trunk_output.children(), 1):
@@ -56,7 +56,7 @@ class RegNet(nn.Sequential):
         return {**found, "pooled": pooled, "logits": self.fc(pooled)}
 
     def __getitem__(self, index: int | slice) -> nn.Module:
-        """Give one module, or a slice as a plain ``nn.Sequential`` under the same names."""
+        """Return one module, or a slice as a plain ``nn.Sequential`` under the same names."""
         if isinstance(index, slice):
             return nn.Sequential(OrderedDict(list(self.named_children())[index]))
         return super().__getitem__(index)
@@ -97,8 +97,8 @@ class Block(nn.Module):
         if self.proj is not None:
             x = self.proj(x)
         if gate is not None:  # Srivastava et al. 2015, equation 3
-            return self.activation(torch.lerp(x, y, scaled(gate, self.branch_scale)))
-        y = scaled(y, self.branch_scale)
+            return self.activation(torch.lerp(x, y, scale_branch(gate, self.branch_scale)))
+        y = scale_branch(y, self.branch_scale)
         y += x
         return self.activation(y)
 

@@ -17,7 +17,7 @@ _IMAGES = 2048
 """Images resized at a time, to bound the memory that it takes."""
 
 
-def resized(stored: Tensor, size: int) -> Tensor:
+def resize(stored: Tensor, size: int) -> Tensor:
     """Resize square uint8 images [n, old, old, channels] to ``size`` pixels a side.
 
     Square only: for others, versions of Pillow differ in which side they resize first.
@@ -29,18 +29,18 @@ def resized(stored: Tensor, size: int) -> Tensor:
     sums = torch.from_numpy(shares(old, size)).to(stored.device)
     for start in range(0, n, _IMAGES):
         x = stored[start : start + _IMAGES].double()
-        rows = _rounded(torch.einsum("nhwc,vw->nhvc", x, sums))
-        columns = _rounded(torch.einsum("nhvc,uh->nuvc", rows, sums))
+        rows = _round(torch.einsum("nhwc,vw->nhvc", x, sums))
+        columns = _round(torch.einsum("nhvc,uh->nuvc", rows, sums))
         result[start : start + _IMAGES] = columns.to(torch.uint8)
     return result
 
 
-def _rounded(sums: Tensor) -> Tensor:
+def _round(sums: Tensor) -> Tensor:
     return ((sums + 2 ** (_BITS - 1)) * 2.0**-_BITS).floor_().clamp_(0, 255)
 
 
 def shares(old: int, new: int) -> npt.NDArray[np.float64]:
-    """Give what each new pixel has of each old one, [new, old], in units of 2 to the -22."""
+    """Return what each new pixel has of each old one, [new, old], in units of 2 to the -22."""
     scale = old / new
     wide = max(scale, 1.0)
     found = np.zeros((new, old))

@@ -17,7 +17,7 @@ from resnets.backends.torch.parts import (
     convolution,
     norm,
     pool,
-    scaled,
+    scale_branch,
     shortcut,
 )
 from resnets.networks.architecture import Architecture
@@ -36,7 +36,7 @@ class ResNet(nn.Sequential):
         self.architecture = architecture
 
     def features(self, x: Tensor) -> dict[str, Tensor]:
-        """Give ``stem``, ``stage1`` and so on [n, c, h, w], ``pooled`` [n, c], ``logits``."""
+        """Return ``stem``, ``stage1`` and so on [n, c, h, w], ``pooled`` [n, c], ``logits``."""
         found: dict[str, Tensor] = {}
         for name, module in self.named_children():
             x = module(x)
@@ -45,7 +45,7 @@ class ResNet(nn.Sequential):
         return found
 
     def __getitem__(self, index: int | slice) -> nn.Module:
-        """Give one module, or a slice as a plain ``nn.Sequential`` under the same names."""
+        """Return one module, or a slice as a plain ``nn.Sequential`` under the same names."""
         if isinstance(index, slice):
             return nn.Sequential(OrderedDict(list(self.named_children())[index]))
         return super().__getitem__(index)
@@ -106,14 +106,14 @@ class _Block(nn.Module):
             self.gate = convolution(a, place.channels, plan, bias=True)
         self.relu = activation(a)
 
-    def joined(self, x: Tensor, y: Tensor) -> Tensor:
+    def join(self, x: Tensor, y: Tensor) -> Tensor:
         """Add the branch ``y`` to the shortcut of the block's input ``x``."""
         gate = None if self.gate is None else self.gate(x).sigmoid()
         if self.downsample is not None:
             x = self.downsample(x)
         if gate is not None:  # Srivastava et al. 2015, equation 3
-            return self.relu(torch.lerp(x, y, scaled(gate, self.branch_scale)))
-        y = scaled(y, self.branch_scale)
+            return self.relu(torch.lerp(x, y, scale_branch(gate, self.branch_scale)))
+        y = scale_branch(y, self.branch_scale)
         y += x
         return self.relu(y)
 
@@ -135,7 +135,7 @@ class BasicBlock(_Block):
         y = self.bn2(self.conv2(y))
         if self.se is not None:
             y = self.se(y)
-        return self.joined(x, y)
+        return self.join(x, y)
 
 
 class Bottleneck(_Block):
@@ -164,7 +164,7 @@ class Bottleneck(_Block):
         y = self.bn3(self.conv3(y))
         if self.se is not None and self.squeeze_at == "branch":
             y = self.se(y)
-        return self.joined(x, y)
+        return self.join(x, y)
 
 
 class ShiftBlock(_Block):
@@ -185,4 +185,4 @@ class ShiftBlock(_Block):
         y = self.bn2(self.conv2(self.shift(y)))
         if self.se is not None:
             y = self.se(y)
-        return self.joined(x, y)
+        return self.join(x, y)

@@ -8,7 +8,7 @@ from collections import OrderedDict
 
 from torch import Tensor, nn
 
-from resnets.backends.torch.parts import activation, convolution, norm, pool, scaled, shortcut
+from resnets.backends.torch.parts import activation, convolution, norm, pool, scale_branch, shortcut
 from resnets.networks.architecture import Architecture
 from resnets.networks.geometry import Convolution, Place, convolutions, places
 from resnets.networks.spec import Stage
@@ -47,7 +47,7 @@ class ResNetV2(nn.Sequential):
         self.architecture = a
 
     def features(self, x: Tensor) -> dict[str, Tensor]:
-        """Give ``stem``, ``stage1`` and so on [n, c, h, w], ``pooled`` [n, c], ``logits``."""
+        """Return ``stem``, ``stage1`` and so on [n, c, h, w], ``pooled`` [n, c], ``logits``."""
         x = self.stem(x)
         found = {"stem": x}
         for i, stage in enumerate(self.stages.children(), 1):
@@ -56,7 +56,7 @@ class ResNetV2(nn.Sequential):
         return {**found, "pooled": self.head.global_pool(x).flatten(1), "logits": self.head(x)}
 
     def __getitem__(self, index: int | slice) -> nn.Module:
-        """Give one module, or a slice as a plain ``nn.Sequential`` under the same names."""
+        """Return one module, or a slice as a plain ``nn.Sequential`` under the same names."""
         if isinstance(index, slice):
             return nn.Sequential(OrderedDict(list(self.named_children())[index]))
         return super().__getitem__(index)
@@ -87,7 +87,7 @@ class PreActivationBasic(nn.Module):
             x = self.downsample(y)
         y = self.conv1(y)
         y = self.conv2(self.relu(self.norm2(y)))
-        y = scaled(y, self.branch_scale)
+        y = scale_branch(y, self.branch_scale)
         y += x
         return y
 
@@ -120,6 +120,6 @@ class PreActivationBottleneck(nn.Module):
         y = self.conv1(y)
         y = self.conv2(self.relu(self.norm2(y)))
         y = self.conv3(self.relu(self.norm3(y)))
-        y = scaled(y, self.branch_scale)
+        y = scale_branch(y, self.branch_scale)
         y += x
         return y

@@ -11,7 +11,7 @@ import numpy as np
 import optax
 from flax import nnx
 
-from resnets.backends.jax.devices import device_called, in_words
+from resnets.backends.jax import devices
 from resnets.bench.work import Work
 from resnets.bench.worker import Device, Prepared, Task, Unavailable
 from resnets.bench.workers.tasks import RATE, inference_tasks, require_precision, take_batches
@@ -22,17 +22,17 @@ KINDS = {"fp32": jnp.float32, "bf16": jnp.bfloat16}
 
 def find_device(name: str) -> Device:
     """Return the device called ``name``."""
-    found = device_called(name)
+    found = devices.find_device(name)
     versions = {name: importlib.metadata.version(name) for name in ("jax", "flax", "optax")}
     is_cpu = found.platform == "cpu"
     peak = None if is_cpu else lambda: (found.memory_stats() or {})["peak_bytes_in_use"]
-    return Device(in_words(found), is_cpu, versions, peak)
+    return Device(devices.describe_device(found), is_cpu, versions, peak)
 
 
 def plain_step(work: Work, *, precision: str = "fp32") -> Prepared:
     """Flax's own layers, ``nnx.jit`` around gradient and ``nnx.Optimizer``, as in Flax's guide."""
     require_precision("jax", precision, work.device)
-    device = device_called(work.device)
+    device = devices.find_device(work.device)
     with jax.default_device(device):
         model = build_network(work.trace(), KINDS[precision])
         optimiser = nnx.Optimizer(model, optax.sgd(RATE), wrt=nnx.Param)
@@ -57,7 +57,7 @@ def plain_step(work: Work, *, precision: str = "fp32") -> Prepared:
 
 def plain_call(work: Work) -> Prepared:
     """A network of Flax's own layers in eval mode, ``nnx.jit``, fp32."""
-    device = device_called(work.device)
+    device = devices.find_device(work.device)
     graph, state = nnx.split(build_network(work.trace(), jnp.float32))
     model = nnx.merge(graph, jax.device_put(state, device))
     model.eval()
@@ -164,7 +164,7 @@ def _make_operation(layer: Layer, steps: Trace) -> Callable[..., Any]:
 def repeat_product(size: int, precision: str, *, device: str) -> Callable[[int], None]:
     """Return what multiplies two matrices [size, size] so many times, and waits."""
     drawn = np.random.default_rng(0).standard_normal((size, size), np.float32)
-    a = jax.device_put(drawn.astype(KINDS[precision]), device_called(device))
+    a = jax.device_put(drawn.astype(KINDS[precision]), devices.find_device(device))
     multiply = jax.jit(jnp.matmul)
 
     def repeat(times: int) -> None:

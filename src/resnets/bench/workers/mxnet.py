@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from resnets.backends.mxnet.devices import device_called, in_words
+from resnets.backends.mxnet import devices
 from resnets.backends.mxnet.importing import mx
-from resnets.backends.mxnet.parts import concatenated
+from resnets.backends.mxnet.parts import concatenate
 from resnets.backends.mxnet.transfer import to_device
 from resnets.bench.work import Work
 from resnets.bench.worker import Device, Prepared, Task, Unavailable
@@ -20,15 +20,17 @@ nn = mx.gluon.nn
 
 def find_device(name: str) -> Device:
     """Return the device called ``name``."""
-    found = device_called(name)
+    found = devices.find_device(name)
     versions = {"mxnet": importlib.metadata.version("mxnet")}
     # The loss is there before the gradients are: only this waits for the whole step.
-    return Device(in_words(found), found.device_type == "cpu", versions, wait=mx.nd.waitall)
+    return Device(
+        devices.describe_device(found), found.device_type == "cpu", versions, wait=mx.nd.waitall
+    )
 
 
 def trainer(work: Work) -> Prepared:
     """Gluon's own layers hybridized, ``autograd.record`` and ``gluon.Trainer``."""
-    device = device_called(work.device)
+    device = devices.find_device(work.device)
     net = _initialise(build_network(work.trace()), device)
     updates = mx.gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": RATE})
     compute_loss = mx.gluon.loss.SoftmaxCrossEntropyLoss()
@@ -54,7 +56,7 @@ def _initialise(net: Any, device: Any) -> Any:
 
 def hybridized(work: Work) -> Prepared:
     """A block of Gluon's own layers, hybridized, fp32."""
-    device = device_called(work.device)
+    device = devices.find_device(work.device)
     net = _initialise(build_network(work.trace()), device)
     images, _ = _images(work)
 
@@ -158,14 +160,14 @@ def _apply_operation(F: Any, layer: Layer, steps: Trace, inputs: list[Any]) -> A
     )
     # F.pad borders no channels; zeros are put behind them.
     zeros = F.zeros_like(F.slice_axis(kept, axis=1, begin=0, end=1))
-    return concatenated(F, [kept, F.broadcast_axis(zeros, axis=1, size=more)]) if more else kept
+    return concatenate(F, [kept, F.broadcast_axis(zeros, axis=1, size=more)]) if more else kept
 
 
 def repeat_product(size: int, precision: str, *, device: str) -> Callable[[int], None]:
     """Return what multiplies two matrices [size, size] in fp32 so many times, and waits."""
     del precision  # MXNet computes in fp32 alone
     drawn = np.random.default_rng(0).standard_normal((size, size), np.float32)
-    a = to_device(drawn, device_called(device), "float32")
+    a = to_device(drawn, devices.find_device(device), "float32")
 
     def repeat(times: int) -> None:
         for _ in range(times - 1):

@@ -33,7 +33,7 @@ def start_training(work: Work, *, framework: str) -> tuple[Take, Any, str]:
         batch=work.batch, precision=work.precision, size=work.size, epochs=MANY, rate=RATE
     )
     model = backend.build(work.architecture)
-    session = backend.session(model, recipe, preprocess(work), work.device)
+    session = backend.session(model, recipe, preprocessing=preprocess(work), device=work.device)
     events = run_loop(session, TrainingData(Images(*work.draw_images()), None), recipe)
     wait = _find_device(work, framework).wait
 
@@ -54,7 +54,9 @@ def start_training(work: Work, *, framework: str) -> tuple[Take, Any, str]:
 def predict(work: Work, *, framework: str) -> Prepared:
     """Prepare what ``resnets predict`` does with decoded images: from pixels to logits."""
     backend = backends.load(framework)
-    logits = backend.evaluator(backend.build(work.architecture), preprocess(work), work.device)
+    logits = backend.evaluator(
+        backend.build(work.architecture), preprocess(work), device=work.device
+    )
     pixels, _ = work.draw_images()
     return Prepared(inference_tasks(logits, pixels, work), _find_device(work, framework), "fp32")
 

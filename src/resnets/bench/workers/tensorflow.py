@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from resnets.backends.tensorflow.devices import device_called, in_words
+from resnets.backends.tensorflow import devices
 from resnets.bench.work import Work
 from resnets.bench.worker import Device, Prepared, Task, Unavailable
 from resnets.bench.workers.tasks import RATE, inference_tasks, require_precision
@@ -21,11 +21,11 @@ POLICIES = {"fp32": "float32", "bf16": "mixed_bfloat16"}
 
 def find_device(name: str) -> Device:
     """Return the device called ``name``."""
-    found = device_called(name)
+    found = devices.find_device(name)
     versions = {"tensorflow": tf.__version__, "keras": importlib.metadata.version("keras")}
     is_cpu = found.startswith("CPU")
     peak = None if is_cpu else lambda: tf.config.experimental.get_memory_info(found)["peak"]
-    return Device(in_words(found), is_cpu, versions, peak)
+    return Device(devices.describe_device(found), is_cpu, versions, peak)
 
 
 class _Clock(keras.callbacks.Callback):
@@ -45,7 +45,7 @@ def fit(work: Work, *, precision: str = "fp32") -> Prepared:
     require_precision("tensorflow", precision, work.device)
     pixels, labels = work.draw_images()
     clock = _Clock()
-    with tf.device(device_called(work.device)):
+    with tf.device(devices.find_device(work.device)):
         model = build_network(work.trace(), POLICIES[precision])
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(keras.optimizers.SGD(RATE), loss)
@@ -53,7 +53,7 @@ def fit(work: Work, *, precision: str = "fp32") -> Prepared:
     data = data.batch(work.batch, drop_remainder=True).repeat().prefetch(tf.data.AUTOTUNE)
 
     def take(steps: int) -> Mapping[str, float]:
-        with tf.device(device_called(work.device)):
+        with tf.device(devices.find_device(work.device)):
             model.fit(data, steps_per_epoch=steps, epochs=1, verbose=0, callbacks=[clock])
         return {"seconds": clock.seconds}
 
@@ -63,12 +63,12 @@ def fit(work: Work, *, precision: str = "fp32") -> Prepared:
 
 def predict(work: Work) -> Prepared:
     """A functional model of Keras's own layers, ``predict_on_batch``, fp32."""
-    with tf.device(device_called(work.device)):
+    with tf.device(devices.find_device(work.device)):
         model = build_network(work.trace(), "float32")
     pixels, _ = work.draw_images()
 
     def call(x: Any) -> None:
-        with tf.device(device_called(work.device)):
+        with tf.device(devices.find_device(work.device)):
             model.predict_on_batch(x)
 
     tasks = inference_tasks(call, pixels.astype(np.float32) / 255, work)
@@ -146,7 +146,7 @@ def _apply_convolution(layer: Layer, x: Any) -> Any:
 
 def repeat_product(size: int, precision: str, *, device: str) -> Callable[[int], None]:
     """Return what multiplies two matrices [size, size] so many times, and waits."""
-    place = device_called(device)
+    place = devices.find_device(device)
     drawn = np.random.default_rng(0).standard_normal((size, size), np.float32)
     with tf.device(place):
         a = tf.cast(tf.constant(drawn), tf.bfloat16 if precision == "bf16" else tf.float32)

@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from resnets.backends import torch as backend
-from resnets.backends.torch.devices import device_called, in_words
+from resnets.backends.torch import devices
 from resnets.bench.work import Work
 from resnets.bench.worker import Device, Prepared, Task, Unavailable
 from resnets.bench.workers.tasks import RATE, inference_tasks, require_precision, take_batches
@@ -18,10 +18,10 @@ from resnets.networks.folder import TIMM_NAMES
 
 def find_device(name: str) -> Device:
     """Return the device called ``name``."""
-    found = device_called(name)
+    found = devices.find_device(name)
     peak = (lambda: torch.cuda.max_memory_allocated(found)) if found.type == "cuda" else None
     versions = {"torch": importlib.metadata.version("torch")}
-    return Device(in_words(found), found.type == "cpu", versions, peak)
+    return Device(devices.describe_device(found), found.type == "cpu", versions, peak)
 
 
 def plain_loop(work: Work, *, precision: str = "fp32") -> Prepared:
@@ -48,7 +48,7 @@ def timm_module(work: Work) -> Prepared:
 
 
 def _train(model: torch.nn.Module, work: Work, precision: str) -> Prepared:
-    device = device_called(work.device)
+    device = devices.find_device(work.device)
     require_precision("torch", precision, work.device)
     model = model.to(device).train()
     optimiser = torch.optim.SGD(model.parameters(), lr=RATE)
@@ -68,7 +68,7 @@ def _train(model: torch.nn.Module, work: Work, precision: str) -> Prepared:
 
 
 def _infer(model: torch.nn.Module, work: Work) -> Prepared:
-    device = device_called(work.device)
+    device = devices.find_device(work.device)
     model = model.to(device).eval()
     images, _ = _images(work, device)
 
@@ -100,7 +100,7 @@ def _timm_network(work: Work) -> torch.nn.Module:
 
 def repeat_product(size: int, precision: str, *, device: str) -> Callable[[int], None]:
     """Return what multiplies two matrices [size, size] so many times, and waits."""
-    place = device_called(device)
+    place = devices.find_device(device)
     kind = torch.bfloat16 if precision == "bf16" else torch.float32
     a, b = (torch.randn(size, size, device=place).to(kind) for _ in range(2))
     product = torch.empty_like(a)

@@ -13,7 +13,7 @@ import numpy as np
 import optax
 from flax import linen as nn
 
-from resnets.backends.jax.devices import in_words
+from resnets.backends.jax.devices import describe_device
 from resnets.chapter.arguments import sums_explained
 from resnets.chapter.data import DataModule as _DataModule
 from resnets.chapter.data import FashionMNIST as _FashionMNIST
@@ -121,7 +121,7 @@ class Trainer(_Trainer):
         return num_gpus()
 
     def device_in_words(self) -> str:
-        return in_words(self.device)
+        return describe_device(self.device)
 
     def fit(self, model: Any, data: Any, key: Any = None) -> None:
         """Train ``model`` on ``data``; ``key`` draws the initial weights and dropout."""

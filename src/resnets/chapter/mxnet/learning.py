@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from resnets.backends.mxnet.devices import in_words
+from resnets.backends.mxnet.devices import describe_device
 from resnets.backends.mxnet.importing import mx
 from resnets.chapter.arguments import sums_explained
 from resnets.chapter.data import DataModule as _DataModule
@@ -135,7 +135,7 @@ class Trainer(_Trainer):
         return num_gpus()
 
     def device_in_words(self) -> str:
-        return in_words(self.device)
+        return describe_device(self.device)
 
     @sums_explained()
     def prepare_model(self, model: Any, batch: tuple[Any, ...]) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from resnets.backends.tensorflow.devices import in_words
+from resnets.backends.tensorflow.devices import describe_device
 from resnets.chapter.arguments import sums_explained
 from resnets.chapter.data import DataModule as _DataModule
 from resnets.chapter.data import FashionMNIST as _FashionMNIST
@@ -157,7 +157,7 @@ class Trainer(_Trainer):
 
     def device_in_words(self) -> str:
         where = tf.constant(0.0).device.rpartition("device:")[2] or "CPU:0"
-        return in_words(where)
+        return describe_device(where)
 
     @_explained()
     def prepare_model(self, model: Any, batch: tuple[Any, ...]) -> int:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from resnets.backends.torch.devices import in_words
+from resnets.backends.torch.devices import describe_device
 from resnets.chapter.arguments import sums_explained
 from resnets.chapter.data import DataModule as _DataModule
 from resnets.chapter.data import FashionMNIST as _FashionMNIST
@@ -121,7 +121,7 @@ class Trainer(_Trainer):
         return num_gpus()
 
     def device_in_words(self) -> str:
-        return in_words(self.device)
+        return describe_device(self.device)
 
     @sums_explained()
     def prepare_model(self, model: Any, batch: tuple[Any, ...]) -> int:

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from resnets.backends.torch.augmentation import Preparation, inside
+from resnets.backends.torch.augmentation import Preparation, is_inside
 
 
 def batch_of(
-    stored: Tensor, numbers: Mapping[str, Tensor], border: int, prepare: Preparation
+    stored: Tensor, numbers: Mapping[str, Tensor], *, border: int, prepare: Preparation
 ) -> Tensor:
-    """Give a batch [n, channels, height, width] out of stored images [all, h, w, c].
+    """Return a batch [n, channels, height, width] out of stored images [all, h, w, c].
 
     ``numbers`` are as in ``numbers_of``; every step does the same operations, whatever was drawn.
     """
@@ -19,10 +19,10 @@ def batch_of(
         stored = _cut(stored, numbers, border)
     elif "index" in numbers:
         stored = stored.index_select(0, numbers["index"])
-    x = prepare.normalised(stored)
+    x = prepare.normalise(stored)
     if "erased" in numbers:
-        x = x.masked_fill(inside(numbers["erased"], x), 0)
-    return _mixed(x, numbers) if "partner" in numbers else x
+        x = x.masked_fill(is_inside(numbers["erased"], x), 0)
+    return _mix(x, numbers) if "partner" in numbers else x
 
 
 def _cut(stored: Tensor, numbers: Mapping[str, Tensor], border: int) -> Tensor:
@@ -39,16 +39,17 @@ def _cut(stored: Tensor, numbers: Mapping[str, Tensor], border: int) -> Tensor:
         return stored[index, rows[:, :, None], columns[:, None, :]]
     rows = rows + (numbers["offsets"][:, :1] - border)
     columns = columns + (numbers["offsets"][:, 1:] - border)
-    there = (_within(rows, height)[:, :, None] & _within(columns, width)[:, None, :])[..., None]
+    in_rows, in_columns = _is_within(rows, height), _is_within(columns, width)
+    there = (in_rows[:, :, None] & in_columns[:, None, :])[..., None]
     rows, columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
     return stored[index, rows[:, :, None], columns[:, None, :]] * there
 
 
-def _within(places: Tensor, length: int) -> Tensor:
+def _is_within(places: Tensor, length: int) -> Tensor:
     return (places >= 0) & (places < length)
 
 
-def _mixed(x: Tensor, numbers: Mapping[str, Tensor]) -> Tensor:
+def _mix(x: Tensor, numbers: Mapping[str, Tensor]) -> Tensor:
     other = x.index_select(0, numbers["partner"])
     blended = torch.lerp(other, x, numbers["shares"][0].to(x.dtype))
     if "box" not in numbers:

@@ -2,17 +2,14 @@
 
 import warnings
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from resnets.backends.torch.recorded.augmentation import batch_of
 from resnets.backends.torch.recorded.images import Placed
+from resnets.backends.torch.state import TrainState
 from resnets.networks.naming import block_names
-
-if TYPE_CHECKING:
-    from resnets.backends.torch.training_session import TorchSession
 
 LossesOf = Callable[[Tensor, Tensor, dict[str, Tensor]], Tensor]
 
@@ -20,11 +17,11 @@ LossesOf = Callable[[Tensor, Tensor, dict[str, Tensor]], Tensor]
 class Forward:
     """Computes the losses of a batch's images; compiled where it is asked for."""
 
-    def __init__(self, session: "TorchSession", network: nn.Module) -> None:
-        self.plain = _losses_of(session, network)
+    def __init__(self, state: TrainState, network: nn.Module) -> None:
+        self.plain = _losses_of(state, network)
         self.compiled: LossesOf | None = None
-        self.batch = session.recipe.batch
-        names = [name for row in block_names(session.architecture) for name in row]
+        self.batch = state.recipe.batch
+        names = [name for row in block_names(state.model.architecture) for name in row]
         self.blocks = [network.get_submodule(name) for name in names]
 
     def compile(self, mode: str | None, backend: str) -> None:
@@ -35,7 +32,7 @@ class Forward:
             self.compiled = torch.compile(self.plain, backend=backend, dynamic=False, **options)
 
     def __call__(self, images: Placed, numbers: Mapping[str, Tensor]) -> Tensor:
-        """Give each image's loss, [n], on the device."""
+        """Return each image's loss, [n], on the device."""
         numbers = dict(numbers)
         branches = numbers.pop("branches", None)
         for i, block in enumerate(self.blocks):
@@ -53,12 +50,12 @@ class Forward:
             return self.plain(images.pixels, images.labels, numbers)
 
 
-def _losses_of(session: "TorchSession", network: nn.Module) -> LossesOf:
-    prepare, criterion, border = session.prepare, session.loss, session.recipe.crop
-    kind, bf16 = session.where.type, session.bf16
+def _losses_of(state: TrainState, network: nn.Module) -> LossesOf:
+    prepare, criterion, border = state.prepare, state.criterion, state.recipe.crop
+    kind, bf16 = state.device.type, state.bf16
 
     def losses_of(pixels: Tensor, labels: Tensor, numbers: dict[str, Tensor]) -> Tensor:
-        x = batch_of(pixels, numbers, border, prepare)
+        x = batch_of(pixels, numbers, border=border, prepare=prepare)
         if "index" in numbers:
             labels = labels.index_select(0, numbers["index"])
         with torch.autocast(kind, torch.bfloat16, enabled=bf16, cache_enabled=False):

@@ -23,15 +23,15 @@ class Placed:
     labels: Tensor
 
 
-def fits(images: Images, device: torch.device, share: float) -> bool:
-    """Whether the images take no more than ``share`` of the device's free memory."""
+def fits(images: Images, device: torch.device, *, share: float) -> bool:
+    """Return whether the images take no more than ``share`` of the device's free memory."""
     if device.type != "cuda":
         return True
     free, _ = torch.cuda.mem_get_info(device)
     return math.prod(images.shape) <= share * free
 
 
-def held(images: Images, device: torch.device) -> Placed:
+def place(images: Images, device: torch.device) -> Placed:
     """Copy all images to the device, piece by piece: they may lie on a disk."""
     pixels = torch.empty(images.shape, dtype=torch.uint8, device=device)
     start = 0

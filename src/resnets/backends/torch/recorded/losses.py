@@ -27,7 +27,7 @@ class Losses:
         self.lag = FEWEST
         self._read = (time.perf_counter(), 0)
 
-    def write(self, slot: Tensor, losses: Tensor, mean: Tensor) -> None:
+    def write(self, slot: Tensor, *, losses: Tensor, mean: Tensor) -> None:
         """Put a step's losses in the row that lies on the device, [1]."""
         row = mean.detach().reshape(1).float()
         if self.ring.shape[1] > 1:
@@ -35,7 +35,7 @@ class Losses:
         self.ring[:, : len(row)].index_copy_(0, slot, row[None])
 
     def next(self, images: int) -> "RecordedLoss":
-        """Give the place of the losses of the next step, on so many images."""
+        """Return the place of the losses of the next step, on so many images."""
         slot = self.taken % MOST
         if slot == 0 and self.taken:
             self.round.values = self.ring.clone()
@@ -44,7 +44,7 @@ class Losses:
         self.round.written = slot + 1
         return RecordedLoss(self.round, slot, images)
 
-    def paced(self) -> None:
+    def set_pace(self) -> None:
         """Note that losses were read, and choose when the next ones should be."""
         now, (before, taken) = time.perf_counter(), self._read
         speed = (self.taken - taken) / max(now - before, 1e-9)
@@ -66,7 +66,7 @@ class _Round:
             values = self.losses.ring if self.values is None else self.values
             self.known = values[: self.written].cpu().numpy().copy()
             if self.values is None:
-                self.losses.paced()
+                self.losses.set_pace()
         return self.known[slot]
 
 

@@ -48,7 +48,7 @@ class Narrow:
 
     @torch.no_grad()
     def collect(self) -> None:
-        """Give the model its gradients in fp32."""
+        """Set the model's gradients, in fp32."""
         if not self.thin:
             return
         torch._foreach_copy_(self.gradients, [_gradient(parameter) for parameter in self.thin])

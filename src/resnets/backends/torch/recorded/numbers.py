@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from resnets.backends import Batch
+from resnets.backends.protocol import Batch
 from resnets.data.augmentation import Draws
 from resnets.recipes.recipe import Recipe
 
@@ -46,7 +46,7 @@ class Numbers:
             start = end
 
     def views(self, words: Tensor) -> dict[str, Tensor]:
-        """Give the part of every name, as a view."""
+        """Return the part of every name, as a view."""
         found: dict[str, Tensor] = {}
         start = 0
         for name, shape in self.shapes.items():
@@ -62,8 +62,8 @@ class Numbers:
 FLOATS = frozenset({"rates", "shares", "nearer", "branches"})
 
 
-def numbers_of(recipe: Recipe, draws: Draws, n: int, *, groups: int, held: bool) -> Numbers:
-    """Say which numbers a step on ``n`` images has.
+def numbers_of(recipe: Recipe, draws: Draws, *, n: int, groups: int, held: bool) -> Numbers:
+    """Return which numbers a step on ``n`` images has.
 
     They are: ``slot``, where its loss goes; ``rates``, of the optimiser's ``groups``; ``nearer``,
     how far the average moves towards the weights; ``index``, of images that are held, or
@@ -88,8 +88,10 @@ def numbers_of(recipe: Recipe, draws: Draws, n: int, *, groups: int, held: bool)
     return Numbers(shapes, FLOATS & shapes.keys())
 
 
-def values_of(batch: Batch, nearer: float | None, rates: list[float], slot: int) -> dict[str, Any]:
-    """Give the numbers of a step by name; also some that it may not need."""
+def values_of(
+    batch: Batch, *, nearer: float | None, rates: list[float], slot: int
+) -> dict[str, Any]:
+    """Return the numbers of a step by name; also some that it may not need."""
     draws = batch.draws
     values: dict[str, Any] = {
         "slot": slot,

@@ -38,7 +38,7 @@ class Speed:
     held: float = 0.5
 
     def mode(
-        self, architecture: Architecture, recipe: Recipe, images: int, size: tuple[int, int]
+        self, architecture: Architecture, recipe: Recipe, *, images: int, size: tuple[int, int]
     ) -> str | None:
         """Resolve ``compile`` for a training on ``images`` images; None: not compiled."""
         if self.compile != "auto":

@@ -24,7 +24,7 @@ class Staging:
         self.turn = 0
 
     def array(self) -> npt.NDArray[Any]:
-        """Give the next array to fill; waits only where its last copy has not ended."""
+        """Return the next array to fill; waits only where its last copy has not ended."""
         if self.sent[self.turn] is not None:
             self.sent[self.turn].synchronize()
         return self.sources[self.turn].numpy()

@@ -12,25 +12,23 @@ import time
 import warnings
 from collections.abc import Generator, Hashable
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from resnets.backends import Batch
+from resnets.backends.protocol import Batch
 from resnets.backends.torch.recorded.forward import Forward
-from resnets.backends.torch.recorded.images import Placed, fits, held
+from resnets.backends.torch.recorded.images import Placed, fits, place
 from resnets.backends.torch.recorded.losses import Losses, RecordedLoss
 from resnets.backends.torch.recorded.narrow import Narrow
 from resnets.backends.torch.recorded.numbers import Numbers, numbers_of, values_of
 from resnets.backends.torch.recorded.speed import Speed
 from resnets.backends.torch.recorded.staging import Staging
-from resnets.backends.torch.recorded.thin import thinned
+from resnets.backends.torch.recorded.thin import use_thin_convolution
+from resnets.backends.torch.state import TrainState
 from resnets.data.images import Images
-
-if TYPE_CHECKING:
-    from resnets.backends.torch.training_session import TorchSession
 
 ORDINARY = 2
 """Steps of a shape before it is recorded: the optimiser makes its buffers, libraries load."""
@@ -40,42 +38,44 @@ NUMBERS_UNDER_WAY, BATCHES_UNDER_WAY = 16, 3
 
 
 class RecordedSteps:
-    """Takes a session's steps on its device.
+    """Takes steps that the device computes by itself.
 
     Attributes:
+        state: what the steps read and change.
         preparing: seconds that went into first steps of their shape: compiling, recording.
     """
 
-    def __init__(self, session: "TorchSession", speed: Speed) -> None:
+    def __init__(self, state: TrainState, speed: Speed) -> None:
+        self.state = state
         self.speed = speed
-        self.where = session.where
+        self.device = state.device
         self.records = speed.record
         self.preparing = 0.0
-        self._on_gpu = self.where.type == "cuda"
-        self.narrow = Narrow(session.model, narrow=session.bf16, without=session.idle.biases)
+        self._on_gpu = self.device.type == "cuda"
+        self.narrow = Narrow(state.model, narrow=state.bf16, without=state.redundant_biases.biases)
         if self._on_gpu:
-            thinned(self.narrow.network)
-        self.forward = Forward(session, self.narrow.network)
-        recipe = session.recipe
-        self.losses = Losses(self.where, recipe.batch if recipe.skip else 0)
-        self._stream = torch.cuda.Stream(self.where) if self._on_gpu else None
+            use_thin_convolution(self.narrow.network)
+        self.forward = Forward(state, self.narrow.network)
+        recipe = state.recipe
+        self.losses = Losses(self.device, recipe.batch if recipe.skip else 0)
+        self._stream = torch.cuda.Stream(self.device) if self._on_gpu else None
         self._pool = torch.cuda.graph_pool_handle() if self._on_gpu else None
         self._source: Images | None = None
         self._placed: Placed | None = None
         self._shapes: dict[Hashable, _Shape] = {}
 
     @staticmethod
-    def of(session: "TorchSession", speed: Speed | None) -> "RecordedSteps | None":
-        """Make it where it wins: on CUDA devices, or where ``speed`` asks for it; else None.
+    def of(state: TrainState, speed: Speed | None) -> "RecordedSteps | None":
+        """Return it where it is faster: on CUDA devices, or if ``speed`` is given. Otherwise None.
 
-        In fp64 it is not: the rate reaches a fused optimiser as fp32 here.
+        Also None in fp64: the learning rate reaches a fused optimiser as fp32 here.
         """
-        plain = type(session.optimiser) in (torch.optim.SGD, torch.optim.AdamW)
-        if not plain or session.precision == "fp64":
+        plain = type(state.optimiser) in (torch.optim.SGD, torch.optim.AdamW)
+        if not plain or state.precision == "fp64":
             return None
-        if session.where.type != "cuda" and speed is None:
+        if state.device.type != "cuda" and speed is None:
             return None
-        return RecordedSteps(session, speed or Speed())
+        return RecordedSteps(state, speed or Speed())
 
     @property
     def lag(self) -> int:
@@ -86,78 +86,83 @@ class RecordedSteps:
         """Record anew: the optimiser's buffers are no longer the ones that were recorded."""
         self._shapes.clear()
 
-    def take(self, session: "TorchSession", batch: Batch) -> RecordedLoss:
+    def take(self, batch: Batch) -> RecordedLoss:
         """Take one step, at the rates that the optimiser's groups have."""
-        with torch.cuda.device(self.where) if self._on_gpu else nullcontext():
-            self._hold(session, batch)
-            shape = self._shape(session, batch)
+        with torch.cuda.device(self.device) if self._on_gpu else nullcontext():
+            self._hold(batch)
+            shape = self._shape(batch)
             measured = self.losses.next(len(batch))
-            session.steps += 1
-            rates = [group["lr"] for group in session.optimiser.param_groups]
-            shape.bring(batch, values_of(batch, session.nearer, rates, measured.slot))
+            self.state.steps += 1
+            rates = [group["lr"] for group in self.state.optimiser.param_groups]
+            shape.bring(
+                batch,
+                values_of(batch, nearer=self.state.average_share, rates=rates, slot=measured.slot),
+            )
             if shape.graph is None:
-                self._first(session, shape)
+                self._first(shape)
             else:
                 shape.graph.replay()
         return measured
 
-    def _hold(self, session: "TorchSession", batch: Batch) -> None:
+    def _hold(self, batch: Batch) -> None:
         """Bring the images that batches come from to the device, once, where they fit."""
         if batch.index is None or batch.source is self._source:
             return
         self._shapes.clear()
         self._placed = None
         self._source = batch.source
-        if fits(batch.source, self.where, self.speed.held):
-            self._placed = held(batch.source, self.where)
+        if fits(batch.source, self.device, share=self.speed.held):
+            self._placed = place(batch.source, self.device)
         images, height, width, _ = batch.source.shape
-        mode = self.speed.mode(session.architecture, session.recipe, images, (height, width))
+        mode = self.speed.mode(
+            self.state.model.architecture, self.state.recipe, images=images, size=(height, width)
+        )
         self.forward.compile(mode, self.speed.compiler)
 
-    def _shape(self, session: "TorchSession", batch: Batch) -> "_Shape":
-        """Give what steps of this batch's shape share; make it where it is the first."""
+    def _shape(self, batch: Batch) -> "_Shape":
+        """Return what steps of this batch's shape share; make it where it is the first."""
         placed = self._placed if batch.index is not None else None
         n = len(batch)
-        groups = session.optimiser.param_groups
+        groups = self.state.optimiser.param_groups
         # While what has grown is slowed, the optimiser has other groups.
         slowed = (
-            tuple(tuple(map(id, group["params"])) for group in groups) if session.slowed else ()
+            tuple(tuple(map(id, group["params"])) for group in groups) if self.state.slowed else ()
         )
         key = (n, placed is None, batch.source.shape[1:], slowed)
         if key not in self._shapes:
             numbers = numbers_of(
-                session.recipe, batch.draws, n, groups=len(groups), held=placed is not None
+                self.state.recipe, batch.draws, n=n, groups=len(groups), held=placed is not None
             )
-            self._shapes[key] = _Shape(numbers, placed, batch, self.where)
+            self._shapes[key] = _Shape(numbers, placed, batch=batch, device=self.device)
         return self._shapes[key]
 
-    def _first(self, session: "TorchSession", shape: "_Shape") -> None:
+    def _first(self, shape: "_Shape") -> None:
         """Take an ordinary step, or record it and replay it."""
         began = time.perf_counter()
         if self.records and shape.taken >= ORDINARY:
-            self._record(session, shape)
+            self._record(shape)
         if shape.graph is not None:
             shape.graph.replay()
         else:
-            with self._aside():
-                self._compute(session, shape)
+            with self._use_own_stream():
+                self._compute(shape)
         shape.taken += 1
         if shape.taken <= ORDINARY + 1:
             if self._on_gpu:
-                torch.cuda.synchronize(self.where)
+                torch.cuda.synchronize(self.device)
             self.preparing += time.perf_counter() - began
 
-    def _record(self, session: "TorchSession", shape: "_Shape") -> None:
+    def _record(self, shape: "_Shape") -> None:
         if not self._on_gpu:
-            shape.graph = _Again(self, session, shape)
+            shape.graph = _Again(self, shape)
             return
-        graph, before = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self.where)
+        graph, before = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self.device)
         try:
             with (
-                _capturable(session.optimiser),
+                _make_capturable(self.state.optimiser),
                 torch.cuda.graph(graph, pool=self._pool, stream=self._stream),
             ):
-                self._compute(session, shape)
+                self._compute(shape)
             shape.graph = graph
         except RuntimeError as error:
             self.records = False
@@ -166,35 +171,35 @@ class RecordedSteps:
             torch.cuda.set_stream(before)  # where recording failed, torch leaves its own
 
     @contextmanager
-    def _aside(self) -> Generator[None]:
+    def _use_own_stream(self) -> Generator[None]:
         """Compute on the stream that is recorded later, as torch asks, in the order of things."""
         if self._stream is None or not self.records:
             yield
             return
-        current = torch.cuda.current_stream(self.where)
+        current = torch.cuda.current_stream(self.device)
         self._stream.wait_stream(current)
         with torch.cuda.stream(self._stream):
             yield
         current.wait_stream(self._stream)
 
-    def _compute(self, session: "TorchSession", shape: "_Shape") -> None:
+    def _compute(self, shape: "_Shape") -> None:
         """Compute a whole step out of arrays on the device, and nothing else."""
-        numbers, optimiser = shape.numbers, session.optimiser
+        numbers, optimiser = shape.numbers, self.state.optimiser
         rates = numbers["rates"].to(torch.float32)
         self.narrow.refresh()
-        with _cudnn(repeatable=self.speed.repeatable):
+        with _set_cudnn(repeatable=self.speed.repeatable):
             losses = self.forward(shape.images, numbers)
             loss = losses.mean()
             loss.backward()
         self.narrow.collect()
-        session.idle.settle()
-        if session.recipe.clip is not None:
-            nn.utils.clip_grad_norm_(session.model.parameters(), session.recipe.clip)
-        with _at_rates(optimiser, rates):
+        self.state.redundant_biases.settle()
+        if self.state.recipe.clip is not None:
+            nn.utils.clip_grad_norm_(self.state.model.parameters(), self.state.recipe.clip)
+        with _use_rates(optimiser, rates):
             optimiser.step()
-        if session.averaged is not None:
-            _average(session.averaged, session.model, numbers["nearer"])
-        self.losses.write(numbers["slot"], losses, loss)
+        if self.state.averaged is not None:
+            _average(self.state.averaged, self.state.model, nearer=numbers["nearer"])
+        self.losses.write(numbers["slot"], losses=losses, mean=loss)
 
 
 class _Graph(Protocol):
@@ -204,8 +209,8 @@ class _Graph(Protocol):
 class _Again:
     """What a recorded step is where nothing can be recorded: the same function, called again."""
 
-    def __init__(self, steps: RecordedSteps, session: "TorchSession", shape: "_Shape") -> None:
-        self.replay = lambda: steps._compute(session, shape)
+    def __init__(self, steps: RecordedSteps, shape: "_Shape") -> None:
+        self.replay = lambda: steps._compute(shape)
 
 
 class _Shape:
@@ -219,9 +224,9 @@ class _Shape:
     """
 
     def __init__(
-        self, numbers: Numbers, placed: Placed | None, batch: Batch, where: torch.device
+        self, numbers: Numbers, placed: Placed | None, *, batch: Batch, device: torch.device
     ) -> None:
-        words = torch.zeros(numbers.words, dtype=torch.int64, device=where)
+        words = torch.zeros(numbers.words, dtype=torch.int64, device=device)
         self.numbers = numbers.views(words)
         self.graph: _Graph | None = None
         self.taken = 0
@@ -230,7 +235,7 @@ class _Shape:
         self._pixels: Staging | None = None
         if placed is None:
             size = (len(batch), *batch.source.shape[1:])
-            pixels = torch.empty(size, dtype=torch.uint8, device=where)
+            pixels = torch.empty(size, dtype=torch.uint8, device=device)
             placed = Placed(pixels, self.numbers["labels"])
             self._pixels = Staging(pixels, BATCHES_UNDER_WAY)
         self.images = placed
@@ -247,7 +252,7 @@ class _Shape:
 
 
 @torch.no_grad()
-def _average(averaged: nn.Module, model: nn.Module, nearer: Tensor) -> None:
+def _average(averaged: nn.Module, model: nn.Module, *, nearer: Tensor) -> None:
     """Move the average towards the weights by a share of the way that lies on the device."""
     old, new = (
         [value for value in module.state_dict().values() if value.is_floating_point()]
@@ -259,7 +264,7 @@ def _average(averaged: nn.Module, model: nn.Module, nearer: Tensor) -> None:
 
 
 @contextmanager
-def _at_rates(optimiser: torch.optim.Optimizer, rates: Tensor) -> Generator[None]:
+def _use_rates(optimiser: torch.optim.Optimizer, rates: Tensor) -> Generator[None]:
     """Let each group have its rate on the device, meanwhile.
 
     Also where a recording fails: its arrays go with it, and the groups are not to hold them.
@@ -276,7 +281,7 @@ def _at_rates(optimiser: torch.optim.Optimizer, rates: Tensor) -> Generator[None
 
 
 @contextmanager
-def _capturable(optimiser: torch.optim.Optimizer) -> Generator[None]:
+def _make_capturable(optimiser: torch.optim.Optimizer) -> Generator[None]:
     """Let an optimiser be recorded that refuses it otherwise."""
     groups = [group for group in optimiser.param_groups if "capturable" in group]
     for group in groups:
@@ -289,7 +294,7 @@ def _capturable(optimiser: torch.optim.Optimizer) -> Generator[None]:
 
 
 @contextmanager
-def _cudnn(*, repeatable: bool) -> Generator[None]:
+def _set_cudnn(*, repeatable: bool) -> Generator[None]:
     """Set how cuDNN chooses its algorithms, meanwhile."""
     flags = torch.backends.cudnn
     before = flags.deterministic, flags.benchmark

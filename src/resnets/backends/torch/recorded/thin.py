@@ -33,7 +33,7 @@ class ThinConvolution(nn.Module):
         return y.permute(0, 3, 1, 2)
 
 
-def thinned(network: nn.Module) -> None:
+def use_thin_convolution(network: nn.Module) -> None:
     """Put it in the place of the convolution that reads the images, if they have one channel."""
     convolutions = ((n, m) for n, m in network.named_modules() if isinstance(m, nn.Conv2d))
     name, first = next(convolutions)

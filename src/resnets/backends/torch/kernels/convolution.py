@@ -1,13 +1,11 @@
 """Convolutions in training on a CPU, where oneDNN's own way is slow.
 
-- Maps up to 2×2: all of it a dense layer (``small_maps``).
-- Gradients of large kernels on narrow maps: a product for each tap, of what it meets
-  (``small_maps``).
-- In bf16 other kernel gradients on narrow maps, and on wider ones where there is a stride: one
-  product of the output's gradient with the input's patches, laid out in memory (Chellapilla et al.
-  2006); oneDNN takes them at half its rate.
+- Maps up to 2×2: the convolution and its gradients are a dense layer (``small_maps``).
+- Gradients of large kernels on narrow maps: one product per tap (``small_maps``).
+- In bf16, other kernel gradients on narrow maps, and on wider maps with a stride: one product of
+  the output's gradient with the input's patches, laid out in memory (Chellapilla et al. 2006).
 
-When each is the faster one was measured (benchmarks/README.md); the rest is left to oneDNN.
+The thresholds are measured (``benchmarks/notebook/kernels.md``). oneDNN does the rest.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -17,27 +15,24 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from resnets.backends.torch.small_maps import DENSE, by_taps, dense, outputs
+from resnets.backends.torch.kernels.small_maps import DENSE, by_taps, dense, output_size
 
 NARROW, NARROW_FP32 = 4, 3
-"""Widths of the output up to which a map is narrow, in bf16 and in fp32."""
+"""Widths of the output up to which a map counts as narrow, in bf16 and in fp32."""
 STRIDED = 12
-"""Width of the output up to which strided gradients are taken by patches, in bf16."""
+"""Width of the output up to which strided gradients are computed by patches, in bf16."""
 LARGE = 2**16
-"""Kernels of so many in × out channels are worth nine products instead of one."""
+"""Input times output channels from which nine products are faster than one."""
 
 KernelGradient = Callable[[Tensor, Tensor, tuple[int, int]], Tensor]
 """From the output's gradient, the input and the stride, of a 3×3 kernel with padding 1."""
 
 
 class FastConvolutions(TorchFunctionMode):
-    """While it is entered, convolutions of floating-point maps on the CPU are taken so.
-
-    The modules that call them stay as they are, and so does the function that they compute.
-    """
+    """A context in which ``torch.conv2d`` takes the fastest known way on a CPU."""
 
     def __init__(self, dtype: torch.dtype) -> None:
-        """Say the type that convolutions compute in: ``torch.bfloat16`` or ``torch.float32``."""
+        """Compute in ``dtype``, which is ``torch.bfloat16`` or ``torch.float32``."""
         super().__init__()
         self.dtype = dtype
 
@@ -64,7 +59,7 @@ class FastConvolutions(TorchFunctionMode):
         dilation: tuple[int, int],
         groups: int,
     ) -> Tensor | None:
-        """Convolve, or give None where oneDNN is the faster one."""
+        """Return the convolution, or None where oneDNN is faster."""
         if weight.shape[2:] != (3, 3) or padding != (1, 1) or dilation != (1, 1) or groups != 1:
             return None
         if max(x.shape[2:]) <= DENSE:
@@ -79,9 +74,9 @@ class FastConvolutions(TorchFunctionMode):
     def _kernel_gradient(
         self, x: Tensor, weight: Tensor, stride: tuple[int, int]
     ) -> KernelGradient | None:
-        """Choose how the kernel's gradient is computed, None: by oneDNN."""
+        """Return how to compute the kernel's gradient, or None where oneDNN is faster."""
         out, c_in = weight.shape[:2]
-        width = outputs((x.shape[2], x.shape[3]), stride)[1]
+        width = output_size((x.shape[2], x.shape[3]), stride)[1]
         large, strided = out * c_in >= LARGE, stride[1] > 1
         if self.dtype == torch.float32:
             return by_taps if large and width <= NARROW_FP32 else None

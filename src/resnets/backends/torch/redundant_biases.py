@@ -1,34 +1,31 @@
-"""Biases of convolutions that a batch norm follows: in training they do nothing.
+"""Biases of convolutions that a batch norm follows: they have no effect in training.
 
-The norm takes each channel's mean away, and with it the bias. So its gradient is zero, which in
-floating point is noise that costs a pass over the whole output to compute, and adding it costs
-another: a seventh of a step of the chapter's network on an H200 (benchmarks/README.md). Here a step
-leaves them out, gives them the gradient zero, and adds them to what the norms remember of the mean,
-where they count: in evaluation. The same function, without the noise.
+The norm subtracts each channel's mean, and with it the bias. So the bias's gradient is zero, which
+in floating point is noise that costs a pass over the whole output to compute, and adding the bias
+costs another: a seventh of a step of the chapter's network on an H200 (benchmarks/README.md). A
+step leaves these biases out, sets their gradients to zero, and adds them to the running means,
+where they count: in evaluation. The function is the same, without the noise.
 """
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
+from resnets.backends.torch.models import Model
 from resnets.networks.folding import foldable
 from resnets.networks.tracing import trace
 
-if TYPE_CHECKING:
-    from resnets.backends.torch.training_session import Model
 
-
-class IdleBiases:
-    """The idle biases of a model in training.
+class RedundantBiases:
+    """The redundant biases of a model in training.
 
     Attributes:
         biases: the model's parameters.
     """
 
-    def __init__(self, model: "Model") -> None:
+    def __init__(self, model: Model) -> None:
         architecture = model.architecture
         pairs = foldable(trace(architecture, 32)) if architecture.norm.kind == "batch" else {}
         self.biases: list[nn.Parameter] = []
@@ -44,8 +41,8 @@ class IdleBiases:
         self._gradients = [torch.zeros_like(bias) for bias in self.biases]
 
     @contextmanager
-    def left_out(self) -> Generator[None]:
-        """Let the model compute without them meanwhile."""
+    def leave_out(self) -> Generator[None]:
+        """Compute without the biases inside this context."""
         for convolution in self._convolutions:
             convolution.bias = None
         try:
@@ -56,7 +53,7 @@ class IdleBiases:
 
     @torch.no_grad()
     def settle(self) -> None:
-        """After a forward and a backward pass without them: gradients, and what norms remember."""
+        """Set gradients and correct running means after a pass without the biases."""
         if not self.biases:
             return
         torch._foreach_add_(self._means, self.biases, alpha=self._momentum)

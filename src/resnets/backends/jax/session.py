@@ -1,68 +1,53 @@
 """A Flax model in training: one step, evaluation, and the state that resumes it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
-from jax import Array
 
-from resnets.backends import Batch, Evaluator
 from resnets.backends.jax.augmentation import Preparation
 from resnets.backends.jax.canonical import from_canonical, to_canonical, variables
 from resnets.backends.jax.devices import (
-    device_called,
-    devices_called,
-    in_words,
+    describe_device,
+    find_device,
+    find_devices,
     precision,
     threads,
 )
+from resnets.backends.jax.models import Model
 from resnets.backends.jax.optimiser import Arrays, Optimiser
 from resnets.backends.jax.placement import Placement
-from resnets.backends.jax.regnet import RegNet
-from resnets.backends.jax.resnet import ResNet
-from resnets.backends.jax.resnetv2 import ResNetV2
-from resnets.backends.jax.step import Network, State, Training, logits_of, step_of
+from resnets.backends.jax.step import Network, State, Training, compile_logits, compile_step
+from resnets.backends.protocol import Batch, Evaluator
+from resnets.backends.state import (
+    AVERAGE,
+    WEIGHTS,
+    MeasuredLoss,
+    OptimiserSettings,
+    SavedState,
+    ema_decay,
+    steps_in_flight,
+)
 from resnets.data.images import Pixels
-from resnets.errors import WeightsError
 from resnets.networks.architecture import Architecture
-from resnets.networks.folding import idle_biases
-from resnets.networks.layers import Tensor
+from resnets.networks.folding import redundant_biases
 from resnets.networks.network import Preprocessing, Weights
 from resnets.networks.tracing import tensors
 from resnets.recipes.recipe import Recipe
 
-Model = ResNet | ResNetV2 | RegNet
 
-
-@dataclass(frozen=True)
-class MeasuredLoss:
-    """A step's losses, still on the device until they are read."""
-
-    value: Array
-    of_images: Array
-
-    @property
-    def loss(self) -> float:
-        return float(self.value)
-
-    @property
-    def losses(self) -> npt.NDArray[np.float32]:
-        return np.asarray(self.of_images, np.float32)
-
-
-def evaluator(model: Model, preprocessing: Preprocessing, device: str = "auto") -> Evaluator:
+def evaluator(model: Model, preprocessing: Preprocessing, *, device: str = "auto") -> Evaluator:
     """Put the model's weights on a device; give the function from stored images to logits."""
-    where = device_called(device)
-    prepare = Preparation.of(preprocessing.mean, preprocessing.std, where)
+    where = find_device(device)
+    prepare = Preparation.of(preprocessing.mean, preprocessing.std, device=where)
     arrays = {name: variable[...] for name, variable in variables(model).items()}
     arrays = jax.device_put(arrays, where)
     on_processor = where.platform == "cpu"
-    logits = logits_of(Network.of(model, training=False, on_processor=on_processor))
+    logits = compile_logits(Network.of(model, training=False, on_processor=on_processor))
     return lambda pixels: np.asarray(logits(arrays, prepare(pixels)), np.float32)
 
 
@@ -74,11 +59,11 @@ class JaxSession:
     """
 
     def __init__(
-        self, model: Model, recipe: Recipe, preprocessing: Preprocessing, device: str = "auto"
+        self, model: Model, recipe: Recipe, *, preprocessing: Preprocessing, device: str = "auto"
     ) -> None:
         self.architecture: Architecture = model.architecture
         self.recipe = recipe
-        devices = devices_called(device)
+        devices = find_devices(device)
         self.placement = Placement(devices)
         self.on_processor = devices[0].platform == "cpu"
         self.precision = precision(recipe, device)
@@ -86,23 +71,24 @@ class JaxSession:
         self.tensors = {tensor.name: tensor for tensor in tensors(model.architecture)}
         self.learned = sorted(name for name, tensor in self.tensors.items() if tensor.learned)
         self.prepare = Preparation.of(
-            preprocessing.mean, preprocessing.std, self.placement, self.kind
+            preprocessing.mean, preprocessing.std, device=self.placement, dtype=self.kind
         )
-        optimiser = self.optimiser = Optimiser.of(recipe)
+        self.settings = OptimiserSettings.of(recipe)
+        self.optimiser = Optimiser(self.settings)
         narrow = jnp.bfloat16 if self.precision == "bf16" else None
         network = Network.of(model, training=True, dtype=narrow, on_processor=self.on_processor)
-        idle = idle_biases(model.architecture)
-        training = Training(network, optimiser, recipe.label_smoothing, idle)
-        self._step = step_of(training, self.placement)
+        redundant = redundant_biases(model.architecture)
+        training = Training(network, self.optimiser, recipe.label_smoothing, redundant)
+        self._step = compile_step(training, self.placement)
         own = Network.of(model, training=False, on_processor=self.on_processor)
-        self._logits = logits_of(own)
+        self._logits = compile_logits(own)
         self.steps = 0
-        self.born: dict[str, int] = {}  # steps before a parameter was added, for AdamW's count
-        self._state = self._begun(model)
+        self.first_steps: dict[str, int] = {}  # as in SavedState
+        self._state = self._begin(model)
 
     @property
     def device(self) -> str:
-        return in_words(*self.placement.devices)
+        return describe_device(*self.placement.devices)
 
     @property
     def threads(self) -> int:
@@ -110,10 +96,14 @@ class JaxSession:
 
     @property
     def lag(self) -> int:
-        return 1 if self.on_processor else 50
+        return steps_in_flight(on_cpu=self.on_processor)
+
+    @property
+    def preparing(self) -> float:
+        return 0.0  # JAX compiles as part of the first step of a shape
 
     def train_step(
-        self, batch: Batch, rate: float, slowed: Mapping[str, float] | None = None
+        self, batch: Batch, rate: float, *, slowed: Mapping[str, float] | None = None
     ) -> MeasuredLoss:
         """Take one step on a batch at a learning rate, of which some tensors take a share."""
         self.steps += 1
@@ -123,14 +113,13 @@ class JaxSession:
             numbers["branches"] = batch.draws.branches
         if mix is not None:
             numbers["share"] = mix.share
-        if self.recipe.average is not None:
-            # Fast at first, when the average is mostly the start.
-            kept = min(self.recipe.average, (1 + self.steps) / (10 + self.steps))
-            numbers["nearer"] = 1 - kept
-        with self._wide():
+        decay = ema_decay(self.recipe, self.steps)
+        if decay is not None:
+            numbers["nearer"] = 1 - decay
+        with self._enable_float64():
             x = self.prepare(batch.images.pixels, batch.draws)
             labels = jax.device_put(
-                batch.images.labels.astype(np.int32), self.placement.divided(len(batch))
+                batch.images.labels.astype(np.int32), self.placement.split(len(batch))
             )
             partner, placed = jax.device_put(
                 (
@@ -139,97 +128,74 @@ class JaxSession:
                 ),
                 self.placement.whole,
             )
-            self._state, losses = self._step(self._state, x, labels, partner, placed)
-        return MeasuredLoss(*losses)
+            self._state, (loss, losses) = self._step(self._state, x, labels, partner, placed)
+        return MeasuredLoss(lambda: float(loss), lambda: np.asarray(losses))
 
     def lift(self, amounts: Weights) -> None:
         """Add to some parameters, between two steps."""
-        weights, more = self._state["weights"], self._placed(amounts)
-        with self._wide():
+        weights, more = self._state["weights"], self._place(amounts)
+        with self._enable_float64():
             raised = {name: weights[name] + amount for name, amount in more.items()}
         self._state = {**self._state, "weights": {**weights, **raised}}
 
     def eval_step(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """Compute logits [n, classes] in fp32, of the averaged weights where there are any."""
-        with self._wide():
-            return np.asarray(self._logits(self._evaluated(), self.prepare(pixels)), np.float32)
+        with self._enable_float64():
+            return np.asarray(
+                self._logits(self._evaluated_arrays(), self.prepare(pixels)), np.float32
+            )
 
     def weights(self) -> Weights:
         """Copy the weights that ``eval_step`` uses."""
-        return self._canonical(self._evaluated())
+        return self._canonical(self._evaluated_arrays())
 
     def state(self) -> Weights:
-        """Copy weights, averages and optimiser buffers, as ``weights/NAME`` and so on."""
+        """Return a copy of all that training needs to resume, named as in ``SavedState``."""
         state = self._state
-        groups = {"weights": state["weights"] | state["statistics"]}
+        groups = {WEIGHTS: state["weights"] | state["statistics"]}
         if "average" in state:
-            groups["average"] = state["average"]
+            groups[AVERAGE] = state["average"]
         if self.steps:
-            groups |= {kind: state[kind] for kind in self.optimiser.buffers}
-        result = {
-            f"{group}/{name}": array
-            for group, arrays in groups.items()
-            for name, array in self._canonical(arrays).items()
-        }
-        result |= {f"born/{name}": np.array(n, np.int64) for name, n in self.born.items()}
-        result["steps"] = np.array(self.steps, np.int64)
-        return result
+            groups |= {kind: state[kind] for kind in self.settings.buffers}
+        copied = {group: self._canonical(arrays) for group, arrays in groups.items()}
+        saved = SavedState(steps=self.steps, groups=copied, first_steps=self.first_steps)
+        return saved.to_arrays()
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Take over what ``state`` gave."""
-        if "steps" not in state or state["steps"].shape != ():
-            raise WeightsError("the saved state lacks the number of steps")
-        steps = int(state["steps"])
-        learned = [tensor for tensor in self.tensors.values() if tensor.learned]
-        needed: dict[str, Iterable[Tensor]] = {"weights": self.tensors.values()}
-        if "average" in self._state:
-            needed["average"] = self.tensors.values()
-        if steps:
-            needed |= dict.fromkeys(self.optimiser.buffers, learned)
-        found = {
-            group: {t.name: _array(state, f"{group}/{t.name}", t.shape) for t in wanted}
-            for group, wanted in needed.items()
-        }
-        taken = {f"{group}/{name}" for group, arrays in found.items() for name in arrays}
-        adapts = "mean" in self.optimiser.buffers
-        born = {t.name for t in learned if adapts and f"born/{t.name}" in state}
-        taken |= {"steps", *(f"born/{name}" for name in born)}
-        unknown = sorted(set(state) - taken)
-        if unknown:
-            raise WeightsError(f"the saved state has what this run has not: {', '.join(unknown)}")
-        self.steps = steps
-        self.born = {name: int(state[f"born/{name}"]) for name in born}
-        placed = {group: self._placed(arrays) for group, arrays in found.items()}
-        self._state = self._completed(placed)
+        """Load what ``state`` returned."""
+        saved = SavedState.from_arrays(state, self.architecture, recipe=self.recipe)
+        self.steps, self.first_steps = saved.steps, dict(saved.first_steps)
+        placed = {group: self._place(arrays) for group, arrays in saved.groups.items()}
+        self._state = self._complete(placed)
 
-    def _begun(self, model: Model) -> State:
+    def _begin(self, model: Model) -> State:
         given = {name: variable[...] for name, variable in variables(model).items()}
         arrays = {
             tensor.name: to_canonical(np.asarray(given[tensor.name]), tensor.shape)
             for tensor in self.tensors.values()
         }
         groups = ("weights", "average") if self.recipe.average is not None else ("weights",)
-        return self._completed({group: self._placed(arrays) for group in groups})
+        return self._complete({group: self._place(arrays) for group in groups})
 
-    def _completed(self, groups: dict[str, Arrays]) -> State:
+    def _complete(self, groups: dict[str, Arrays]) -> State:
         """Divide parameters from statistics; begin buffers that are not there at zero."""
         whole = groups.pop("weights")
         parameters = {n: a for n, a in whole.items() if self.tensors[n].learned}
         statistics = {n: a for n, a in whole.items() if not self.tensors[n].learned}
         begun = {
-            kind: self._placed({n: np.zeros(self.tensors[n].shape) for n in parameters})
-            for kind in self.optimiser.buffers
+            kind: self._place({n: np.zeros(self.tensors[n].shape) for n in parameters})
+            for kind in self.settings.buffers
             if kind not in groups
         }
         return {"weights": parameters, "statistics": statistics, **groups, **begun}
 
-    def _placed(self, arrays: Mapping[str, npt.NDArray[Any]]) -> Arrays:
+    def _place(self, arrays: Mapping[str, npt.NDArray[Any]]) -> Arrays:
         """Put canonical arrays on the device, in Flax's layout and the session's precision."""
         laid = {
             name: from_canonical(array.astype(self.kind), self._rank(name))
             for name, array in arrays.items()
         }
-        with self._wide():
+        with self._enable_float64():
             return jax.device_put(laid, self.placement.whole)
 
     def _canonical(self, arrays: Arrays) -> Weights:
@@ -250,22 +216,12 @@ class JaxSession:
 
     def _ages(self) -> npt.NDArray[np.int64]:
         """How many steps each parameter has taken, in the order of their names."""
-        return np.array([self.steps - self.born.get(name, 0) for name in self.learned])
+        return np.array([self.steps - self.first_steps.get(name, 0) for name in self.learned])
 
-    def _evaluated(self) -> Arrays:
+    def _evaluated_arrays(self) -> Arrays:
         state = self._state
         return state["average"] if "average" in state else state["weights"] | state["statistics"]
 
-    def _wide(self) -> AbstractContextManager[Any]:
+    def _enable_float64(self) -> AbstractContextManager[Any]:
         """JAX knows float64 only where it is told to; here, and not for the whole process."""
         return jax.enable_x64(True) if self.precision == "fp64" else nullcontext()
-
-
-def _array(
-    state: Mapping[str, npt.NDArray[Any]], name: str, shape: tuple[int, ...]
-) -> npt.NDArray[Any]:
-    if name not in state:
-        raise WeightsError(f"the saved state lacks {name}")
-    if state[name].shape != shape:
-        raise WeightsError(f"the saved state's {name} has shape {state[name].shape}, not {shape}")
-    return state[name]

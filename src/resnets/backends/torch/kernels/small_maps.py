@@ -1,8 +1,8 @@
-"""Convolutions of maps of a few pixels, where much of a kernel falls on the border of zeros.
+"""Convolutions of maps of a few pixels as matrix products.
 
-Of the nine taps of a 3×3 kernel a map of one pixel meets one, of two by two pixels four, of three
-by three 49 in 81 on average. Libraries multiply most of the others too. What is here multiplies
-only what meets the map, as matrix products; what it gave is in benchmarks/README.md.
+Much of a kernel falls on the border of zeros there: of the nine taps of a 3×3 kernel a map of one
+pixel meets one, a map of 2×2 pixels four. Libraries multiply most of the others as well. Here
+only taps that meet the map are multiplied. Timings are in ``benchmarks/notebook/kernels.md``.
 """
 
 from collections.abc import Iterator
@@ -12,18 +12,18 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from resnets.backends.taps import meeting
+from resnets.backends.taps import find_overlap
 
 DENSE = 2
 """Height and width of the map up to which every output sees every pixel."""
 
 
 def dense(x: Tensor, weight: Tensor, stride: tuple[int, int]) -> Tensor:
-    """Convolve x [n, in, h, w] with a weight [out, in, 3, 3] of the same type, padding 1.
+    """Return x [n, in, h, w] convolved with [out, in, 3, 3] of the same type, padding 1.
 
-    What an autograd function gives must be no view: a block may add its shortcut to it in place.
+    The autograd function returns no view, because a block may add its shortcut in place.
     """
-    rows, columns = outputs((x.shape[2], x.shape[3]), stride)
+    rows, columns = output_size((x.shape[2], x.shape[3]), stride)
     y = DenseConvolution.apply(x, weight, stride)
     return y.view(len(x), rows, columns, -1).permute(0, 3, 1, 2)
 
@@ -33,9 +33,9 @@ class DenseConvolution(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, stride: tuple[int, int]) -> Tensor:
-        """Give what ``dense`` does, as [n, rows × columns × out]."""
+        """Return the outputs as [n, rows × columns × out]."""
         n, c_in, height, width = x.shape
-        rows, columns = outputs((height, width), stride)
+        rows, columns = output_size((height, width), stride)
         seen = _pixels_last(x).reshape(n, -1)
         matrix = _matrix(_pixels_last(weight), (height, width), stride)
         ctx.save_for_backward(seen, matrix)
@@ -53,13 +53,13 @@ class DenseConvolution(torch.autograd.Function):
         of_matrix = (dy.t() @ seen).view(rows, columns, out, height, width, c_in)
         # In fp32: up to four of these are added up for a tap.
         of_kernel = of_matrix.new_zeros((out, 3, 3, c_in), dtype=_at_least_fp32(of_matrix))
-        for row, column, taps in _placements((height, width), stride):
+        for row, column, taps in _iter_placements((height, width), stride):
             of_kernel[:, *taps] += of_matrix[row, column]
         return dx, of_kernel.to(dy.dtype).permute(0, 3, 1, 2), None
 
 
 def by_taps(dy: Tensor, x: Tensor, stride: tuple[int, int]) -> Tensor:
-    """Give the gradient [out, in, 3, 3] of a kernel, padding 1: a product for each of its taps.
+    """Return the gradient [out, in, 3, 3] of a kernel, padding 1: one product per tap.
 
     Args:
         dy: the gradient of the output, [n, out, h', w'].
@@ -72,16 +72,16 @@ def by_taps(dy: Tensor, x: Tensor, stride: tuple[int, int]) -> Tensor:
     result = dy.new_zeros(out, 3, 3, c_in)
     for down in range(3):
         for right in range(3):
-            rows, read_rows = meeting(height, stride[0], down)
-            columns, read_columns = meeting(width, stride[1], right)
+            rows, read_rows = find_overlap(height, stride[0], down)
+            columns, read_columns = find_overlap(width, stride[1], right)
             seen = x[:, read_rows, read_columns].reshape(-1, c_in)
             if len(seen):
                 result[:, down, right] = dy[:, rows, columns].reshape(-1, out).t() @ seen
     return result.permute(0, 3, 1, 2)
 
 
-def outputs(size: tuple[int, int], stride: tuple[int, int]) -> tuple[int, int]:
-    """Give the height and width of the output for those of the input; 3×3, padding 1."""
+def output_size(size: tuple[int, int], stride: tuple[int, int]) -> tuple[int, int]:
+    """Return the height and width of the output of a 3×3 kernel with padding 1."""
     return (size[0] - 1) // stride[0] + 1, (size[1] - 1) // stride[1] + 1
 
 
@@ -94,20 +94,20 @@ def _at_least_fp32(x: Tensor) -> torch.dtype:
 
 
 def _matrix(kernel: Tensor, size: tuple[int, int], stride: tuple[int, int]) -> Tensor:
-    """Lay a kernel [out, 3, 3, in] out as [outputs × out, pixels × in]."""
+    """Return a kernel [out, 3, 3, in] laid out as [outputs × out, pixels × in]."""
     out, _, _, c_in = kernel.shape
-    rows, columns = outputs(size, stride)
+    rows, columns = output_size(size, stride)
     matrix = kernel.new_empty(rows, columns, out, *size, c_in)
-    for row, column, taps in _placements(size, stride):
+    for row, column, taps in _iter_placements(size, stride):
         matrix[row, column] = kernel[:, *taps]
     return matrix.view(rows * columns * out, -1)
 
 
-def _placements(
+def _iter_placements(
     size: tuple[int, int], stride: tuple[int, int]
 ) -> Iterator[tuple[int, int, tuple[slice, slice]]]:
     """Yield each output's row and column, and the taps that lie on the whole map there."""
-    rows, columns = outputs(size, stride)
+    rows, columns = output_size(size, stride)
     for row in range(rows):
         for column in range(columns):
             above, left = 1 - row * stride[0], 1 - column * stride[1]

@@ -1,72 +1,37 @@
-"""Gradients of kernels in training on a CPU, where TensorFlow's own way is slow.
+"""Gradients of 3×3 kernels on a CPU, where oneDNN's own way is slow.
 
-On maps of a few pixels oneDNN takes the gradient of a 3×3 kernel at a quarter of its rate. Here it
-is a product for each of the nine taps, of the pixels under it with the output's gradient. The
-modules stay as they are, and so does the function.
-
-Milliseconds of one thread of an EPYC with AVX-512, tensorflow 2.21.0, batch 128, medians of 7, of
-oneDNN's way and of the products, beside other work, 2026-11-27:
-
-| map, channels, stride | bf16: oneDNN | products | fp32: oneDNN | products |
-|---|---|---|---|---|
-| 2, 128 to 128, 1 | 3.3 | 0.8 | 8.0 | 1.6 |
-| 3, 512 to 512, 1 | 64 | 22 | 216 | 60 |
-| 4, 96 to 96, 1 | 6.2 | 5.5 | 7.1 | 10 |
-| 4, 256 to 256, 1 | 41 | 25 | 52 | 45 |
-| 6, 256 to 256, 1 | 73 | 49 | 53 | 81 |
-| 7, 128 to 128, 1 | 17 | 15 | 52 | 52 |
-| 12, 128 to 128, 1 | 37 | 46 | 78 | 112 |
-| 3, 256 to 512, 2 | 46 | 7.5 | 27 | 14 |
-| 4, 96 to 192, 2 | 6.4 | 1.4 | 4.3 | 2.6 |
-| 6, 256 to 512, 2 | 65 | 16 | 44 | 34 |
-| 7, 128 to 256, 2 | 20 | 8.2 | 17 | 18 |
-| 12, 128 to 256, 2 | 34 | 18 | 38 | 31 |
-| 14, 24 to 48, 2 | 2.3 | 2.3 | 2.7 | 2.9 |
-| 14, 64 to 128, 2 | 13 | 7.7 | 13 | 13 |
-| 24, 64 to 128, 2 | 31 | 30 | 35 | 41 |
+On maps of a few pixels the gradient is one matrix product for each of the nine taps: the pixels
+under the tap times the gradient of the output. The thresholds are measured:
+``benchmarks/notebook/kernels.md``.
 """
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import Any
 
-import keras
 import tensorflow as tf
 
-from resnets.backends.taps import meeting
-from resnets.backends.tensorflow.layers import Convolution
+from resnets.backends.taps import find_overlap
 
 NARROW, NARROW_FP32 = 7, 3
 """Widths of the output up to which products are faster, in bf16 and in other precisions."""
 
 
-@contextmanager
-def fast_kernel_gradients(model: keras.Model) -> Generator[None]:
-    """Let the convolutions of a model that are traced meanwhile take their gradients so."""
-    found = [layer for layer in model.layers if isinstance(layer, Convolution)]
-    for layer in found:
-        layer.own_gradient = convolve
-    try:
-        yield
-    finally:
-        for layer in found:
-            layer.own_gradient = None
-
-
 def convolve(x: Any, kernel: Any, stride: int) -> Any | None:
-    """Convolve x [n, h, w, in] with [3, 3, in, out], padding 1; None: as TensorFlow does."""
-    kernel = tf.convert_to_tensor(kernel)  # in the type that the layer computes in
+    """Return x [n, h, w, in] convolved with [3, 3, in, out], padding 1.
+
+    None where TensorFlow's own convolution is faster.
+    """
+    kernel = tf.convert_to_tensor(kernel)  # in the precision of the layer
     if not _is_faster(x, kernel, stride):
         return None
 
     @tf.custom_gradient
     def convolution(x: Any, kernel: Any) -> Any:
         def gradient(dy: Any) -> tuple[Any, Any]:
-            with tf.name_scope("convolution"):  # for who profiles a step
+            with tf.name_scope("convolution"):  # for profiles of a step
                 of_kernel = by_taps(x, dy) if stride == 1 else by_cells(x, dy)
                 return _of_input(x, kernel, stride, dy), of_kernel
 
-        around, padding = _bordered(x, stride)
+        around, padding = _add_border(x, stride)
         return tf.nn.convolution(around, kernel, stride, padding), gradient
 
     return convolution(x, kernel)
@@ -81,7 +46,7 @@ def _is_faster(x: Any, kernel: Any, stride: int) -> bool:
 
 
 def by_taps(x: Any, dy: Any) -> Any:
-    """Give the gradient [3, 3, in, out] of a kernel, padding 1: each tap's where it meets the map.
+    """Return the gradient [3, 3, in, out] of a kernel, padding 1, as a product per tap.
 
     Args:
         x: the input, [n, h, w, in].
@@ -91,8 +56,8 @@ def by_taps(x: Any, dy: Any) -> Any:
     products: list[Any] = []
     for down in range(3):
         for right in range(3):
-            rows, read_rows = meeting(height, 1, down)
-            columns, read_columns = meeting(width, 1, right)
+            rows, read_rows = find_overlap(height, 1, down)
+            columns, read_columns = find_overlap(width, 1, right)
             seen = tf.reshape(x[:, read_rows, read_columns], (-1, c_in))
             passed = tf.reshape(dy[:, rows, columns], (-1, out))
             products.append(tf.matmul(seen, passed, transpose_a=True))
@@ -100,7 +65,7 @@ def by_taps(x: Any, dy: Any) -> Any:
 
 
 def by_cells(x: Any, dy: Any) -> Any:
-    """Give the gradient [3, 3, in, out] of a kernel, padding 1, stride 2.
+    """Return the gradient [3, 3, in, out] of a kernel, padding 1, stride 2.
 
     In cells of 2×2 pixels, the border of zeros in them, each tap's pixels lie side by side:
     TensorFlow's slices with a stride are slow.
@@ -126,7 +91,7 @@ def by_cells(x: Any, dy: Any) -> Any:
 
 
 def _of_input(x: Any, kernel: Any, stride: int, dy: Any) -> Any:
-    around, padding = _bordered(x, stride)
+    around, padding = _add_border(x, stride)
     dx = tf.raw_ops.Conv2DBackpropInput(
         input_sizes=tf.shape(around),
         filter=kernel,
@@ -137,8 +102,8 @@ def _of_input(x: Any, kernel: Any, stride: int, dy: Any) -> Any:
     return dx if stride == 1 else dx[:, 1:-1, 1:-1]
 
 
-def _bordered(x: Any, stride: int) -> tuple[Any, str]:
-    """Lay a border of zeros around, where TensorFlow's ``SAME`` would lay another."""
+def _add_border(x: Any, stride: int) -> tuple[Any, str]:
+    """Return ``x`` with the padding that TensorFlow must not choose, and the mode for the rest."""
     if stride == 1:
         return x, "SAME"
     return tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]), "VALID"
