@@ -1,27 +1,29 @@
 """The script that measures a GPU, at tiny size on the CPU: every part gives its figures."""
 
+import importlib
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
-def taken(out: Path, *parts: str) -> dict[str, Any]:
+def measure(out: Path, *parts: str) -> dict[str, Any]:
     """Run some parts, without Fashion-MNIST: the folder has none."""
-    command = [sys.executable, "-W", "error", str(BENCHMARKS / "gpu.py"), "--small"]
-    command += ["--device", "cpu", "--data", str(out.parent), "--out", str(out), "--only", *parts]
-    ended = subprocess.run(command, env=dict(os.environ), capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stderr[-2000:]
+    options = ["--device", "cpu", "--data", str(out.parent), "--out", str(out), "--only", *parts]
+    argv = mock.patch.object(sys, "argv", ["gpu.py", "--small", *options])
+    with argv, mock.patch.dict(os.environ):
+        assert importlib.import_module("gpu").main() == 0
     return json.loads(out.read_text())
 
 
 def test_every_part_gives_its_figures(tmp_path: Path) -> None:
     parts = ("machine", "parity", "limit", "step", "job", "large", "accuracy")
-    found = taken(tmp_path / "gpu.json", *parts)
+    found = measure(tmp_path / "gpu.json", *parts)
     assert found["machine"]["data"].startswith("random")
     for precision in ("fp64", "fp32"):
         assert found["parity"][precision]["weights"] < 1e-4
@@ -36,7 +38,7 @@ def test_every_part_gives_its_figures(tmp_path: Path) -> None:
 
 
 def test_compiled_steps(tmp_path: Path) -> None:
-    found = taken(tmp_path / "gpu.json", "large, compiled")["large, compiled"]
+    found = measure(tmp_path / "gpu.json", "large, compiled")["large, compiled"]
     assert found["compiled and recorded"]["images_per_second"] > 0
     assert found["compiled and recorded"]["fraction_of_bf16_limit"] is None
 
