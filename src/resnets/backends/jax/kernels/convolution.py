@@ -3,7 +3,6 @@
 - Gradients of 1×1 kernels, of wide strided kernels and of grouped kernels: one matrix product per
   position of the kernel.
 - Maps smaller than the kernel: the border of zeros is laid out in memory.
-- Maps on which every output sees every pixel: a dense layer.
 
 The thresholds are measured: ``benchmarks/notebook/kernels.md``.
 """
@@ -43,8 +42,6 @@ def convolve(
     stride, border = strides[0], padding[0][0]
     square = tuple(strides) == (stride, stride) and {*padding[0], *padding[1]} == {border}
     square = square and set(rhs_dilation) == {1}
-    if square and feature_group_count == 1 and _is_dense(x, kernel, stride, border):
-        return _dense(x, kernel, stride, border)
     if square and _is_faster(x, kernel, stride, feature_group_count):
         return _convolution(x, kernel, stride, border, feature_group_count)
     return lax.conv_general_dilated(
@@ -72,27 +69,6 @@ def _is_faster(x: Array, kernel: Array, stride: int, groups: int) -> bool:
 def _is_small(pixels: Iterable[int], size: int) -> bool:
     """Return whether a map is smaller than the kernel."""
     return min(pixels) < size
-
-
-def _is_dense(x: Array, kernel: Array, stride: int, border: int) -> bool:
-    """Return whether every output sees every pixel."""
-    return kernel.shape[0] > 1 and all(
-        border >= (pixels - 1) // stride * stride and border + pixels <= kernel.shape[0]
-        for pixels in x.shape[1:3]
-    )
-
-
-def _dense(x: Array, kernel: Array, stride: int, border: int) -> Array:
-    """Multiply [n, pixels × in] by [pixels × in, outputs × out]."""
-    n, height, width, _ = x.shape
-    rows, columns = ((pixels - 1) // stride + 1 for pixels in (height, width))
-    pixels = x.reshape(n, -1)
-    seen = [
-        kernel[above : above + height, left : left + width].reshape(pixels.shape[1], -1)
-        for above in range(border, border - rows * stride, -stride)
-        for left in range(border, border - columns * stride, -stride)
-    ]
-    return (pixels @ jnp.concatenate(seen, axis=1)).reshape(n, rows, columns, -1)
 
 
 def _plain(x: Array, kernel: Array, stride: int, border: int, groups: int) -> Array:

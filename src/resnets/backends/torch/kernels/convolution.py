@@ -1,7 +1,7 @@
 """Convolutions in training on a CPU, where oneDNN's own way is slow.
 
-- Maps up to 2×2: the convolution and its gradients are a dense layer (``small_maps``).
-- Gradients of large kernels on narrow maps: one product per tap (``small_maps``).
+- Gradients of large kernels on narrow maps: one product per tap of the kernel, and only where the
+  tap meets the map. Of the 81 pairs of a tap and an output of a 3×3 map, 49 do.
 - In bf16, other kernel gradients on narrow maps, and on wider maps with a stride: one product of
   the output's gradient with the input's patches, laid out in memory (Chellapilla et al. 2006).
 
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from resnets.backends.torch.kernels.small_maps import DENSE, by_taps, dense, output_size
+from resnets.backends.taps import find_overlap
 
 NARROW, NARROW_FP32 = 4, 3
 """Widths of the output up to which a map counts as narrow, in bf16 and in fp32."""
@@ -62,13 +62,10 @@ class FastConvolutions(TorchFunctionMode):
         """Return the convolution, or None where oneDNN is faster."""
         if weight.shape[2:] != (3, 3) or padding != (1, 1) or dilation != (1, 1) or groups != 1:
             return None
-        if max(x.shape[2:]) <= DENSE:
-            y = dense(x.to(self.dtype), weight.to(self.dtype), stride)
-        else:
-            gradient = self._kernel_gradient(x, weight, stride)
-            if gradient is None:
-                return None
-            y = _Convolution.apply(x.to(self.dtype), weight.to(self.dtype), stride, gradient)
+        gradient = self._kernel_gradient(x, weight, stride)
+        if gradient is None:
+            return None
+        y = _Convolution.apply(x.to(self.dtype), weight.to(self.dtype), stride, gradient)
         return y if bias is None else y + bias.to(self.dtype)[:, None, None]
 
     def _kernel_gradient(
@@ -76,7 +73,7 @@ class FastConvolutions(TorchFunctionMode):
     ) -> KernelGradient | None:
         """Return how to compute the kernel's gradient, or None where oneDNN is faster."""
         out, c_in = weight.shape[:2]
-        width = output_size((x.shape[2], x.shape[3]), stride)[1]
+        width = (x.shape[3] - 1) // stride[1] + 1  # of the output
         large, strided = out * c_in >= LARGE, stride[1] > 1
         if self.dtype == torch.float32:
             return by_taps if large and width <= NARROW_FP32 else None
@@ -120,3 +117,29 @@ def by_patches(dy: Tensor, x: Tensor, stride: tuple[int, int]) -> Tensor:
     ).reshape(-1, 9 * c_in)
     rows = dy.permute(0, 2, 3, 1).reshape(-1, out)
     return (rows.t() @ patches).view(out, 3, 3, c_in).permute(0, 3, 1, 2)
+
+
+def by_taps(dy: Tensor, x: Tensor, stride: tuple[int, int]) -> Tensor:
+    """Return the gradient [out, in, 3, 3] of a kernel, padding 1: one product per tap.
+
+    Args:
+        dy: the gradient of the output, [n, out, h', w'].
+        x: the input, [n, in, h, w], of the same type.
+        stride: of rows, of columns.
+    """
+    height, width = x.shape[2:]
+    dy, x = _pixels_last(dy), _pixels_last(x)
+    out, c_in = dy.shape[-1], x.shape[-1]
+    result = dy.new_zeros(out, 3, 3, c_in)
+    for down in range(3):
+        for right in range(3):
+            rows, read_rows = find_overlap(height, stride[0], down)
+            columns, read_columns = find_overlap(width, stride[1], right)
+            seen = x[:, read_rows, read_columns].reshape(-1, c_in)
+            if len(seen):
+                result[:, down, right] = dy[:, rows, columns].reshape(-1, out).t() @ seen
+    return result.permute(0, 3, 1, 2)
+
+
+def _pixels_last(x: Tensor) -> Tensor:
+    return x.permute(0, 2, 3, 1)
