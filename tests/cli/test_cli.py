@@ -1,7 +1,6 @@
 """The command line as a user meets it: real images, real processes, real kills."""
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from commands import Done, resnets, resnets_process, wait_until
 from resnets.cli import app
 from resnets.networks.folder import load, load_weights
 from resnets.recipes import presets
@@ -21,19 +21,7 @@ from resnets.recipes import presets
 SMALL = ["--network", "resnet8_slim", "--size", "14", "--batch", "16", "--validation", "0.2"]
 
 
-def resnets(*arguments: Any, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "resnets", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, **environment},
-        timeout=300,
-        check=False,
-    )
-
-
-def train(data: Path, cwd: Path, *more: Any) -> subprocess.CompletedProcess[str]:
+def train(data: Path, cwd: Path, *more: Any) -> Done:
     return resnets("train", "--data", data, *SMALL, *more, cwd=cwd)
 
 
@@ -213,8 +201,8 @@ def test_ctrl_c_saves_and_says_how_to_go_on(
         stderr=subprocess.PIPE,
         text=True,
     )
-    while process.poll() is None and not (tmp_path / "run" / "state.safetensors").is_file():
-        time.sleep(0.01)
+    state = tmp_path / "run" / "state.safetensors"
+    wait_until(lambda: state.is_file() or process.poll() is not None)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
@@ -280,13 +268,8 @@ def test_predict_files_folders_and_stdin(
     for line in lines:
         shares = [c["probability"] for c in line["classes"]]
         assert len(shares) == 2 and 1 >= shares[0] >= shares[1] >= 0
-    process = subprocess.run(
-        [sys.executable, "-m", "resnets", "predict", finished, "-"],
-        input=(picture_folder / "dress" / "03.png").read_bytes(),
-        capture_output=True,
-        check=True,
-    )
-    assert "dress" in process.stdout.decode()
+    image = (picture_folder / "dress" / "03.png").read_bytes()
+    assert "dress" in resnets_process("predict", finished, "-", stdin=image).stdout
 
 
 def test_predict_goes_on_after_a_file_that_is_no_image(
@@ -386,7 +369,7 @@ def test_names_that_look_like_markup_and_paths_with_spaces(
 
 
 def test_terminals_without_unicode_get_escapes(tmp_path: Path) -> None:
-    done = resnets("show", "resnet8_slim", cwd=tmp_path, PYTHONIOENCODING="ascii")
+    done = resnets_process("show", "resnet8_slim", cwd=tmp_path, PYTHONIOENCODING="ascii")
     assert done.returncode == 0 and "resnet8_slim" in done.stdout
 
 
