@@ -5,7 +5,7 @@ import random
 import signal
 import subprocess
 import sys
-import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from commands import Done, resnets, resnets_process, wait_until
+from commands import Done, resnets, resnets_process, started, wait_until
 from resnets.cli import app
 from resnets.networks.folder import load, load_weights
 from resnets.recipes import presets
@@ -82,7 +82,7 @@ SKIPPING = ("--skip", "0.4", "--flip", "--partial-batch")
 """Which images an epoch takes follows from the losses of the epochs before it."""
 
 KILLS = 10
-"""Each begins a process anew, which is most of what such a test takes."""
+"""How often a run is killed, at most; it may be over sooner."""
 
 
 @pytest.fixture(scope="module")
@@ -151,26 +151,24 @@ def test_killed_at_random_instants_and_resumed_it_is_bitwise_the_run_never_kille
 ) -> None:
     finished: Path = request.getfixturevalue(name)
     arguments = [
-        *(sys.executable, "-m", "resnets", "train", "--data", str(picture_folder), *SMALL),
+        *("train", "--data", picture_folder, *SMALL),
         *("--epochs", "10", "--run", "run", "--resume", "--save-every", "0", *more),
     ]
-    run, chance, kills = tmp_path / "run", random.Random(1), 0
+    run, log, chance, kills = tmp_path / "run", tmp_path / "log", random.Random(1), 0
     for attempt in range(KILLS + 1):
-        process = subprocess.Popen(
-            arguments, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-        )
+        process = started(*arguments, cwd=tmp_path, log=log)
         # Now and then a kill comes before the first save; else a new save proves progress.
-        early, before = attempt % 5 == 1, _saved(run)
-        while process.poll() is None and not early and _saved(run) == before:
-            time.sleep(0.002)
+        early = attempt % 5 == 1
+        if not early:
+            _wait_for_a_save(process, run)
         # With a save after every step, most of these instants lie inside some write.
-        time.sleep(chance.uniform(0, 2.5 if early else 0.8))
-        if process.poll() is None and attempt < KILLS:
-            process.send_signal(signal.SIGKILL)
+        process.join(chance.uniform(0, 1.0 if early else 0.4) if attempt < KILLS else None)
+        if process.is_alive():
+            process.kill()
+            process.join()
             kills += 1
-        _, complaint = process.communicate()
-        if process.returncode != -signal.SIGKILL:
-            assert process.returncode == 0, complaint.decode()
+        else:
+            assert process.exitcode == 0, log.read_text()
             break
     assert kills >= 3, "the run was over too soon for this test to mean anything"
     assert (run / "result.json").is_file()
@@ -181,6 +179,11 @@ def test_killed_at_random_instants_and_resumed_it_is_bitwise_the_run_never_kille
     for name in one:
         np.testing.assert_array_equal(one[name], other[name], err_msg=name)
     assert not list(run.glob("*.part"))
+
+
+def _wait_for_a_save(process: BaseProcess, run: Path) -> None:
+    before = _saved(run)
+    wait_until(lambda: _saved(run) != before or not process.is_alive())
 
 
 def _saved(run: Path) -> int:
