@@ -1,4 +1,5 @@
-# make train: the main job, from nothing. make test: everything that must pass.
+# make train: the main job, from nothing.
+# make check: feedback in a minute, with one framework (FRAMEWORK=jax). make test: everything.
 # make frameworks: all four beside each other, and how far they are from the same function.
 PYTHON ?= python3
 VENV := .venv
@@ -10,8 +11,9 @@ endif
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 # Two OpenMP pools on two busy cores slow each other 10 to 100 times.
 TEST_ENVIRONMENT := OMP_NUM_THREADS=1
+FRAMEWORK ?= torch
 
-.PHONY: train data frameworks test lint types format bench docs tutorials clean
+.PHONY: train data frameworks check test lint types format bench docs tutorials clean
 .DEFAULT_GOAL := train
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -35,8 +37,12 @@ data: $(VENV)/.installed
 train: $(VENV)/.installed $(if $(findstring --data,$(ARGS)),,data)
 	$(BIN)/resnets train --resume $(ARGS)
 
+check: lint
+	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest --quick $(FRAMEWORK) -n auto --dist worksteal $(ARGS)
+
+# One framework for each worker process, in the order in which tests/conftest.py puts them.
 test: lint types
-	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -n auto --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.developed
 	$(BIN)/ruff check .

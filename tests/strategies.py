@@ -114,6 +114,44 @@ SMALL_ARCHITECTURES = [
 ]
 
 
+QUICK_ARCHITECTURES = [
+    a
+    for a in SMALL_ARCHITECTURES
+    if a.name
+    in {
+        *("average_projection", "deep_stem", "no_norm", "regnet_odd", "regnet_y", "shift"),
+        *("before_option_a", "before_v1"),
+    }
+]
+"""The fewest that have among them every kind of part that all of the above have."""
+
+
+def kinds_of_parts(architecture: Architecture) -> set[tuple[str, object]]:
+    """Return which kind of each part a network has: blocks, shortcuts, norms, stem, and so on."""
+    found: set[tuple[str, object]] = {
+        ("stem", "deep" if architecture.stem.deep else "one convolution"),
+        ("max-pool", architecture.stem.pool),
+        ("norm", architecture.norm.kind),
+        ("curved activation", architecture.activation != "relu"),
+        ("bias", architecture.bias),
+        ("naming", architecture.naming),
+        ("dilated", architecture.output_stride is not None),
+    }
+    for stage in architecture.stages:
+        block = stage.block
+        squeezed = block.squeeze is not None or block.squeeze_ratio is not None
+        found |= {
+            ("block", (block.kind, architecture.preactivation)),
+            ("shortcut", block.shortcut),
+            ("squeeze", block.squeeze_at if squeezed else None),
+            ("gated", block.gated),
+            ("groups", block.groups > 1),
+        }
+        if block.kind == "bottleneck":
+            found.add(("stride in", block.stride_in))
+    return found
+
+
 def _blocks(width: int, channels: int, before: bool, regnet: bool) -> st.SearchStrategy[Block]:
     shortcuts = ["projection"]
     shortcuts += ["padding"] if width >= channels and not regnet else []

@@ -4,12 +4,12 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from commands import resnets, wait_until
 from resnets import backends
 
 ORDER = [*backends.NAMES, backends.NAMES[0]]
@@ -20,18 +20,24 @@ def command(*arguments: Any) -> list[str]:
 
 
 def interrupted(arguments: list[str], run: Path) -> None:
-    """Train until a new state is saved, then ask politely to stop."""
-    state = run / "state.safetensors"
-    before = state.stat().st_mtime_ns if state.is_file() else 0
+    """Train until new states are saved, then ask politely to stop."""
     process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
-    while process.poll() is None:
-        if state.is_file() and state.stat().st_mtime_ns != before:
-            time.sleep(0.3)  # the first save may be of an epoch's end, without a step
-            process.send_signal(signal.SIGINT)
-            break
-        time.sleep(0.01)
+    for _ in range(2):  # the first save may be of an epoch's end, without a step
+        before = _saved(run)
+        wait_until(
+            lambda before=before: _saved(run) != before or process.poll() is not None, deadline=300
+        )
+    process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 130, said
+
+
+def _saved(run: Path) -> int:
+    """When the run's state was last replaced; 0 if it has none yet."""
+    try:
+        return (run / "state.safetensors").stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 @pytest.fixture(scope="module")
@@ -46,13 +52,7 @@ def travelled(picture_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
     )
     for framework in ORDER[:-1]:
         interrupted([*arguments, "--framework", framework], run)
-    done = subprocess.run(
-        [*arguments, "--framework", ORDER[-1]],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = resnets(*arguments[3:], "--framework", ORDER[-1])
     assert done.returncode == 0, done.stderr
     return run, done.stderr
 
@@ -72,13 +72,7 @@ def test_all_frameworks_agree_on_the_outcome(travelled: tuple[Path, str]) -> Non
     run, _ = travelled
     expected = json.loads((run / "result.json").read_text())
     for framework in backends.NAMES:
-        done = subprocess.run(
-            command("evaluate", run, "--framework", framework, "--json"),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        done = resnets("evaluate", run, "--framework", framework, "--json")
         assert done.returncode == 0, done.stderr
         found = json.loads(done.stdout)
         assert found["accuracy"] == expected["test_accuracy"], framework
@@ -97,22 +91,10 @@ def test_who_took_a_run_over_goes_on_in_its_own_precision(
     )
     interrupted([*arguments, "--framework", "torch", "--precision", "bf16"], run)
     interrupted([*arguments, "--framework", "mxnet"], run)
-    refused = subprocess.run(
-        [*arguments, "--framework", "mxnet", "--precision", "fp64"],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    refused = resnets(*arguments[3:], "--framework", "mxnet", "--precision", "fp64")
     assert refused.returncode == 1 and "is a run of another recipe" in refused.stderr
     for given in ((), ("--precision", "fp32")):
-        done = subprocess.run(
-            [*arguments, "--framework", "mxnet", *given],
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        done = resnets(*arguments[3:], "--framework", "mxnet", *given)
         assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in (run / "timings.jsonl").read_text().splitlines()]
     starts = [line for line in lines if line["event"] == "start"]
@@ -133,7 +115,7 @@ def killed(*given):
     save(*given)
 
 RunFolder.save_model = killed
-from resnets.cli import main
+from resnets.__main__ import main
 main()
 """
 
@@ -151,7 +133,7 @@ def test_the_model_is_of_the_epoch_that_the_result_names(
         ]
 
     whole, run = tmp_path / "whole", tmp_path / "run"
-    subprocess.run(command(*arguments(whole), "--framework", "torch"), check=True)
+    assert resnets(*arguments(whole), "--framework", "torch").returncode == 0
     expected = (whole / "model.safetensors").read_bytes()
     done = subprocess.run(
         [sys.executable, "-c", KILLED, "2", *arguments(run), "--framework", "torch"], check=False
@@ -163,12 +145,8 @@ def test_the_model_is_of_the_epoch_that_the_result_names(
         [sys.executable, "-c", KILLED, "1", *arguments(run), "--framework", "jax"], check=False
     )
     assert done.returncode == -signal.SIGKILL
-    done = subprocess.run(
-        command(*arguments(run), "--framework", "mxnet"),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = resnets(*arguments(run), "--framework", "mxnet")
+    assert done.returncode == 0, done.stderr
     assert "trained by torch and goes on with mxnet" in done.stderr
     assert (run / "model.safetensors").read_bytes() == expected
     lines = [json.loads(line) for line in (run / "timings.jsonl").read_text().splitlines()]

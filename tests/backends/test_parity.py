@@ -11,16 +11,19 @@ from resnets.networks.architecture import Architecture
 from resnets.networks.tracing import trace
 
 
-@pytest.mark.parametrize("size", [(16, 16), (17, 17), (9, 14), (1, 1), (33, 5)])
-def test_logits_and_features(backend: Backend, small: Architecture, size: tuple[int, int]) -> None:
-    weights, x = lively_weights(small), images(small, *size)
-    expected = reference.forward(small, double(weights), x.astype(np.float64))
+def test_logits_and_features(
+    backend: Backend, small: Architecture, sizes: list[tuple[int, int]]
+) -> None:
+    weights = lively_weights(small)
     model = backend.build(small, weights=weights)
-    wanted = trace(small, size).features
-    found = backend.features(model, x, wanted=list(wanted))
-    for feature, layer in wanted.items():
-        assert found[feature].dtype == np.float32
-        assert relative(found[feature], expected.outputs[layer]) < 1e-5, feature
+    for size in sizes:
+        x = images(small, *size)
+        expected = reference.forward(small, double(weights), x.astype(np.float64))
+        wanted = trace(small, size).features
+        found = backend.features(model, x, wanted=list(wanted))
+        for feature, layer in wanted.items():
+            assert found[feature].dtype == np.float32
+            assert relative(found[feature], expected.outputs[layer]) < 1e-5, (feature, size)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 5])
@@ -32,6 +35,7 @@ def test_channels(backend: Backend, channels: int) -> None:
     assert relative(backend.features(model, x)["logits"], expected) < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
@@ -81,6 +85,7 @@ def test_weights_come_out_as_they_went_in(backend: Backend, small: Architecture)
         np.testing.assert_array_equal(found[name], array)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in catalog.names() if n.endswith("18") or "50" in n])
 def test_every_catalog_tensor_is_the_modules(backend: Backend, name: str) -> None:
     a = catalog.get(name)

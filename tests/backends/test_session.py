@@ -87,6 +87,7 @@ def test_a_restored_session_goes_on_bit_for_bit(
     assert_same(whole.weights(), second.weights())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
 def test_it_learns(backend: Backend, recipe: Recipe, fashion: Images) -> None:
     if refused(backend, recipe):

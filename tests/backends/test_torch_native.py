@@ -31,6 +31,7 @@ def test_torchscript(small: Architecture) -> None:
         torch.testing.assert_close(scripted(x), model(x))
 
 
+@pytest.mark.slow
 def test_export(small: Architecture) -> None:
     model, x = _model_and_input(small)
     exported = torch.export.export(model, (x,)).module()
@@ -38,6 +39,7 @@ def test_export(small: Architecture) -> None:
         torch.testing.assert_close(exported(x), model(x))
 
 
+@pytest.mark.slow
 def test_compile_without_a_break_in_the_graph(small: Architecture) -> None:
     model, x = _model_and_input(small)
     torch.compiler.reset()  # graphs of the other cases count towards a limit

@@ -1,12 +1,11 @@
 """The command line as a user meets it: real images, real processes, real kills."""
 
 import json
-import os
 import random
 import signal
 import subprocess
 import sys
-import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from commands import Done, resnets, resnets_process, started, wait_until
 from resnets.cli import app
 from resnets.networks.folder import load, load_weights
 from resnets.recipes import presets
@@ -21,19 +21,7 @@ from resnets.recipes import presets
 SMALL = ["--network", "resnet8_slim", "--size", "14", "--batch", "16", "--validation", "0.2"]
 
 
-def resnets(*arguments: Any, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "resnets", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, **environment},
-        timeout=300,
-        check=False,
-    )
-
-
-def train(data: Path, cwd: Path, *more: Any) -> subprocess.CompletedProcess[str]:
+def train(data: Path, cwd: Path, *more: Any) -> Done:
     return resnets("train", "--data", data, *SMALL, *more, cwd=cwd)
 
 
@@ -94,7 +82,7 @@ SKIPPING = ("--skip", "0.4", "--flip", "--partial-batch")
 """Which images an epoch takes follows from the losses of the epochs before it."""
 
 KILLS = 10
-"""Each begins a process anew, which is most of what such a test takes."""
+"""How often a run is killed, at most; it may be over sooner."""
 
 
 @pytest.fixture(scope="module")
@@ -163,26 +151,24 @@ def test_killed_at_random_instants_and_resumed_it_is_bitwise_the_run_never_kille
 ) -> None:
     finished: Path = request.getfixturevalue(name)
     arguments = [
-        *(sys.executable, "-m", "resnets", "train", "--data", str(picture_folder), *SMALL),
+        *("train", "--data", picture_folder, *SMALL),
         *("--epochs", "10", "--run", "run", "--resume", "--save-every", "0", *more),
     ]
-    run, chance, kills = tmp_path / "run", random.Random(1), 0
+    run, log, chance, kills = tmp_path / "run", tmp_path / "log", random.Random(1), 0
     for attempt in range(KILLS + 1):
-        process = subprocess.Popen(
-            arguments, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-        )
+        process = started(*arguments, cwd=tmp_path, log=log)
         # Now and then a kill comes before the first save; else a new save proves progress.
-        early, before = attempt % 5 == 1, _saved(run)
-        while process.poll() is None and not early and _saved(run) == before:
-            time.sleep(0.002)
+        early = attempt % 5 == 1
+        if not early:
+            _wait_for_a_save(process, run)
         # With a save after every step, most of these instants lie inside some write.
-        time.sleep(chance.uniform(0, 2.5 if early else 0.8))
-        if process.poll() is None and attempt < KILLS:
-            process.send_signal(signal.SIGKILL)
+        process.join(chance.uniform(0, 1.0 if early else 0.4) if attempt < KILLS else None)
+        if process.is_alive():
+            process.kill()
+            process.join()
             kills += 1
-        _, complaint = process.communicate()
-        if process.returncode != -signal.SIGKILL:
-            assert process.returncode == 0, complaint.decode()
+        else:
+            assert process.exitcode == 0, log.read_text()
             break
     assert kills >= 3, "the run was over too soon for this test to mean anything"
     assert (run / "result.json").is_file()
@@ -193,6 +179,11 @@ def test_killed_at_random_instants_and_resumed_it_is_bitwise_the_run_never_kille
     for name in one:
         np.testing.assert_array_equal(one[name], other[name], err_msg=name)
     assert not list(run.glob("*.part"))
+
+
+def _wait_for_a_save(process: BaseProcess, run: Path) -> None:
+    before = _saved(run)
+    wait_until(lambda: _saved(run) != before or not process.is_alive())
 
 
 def _saved(run: Path) -> int:
@@ -213,8 +204,8 @@ def test_ctrl_c_saves_and_says_how_to_go_on(
         stderr=subprocess.PIPE,
         text=True,
     )
-    while process.poll() is None and not (tmp_path / "run" / "state.safetensors").is_file():
-        time.sleep(0.01)
+    state = tmp_path / "run" / "state.safetensors"
+    wait_until(lambda: state.is_file() or process.poll() is not None)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
@@ -280,13 +271,8 @@ def test_predict_files_folders_and_stdin(
     for line in lines:
         shares = [c["probability"] for c in line["classes"]]
         assert len(shares) == 2 and 1 >= shares[0] >= shares[1] >= 0
-    process = subprocess.run(
-        [sys.executable, "-m", "resnets", "predict", finished, "-"],
-        input=(picture_folder / "dress" / "03.png").read_bytes(),
-        capture_output=True,
-        check=True,
-    )
-    assert "dress" in process.stdout.decode()
+    image = (picture_folder / "dress" / "03.png").read_bytes()
+    assert "dress" in resnets_process("predict", finished, "-", stdin=image).stdout
 
 
 def test_predict_goes_on_after_a_file_that_is_no_image(
@@ -386,7 +372,7 @@ def test_names_that_look_like_markup_and_paths_with_spaces(
 
 
 def test_terminals_without_unicode_get_escapes(tmp_path: Path) -> None:
-    done = resnets("show", "resnet8_slim", cwd=tmp_path, PYTHONIOENCODING="ascii")
+    done = resnets_process("show", "resnet8_slim", cwd=tmp_path, PYTHONIOENCODING="ascii")
     assert done.returncode == 0 and "resnet8_slim" in done.stdout
 
 

@@ -3,11 +3,7 @@
 import importlib.util
 import json
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -15,12 +11,10 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from backends.networks import relative
+from commands import resnets
 from resnets import data
-from resnets.cli import app as command_line
 from resnets.inference.evaluate import evaluator_of
 from resnets.networks.folder import load
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="module")
@@ -31,39 +25,20 @@ def trained(picture_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> P
         *("train", "--data", picture_folder, "--network", "resnet8_slim", "--size", 14),
         *("--batch", 16, "--validation", 0.2, "--epochs", 3, "--run", "run"),
     ]
-    subprocess.run(
-        [sys.executable, "-m", "resnets", *map(str, command)],
-        cwd=place,
-        check=True,
-        capture_output=True,
-    )
+    done = resnets(*command, cwd=place)
+    assert done.returncode == 0, done.stderr
     return place / "run"
 
 
-@pytest.fixture
-def resnets(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Type a command; give its exit code and what it said."""
-
-    app = command_line.app
-
-    def run(*arguments: Any) -> tuple[int, str, str]:
-        monkeypatch.setattr(command_line, "app", lambda: app([*map(str, arguments)]))
-        try:
-            command_line.main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return run
+def typed(*arguments: object) -> tuple[int, str, str]:
+    """Return the exit status of a command and what it wrote."""
+    done = resnets(*arguments)
+    return done.returncode, done.stdout, done.stderr
 
 
-def test_a_run_becomes_a_file(
-    resnets: Run, trained: Path, picture_folder: Path, tmp_path: Path
-) -> None:
+def test_a_run_becomes_a_file(trained: Path, picture_folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "made" / "model.onnx"
-    code, out, err = resnets("export", trained, "--to", path)
+    code, out, err = typed("export", trained, "--to", path)
     assert (code, err) == (0, "")
     assert "images: uint8 [n, 14, 14, 3]" in out
     assert f"logits: float32 [n, 3] written {path} (ONNX, opset 17," in " ".join(out.split())
@@ -75,25 +50,23 @@ def test_a_run_becomes_a_file(
     assert json.loads(told["class_names"]) == ["bag", "dress", "sneaker"]
 
 
-def test_int8_is_calibrated_on_the_runs_training_images(
-    resnets: Run, trained: Path, tmp_path: Path
-) -> None:
+def test_int8_is_calibrated_on_the_runs_training_images(trained: Path, tmp_path: Path) -> None:
     whole, plain = tmp_path / "int8.onnx", tmp_path / "fp32.onnx"
-    code, out, _ = resnets("export", trained, "--to", whole, "--int8", "--json")
+    code, out, _ = typed("export", trained, "--to", whole, "--int8", "--json")
     assert code == 0
     assert json.loads(out)["int8"] is True
-    assert resnets("export", trained, "--to", plain, "--size", 20)[0] == 0
+    assert typed("export", trained, "--to", plain, "--size", 20)[0] == 0
     assert whole.stat().st_size < plain.stat().st_size / 3
     shape = onnxruntime.InferenceSession(plain).get_inputs()[0].shape
     assert shape == ["n", 20, 20, 3]
 
 
 def test_a_run_becomes_a_folder_that_predicts(
-    resnets: Run, trained: Path, picture_folder: Path, tmp_path: Path
+    trained: Path, picture_folder: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "made"
     engines = ("onnxruntime", "onnxruntime-int8")
-    code, out, err = resnets("export", trained, "--to", folder, "--engine", *engines, "--single")
+    code, out, err = typed("export", trained, "--to", folder, "--engine", *engines, "--single")
     assert code == 0
     assert "calibrating int8" in err
     assert "torch-plain" in out  # what the others are compared with
@@ -105,21 +78,21 @@ def test_a_run_becomes_a_folder_that_predicts(
     assert all(row["accuracy"] is not None for row in rows.values())
     for engine in ("auto", *engines):
         image = picture_folder / "bag" / "00.png"
-        code, out, _ = resnets("predict", folder, image, "--engine", engine, "--json")
+        code, out, _ = typed("predict", folder, image, "--engine", engine, "--json")
         assert code == 0
         best = json.loads(out)["classes"][0]
-        code, out, _ = resnets("predict", folder, image, "--json")
+        code, out, _ = typed("predict", folder, image, "--json")
         usual = json.loads(out)["classes"][0]
         assert best["class"] == usual["class"]
         assert best["probability"] == pytest.approx(usual["probability"], abs=0.1)
-    code, out, _ = resnets("evaluate", folder, "--data", picture_folder, "--engine", "onnxruntime")
+    code, out, _ = typed("evaluate", folder, "--data", picture_folder, "--engine", "onnxruntime")
     assert code == 0
-    same = resnets("evaluate", folder, "--data", picture_folder)[1]
+    same = typed("evaluate", folder, "--data", picture_folder)[1]
     assert out.splitlines()[:2] == same.splitlines()[:2]
 
 
-def test_a_catalogs_name_has_random_weights(resnets: Run, tmp_path: Path) -> None:
-    code, _, err = resnets("export", "resnet8_slim", "--to", tmp_path / "a.onnx", "--size", 9)
+def test_a_catalogs_name_has_random_weights(tmp_path: Path) -> None:
+    code, _, err = typed("export", "resnet8_slim", "--to", tmp_path / "a.onnx", "--size", 9)
     assert code == 0
     assert "random weights: to try speed, not to use" in err
 
@@ -140,99 +113,92 @@ def test_a_catalogs_name_has_random_weights(resnets: Run, tmp_path: Path) -> Non
     ],
 )
 def test_a_mistake_gets_a_sentence(
-    resnets: Run,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     arguments: tuple[str, ...],
     message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    code, out, err = resnets("export", "resnet8_slim", *arguments)
+    code, out, err = typed("export", "resnet8_slim", *arguments)
     assert (code, out) == (1, "")
     assert message in err
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_stands_there_stays(resnets: Run, trained: Path, tmp_path: Path) -> None:
+def test_what_stands_there_stays(trained: Path, tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in trained.iterdir() if path.is_file()}
-    code, _, err = resnets("export", trained, "--to", trained)
+    code, _, err = typed("export", trained, "--to", trained)
     assert code == 1
     assert "exists; choose another name" in err
     assert before == {path: path.read_bytes() for path in trained.iterdir() if path.is_file()}
     (tmp_path / "other.onnx").write_bytes(np.zeros(8).tobytes())
-    code, _, err = resnets("export", trained, "--to", tmp_path / "other.onnx")
+    code, _, err = typed("export", trained, "--to", tmp_path / "other.onnx")
     assert code == 1
     assert "does not tell that resnets wrote it" in err
 
 
-def test_a_run_that_held_nothing_out_calibrates_int8(
-    resnets: Run, trained: Path, tmp_path: Path
-) -> None:
+def test_a_run_that_held_nothing_out_calibrates_int8(trained: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(trained, tmp_path / "run"))
     recipe = json.loads((run / "recipe.json").read_text())
     (run / "recipe.json").write_text(json.dumps({**recipe, "validation": 0.0}))
-    code, out, err = resnets("export", run, "--to", tmp_path / "a.onnx", "--int8")
+    code, out, err = typed("export", run, "--to", tmp_path / "a.onnx", "--int8")
     assert code == 0, err
     assert "calibrated on" in out
 
 
-def test_a_place_that_cannot_be_is_refused_first(
-    resnets: Run, trained: Path, tmp_path: Path
-) -> None:
+def test_a_place_that_cannot_be_is_refused_first(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    code, out, err = resnets("export", trained, "--to", tmp_path / "file" / "made")
+    code, out, err = typed("export", trained, "--to", tmp_path / "file" / "made")
     assert (code, out) == (1, "")
     assert f"cannot be made: {tmp_path / 'file'} is no folder" in err
     assert "round 1" not in err
 
 
 @pytest.mark.parametrize("command", ["evaluate", "predict"])
-def test_an_engine_and_a_framework_are_one_too_many(
-    resnets: Run, trained: Path, command: str
-) -> None:
+def test_an_engine_and_a_framework_are_one_too_many(trained: Path, command: str) -> None:
     images = ["x.png"] * (command == "predict")
     given = ("--engine", "onnxruntime", "--framework", "torch")
-    code, out, err = resnets(command, trained, *images, *given)
+    code, out, err = typed(command, trained, *images, *given)
     assert (code, out) == (1, "")
     assert "leave --framework out" in err
 
 
 def test_a_damaged_model_names_no_classes(
-    resnets: Run, trained: Path, picture_folder: Path, tmp_path: Path
+    trained: Path, picture_folder: Path, tmp_path: Path
 ) -> None:
     folder, image = tmp_path / "made", picture_folder / "bag" / "00.png"
-    assert resnets("export", trained, "--to", folder, "--engine", "onnxruntime")[0] == 0
-    assert resnets("predict", folder, image, "--engine", "auto")[0] == 0
+    assert typed("export", trained, "--to", folder, "--engine", "onnxruntime")[0] == 0
+    assert typed("predict", folder, image, "--engine", "auto")[0] == 0
     other = tmp_path / "other.onnx"
-    assert resnets("export", "resnet8_slim", "--to", other, "--size", 14)[0] == 0
+    assert typed("export", "resnet8_slim", "--to", other, "--size", 14)[0] == 0
     shutil.copy(other, folder / "model.onnx")
-    code, out, err = resnets("predict", folder, image, "--engine", "auto")
+    code, out, err = typed("predict", folder, image, "--engine", "auto")
     assert (code, out) == (1, "")
     assert f"error: {folder / 'model.onnx'} is damaged: " in err
     # Frameworks read the weights instead.
-    assert resnets("predict", folder, image)[0] == 0
+    assert typed("predict", folder, image)[0] == 0
     weights = dict(load_file(folder / "model.safetensors"))
     save_file({**weights, "fc.weight": -weights["fc.weight"]}, folder / "model.safetensors")
-    code, out, err = resnets("predict", folder, image)
+    code, out, err = typed("predict", folder, image)
     assert (code, out) == (1, "")
     assert f"error: {folder / 'model.safetensors'} is damaged: " in err
 
 
 def test_a_damaged_config_names_no_classes(
-    resnets: Run, trained: Path, picture_folder: Path, tmp_path: Path
+    trained: Path, picture_folder: Path, tmp_path: Path
 ) -> None:
     folder, image = tmp_path / "made", picture_folder / "bag" / "00.png"
-    assert resnets("export", trained, "--to", folder, "--engine", "onnxruntime")[0] == 0
+    assert typed("export", trained, "--to", folder, "--engine", "onnxruntime")[0] == 0
     text = (folder / "config.json").read_text()
     (folder / "config.json").write_text(text.replace("sneaker", "handbag"))
     for engine in ((), ("--engine", "auto")):
-        code, out, err = resnets("predict", folder, image, *engine)
+        code, out, err = typed("predict", folder, image, *engine)
         assert (code, out) == (1, "")
         assert f"error: {folder / 'config.json'} is damaged: " in err
     choice = json.loads((folder / "engine.json").read_text())
     del choice["sha256"]["config.json"]  # as an older version wrote it
     (folder / "engine.json").write_text(json.dumps(choice))
-    assert resnets("predict", folder, image)[0] == 0
+    assert typed("predict", folder, image)[0] == 0
 
 
 @pytest.fixture(params=["gone", "no longer whole"])
@@ -249,12 +215,10 @@ def orphan(
     return run
 
 
-def test_without_its_images_a_run_is_measured_on_noise(
-    resnets: Run, orphan: Path, tmp_path: Path
-) -> None:
+def test_without_its_images_a_run_is_measured_on_noise(orphan: Path, tmp_path: Path) -> None:
     folder = tmp_path / "made"
     engines = ("onnxruntime", "onnxruntime-int8")
-    code, out, err = resnets("export", orphan, "--to", folder, "--engine", *engines)
+    code, out, err = typed("export", orphan, "--to", folder, "--engine", *engines)
     assert code == 0
     assert "note: no images of the run: " in err
     assert str(tmp_path / "pictures") in err
@@ -266,33 +230,31 @@ def test_without_its_images_a_run_is_measured_on_noise(
 
 
 def test_int8_without_images_says_how_to_name_some(
-    resnets: Run, orphan: Path, picture_folder: Path, tmp_path: Path
+    orphan: Path, picture_folder: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "int8.onnx"
-    code, out, err = resnets("export", orphan, "--to", path, "--int8")
+    code, out, err = typed("export", orphan, "--to", path, "--int8")
     assert (code, out, path.exists()) == (1, "", False)
     assert "note: no images of the run: " in err
     assert err.splitlines()[-1].endswith("--data names images for int8")
     missing = tmp_path / "missing"
-    code, _, err = resnets("export", orphan, "--to", path, "--int8", "--data", missing)
+    code, _, err = typed("export", orphan, "--to", path, "--int8", "--data", missing)
     assert code == 1
     assert f"error: no data set is called {str(missing)!r}" in err
-    code, _, err = resnets("export", orphan, "--to", path, "--int8", "--data", picture_folder)
+    code, _, err = typed("export", orphan, "--to", path, "--int8", "--data", picture_folder)
     assert code == 0
 
 
-def test_calibration_needs_no_labels(
-    resnets: Run, trained: Path, picture_folder: Path, tmp_path: Path
-) -> None:
+def test_calibration_needs_no_labels(trained: Path, picture_folder: Path, tmp_path: Path) -> None:
     weights, folder = trained / "model.safetensors", tmp_path / "made"
     named = ("--network", "resnet8_slim", "--size", 14, "--data", picture_folder)
-    code, _, err = resnets("export", weights, *named, "--int8", "--to", tmp_path / "int8.onnx")
+    code, _, err = typed("export", weights, *named, "--int8", "--to", tmp_path / "int8.onnx")
     assert code == 0
     assert "has the classes bag, dress, sneaker; the network in" in err
     assert "knows 0, 1, 2: its images are used without labels" in err
     assert "states what it is" not in err
     engines = ("onnxruntime", "onnxruntime-int8")
-    code, out, _ = resnets("export", weights, *named, "--engine", *engines, "--to", folder)
+    code, out, _ = typed("export", weights, *named, "--engine", *engines, "--to", folder)
     assert code == 0
     assert "held-out images" in out
     assert "accuracy" not in out
@@ -301,10 +263,8 @@ def test_calibration_needs_no_labels(
     assert all(row["agreement"] > 0.5 and row["accuracy"] is None for row in measured["engines"])
 
 
-def test_calibration_needs_the_networks_channels(
-    resnets: Run, picture_folder: Path, tmp_path: Path
-) -> None:
-    code, _, err = resnets(
+def test_calibration_needs_the_networks_channels(picture_folder: Path, tmp_path: Path) -> None:
+    code, _, err = typed(
         *("export", "resnet8_slim", "--int8", "--data", picture_folder, "--to"),
         tmp_path / "int8.onnx",
     )
@@ -312,12 +272,12 @@ def test_calibration_needs_the_networks_channels(
     assert f"error: {picture_folder} has 3 channels; the network in resnet8_slim takes 1" in err
 
 
-def test_the_network_can_be_stated(resnets: Run, trained: Path, tmp_path: Path) -> None:
+def test_the_network_can_be_stated(trained: Path, tmp_path: Path) -> None:
     weights, path = trained / "model.safetensors", tmp_path / "a.onnx"
-    code, _, err = resnets("export", weights, "--to", path, "--network", "resnet18")
+    code, _, err = typed("export", weights, "--to", path, "--network", "resnet18")
     assert (code, path.exists()) == (1, False)
     assert "weights do not fit resnet18" in err
-    code, out, _ = resnets("export", weights, "--to", path, "--network", "resnet8_slim")
+    code, out, _ = typed("export", weights, "--to", path, "--network", "resnet8_slim")
     assert code == 0
     assert "network  resnet8_slim\n" in out
 
@@ -331,7 +291,6 @@ def test_the_network_can_be_stated(resnets: Run, trained: Path, tmp_path: Path) 
     ],
 )
 def test_what_cannot_be_is_said_before_anything_is_read(
-    resnets: Run,
     trained: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -347,6 +306,6 @@ def test_what_cannot_be_is_said_before_anything_is_read(
     )
     monkeypatch.setattr("resnets.data.load", read)
     monkeypatch.setattr("resnets.inference.sources.receive", read)
-    code, _, err = resnets("export", trained, "--to", tmp_path / "made", *arguments)
+    code, _, err = typed("export", trained, "--to", tmp_path / "made", *arguments)
     assert code == 1
     assert message in err

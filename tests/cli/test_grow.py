@@ -2,23 +2,15 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from commands import resnets
 from resnets.inference.evaluate import held_out
 from resnets.networks.folder import load, save_weights
-
-
-def resnets(*arguments: Any, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "resnets", *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, cwd=cwd, timeout=300, check=False
-    )
 
 
 @pytest.fixture(scope="module")

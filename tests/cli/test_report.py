@@ -2,17 +2,16 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from commands import resnets
+
 
 def typed(*arguments: object, cwd: Path) -> tuple[int, str, str]:
-    """Give the exit code of a command, and what it said."""
-    command = [sys.executable, "-m", "resnets", *map(str, arguments)]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    """Return the exit status of a command and what it wrote."""
+    done = resnets(*arguments, cwd=cwd)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
+from commands import resnets
 from serve.conftest import Client
 
 
 def typed(*arguments: object, cwd: Path) -> tuple[int, str, str]:
-    """Give the exit code of a command, and what it said."""
-    command = [sys.executable, "-m", "resnets", *map(str, arguments)]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    """Return the exit status of a command and what it wrote."""
+    done = resnets(*arguments, cwd=cwd)
     return done.returncode, done.stdout, done.stderr
 
 

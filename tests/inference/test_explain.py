@@ -2,8 +2,6 @@
 
 import io
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import pytest
 from PIL import Image
 
 from backends.networks import double, images, lively_weights
+from commands import resnets
 from resnets.cli.explain import explain
 from resnets.data import folder
 from resnets.data.decoding import open_image
@@ -148,11 +147,6 @@ def test_training_images_are_named_by_their_files(picture_folder: Path, tmp_path
         path = Path(found.name_of(i))
         assert pixels[0, 0, 0] == 20 * int(path.stem)
         assert found.class_names[found.training.labels[i]] == path.parent.name
-
-
-def resnets(*arguments: Any, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "resnets", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
 
 
 def test_files_are_explained_the_same_in_every_framework(

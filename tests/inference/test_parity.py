@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,22 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from commands import Done, resnets, resnets_process
 from resnets import backends
 from resnets.errors import WeightsError
 from resnets.inference import parity
 from resnets.inference.parity import Framework, Results
 
 
-def check(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "resnets", "check", *map(str, arguments)]
-    return subprocess.run(
-        command,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+def check(*arguments: object) -> Done:
+    return resnets("check", *arguments)
+
+
+def check_process(*arguments: object, **environment: str) -> Done:
+    """What another environment's modules and variables do, which only a new process reads."""
+    return resnets_process("check", *arguments, **environment)
 
 
 def shadowed(folder: Path, **modules: str) -> dict[str, str]:
@@ -95,7 +92,7 @@ def test_the_command_fails_where_results_differ(saved: Path, tmp_path: Path) -> 
 
 def test_a_broken_framework_is_a_line_and_the_others_are_measured(tmp_path: Path) -> None:
     broken = shadowed(tmp_path, flax="raise TypeError('unhashable\\ntype: \\'list\\'')")
-    done = check("torch", "jax", "torch", **broken)
+    done = check_process("torch", "jax", "torch", **broken)
     assert done.returncode == 1
     said = "jax is installed but cannot be imported: TypeError: unhashable type: 'list'"
     assert done.stderr.endswith(f"error: {said}\n") and "Traceback" not in done.stderr
@@ -104,7 +101,7 @@ def test_a_broken_framework_is_a_line_and_the_others_are_measured(tmp_path: Path
 
 def test_what_is_absent_beside_a_framework_is_said_with_its_cure(tmp_path: Path) -> None:
     absent = "raise ModuleNotFoundError(\"No module named 'flax'\", name='flax')"
-    done = check("jax", **shadowed(tmp_path, flax=absent))
+    done = check_process("jax", **shadowed(tmp_path, flax=absent))
     assert done.returncode == 1 and "largest" not in done.stdout
     assert done.stderr == (
         "error: jax is installed but cannot be imported: No module named 'flax': "
@@ -113,7 +110,7 @@ def test_what_is_absent_beside_a_framework_is_said_with_its_cure(tmp_path: Path)
 
 
 def test_a_device_that_jax_is_told_to_find_is_missed_in_a_sentence() -> None:
-    done = check("jax", JAX_PLATFORMS="cuda")
+    done = check_process("jax", JAX_PLATFORMS="cuda")
     assert done.returncode == 1
     assert "error: JAX finds no device (JAX_PLATFORMS=cuda): " in done.stderr
     assert "Traceback" not in done.stderr
@@ -143,7 +140,7 @@ def test_an_environment_without_frameworks_is_said(saved: Path, tmp_path: Path) 
         "parity.save([], Path(sys.argv[sys.argv.index('--save') + 1]))\nraise SystemExit(1)\n"
     )
     python.chmod(0o755)
-    done = check("torch", "--against", saved, "--python", python, **shadowed(tmp_path))
+    done = check_process("torch", "--against", saved, "--python", python, **shadowed(tmp_path))
     assert done.returncode == 1 and "one step, fp64" in done.stdout
     assert f"error: {python}: no framework can be used there" in done.stderr
 

@@ -3,13 +3,17 @@
 import socket
 import threading
 import time
+from concurrent.futures import Future
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from commands import DEADLINE, wait_until
 from resnets.data.images import Pixels
+from resnets.serve.computer import Computer, Work
 from resnets.serve.connections import Connection
 from resnets.serve.service import Service
 from serve.conftest import Serving
@@ -79,30 +83,43 @@ def test_what_is_sent_ahead_is_bounded(
         assert ask("GET", "/health").status == 200
 
 
+class Watched(Computer):
+    """A computer of which a test sees what is waiting."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.submitted: list[Future[Any]] = []
+
+    def submit(self, work: Work, pixels: Pixels) -> Future[Any]:
+        self.submitted.append(super().submit(work, pixels))
+        return self.submitted[-1]
+
+
 def test_images_of_who_has_gone_are_not_computed(serving: Serving) -> None:
     may, given = threading.Event(), []
 
     def waits(pixels: Pixels) -> npt.NDArray[np.float32]:
         given.append(sorted(int(one.max()) for one in pixels))
         if given[-1] == [1]:
-            assert may.wait(20)
+            assert may.wait(DEADLINE)
         return brightness(pixels)
 
-    with serving(Service(network(), waits, "waits", None)) as ask:
+    computer = Watched()
+    with serving(Service(network(), waits, "waits", None, computer)) as ask:
         first = threading.Thread(target=lambda: ask("POST", "/predict", photo(1)))
         first.start()
-        while [1] not in given:
-            time.sleep(0.01)
+        wait_until(lambda: [1] in given)
+        before = len(computer.submitted)
         body = photo(2)
         head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
-        for _ in range(8):
+        for count in range(1, 9):
             with socket.create_connection(("127.0.0.1", ask.port)) as gone:
                 gone.sendall(head.encode() + body)
-                time.sleep(0.05)
-        time.sleep(0.3)
+                wait_until(lambda count=count: len(computer.submitted) == before + count)
+        wait_until(lambda: all(job.cancelled() for job in computer.submitted[before:]))
         last = threading.Thread(target=lambda: ask("POST", "/predict", photo(3)))
         last.start()
-        time.sleep(0.3)
+        wait_until(lambda: len(computer.submitted) == before + 9)
         may.set()
         first.join()
         last.join()

@@ -135,11 +135,14 @@ def test_who_is_still_answered_when_the_server_ends_is_told() -> None:
         async def send(message: Message) -> None:
             sent.append(message)
 
+        waiting = asyncio.Event()
+
         async def waits(*_: Any) -> None:
-            await asyncio.sleep(60)
+            waiting.set()
+            await asyncio.Event().wait()
 
         task = asyncio.ensure_future(Bounded(waits, refusal)(scope(), client(1), send))
-        await asyncio.sleep(0.01)
+        await waiting.wait()
         task.cancel()
         await task
         return sent

@@ -213,6 +213,7 @@ def logged(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_a_run_stopped_anywhere_in_its_warm_ups_ends_in_the_same_bits(
     recipe: Recipe, whole: Path, tmp_path: Path
 ) -> None:
