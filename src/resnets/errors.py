@@ -42,7 +42,17 @@ def in_one_line(error: BaseException) -> str:
 
 
 class UnknownName(ResnetsError, LookupError):
-    """A name that no entry has; suggests the nearest."""
+    """A name that nothing has.
+
+    Attributes:
+        name: the name.
+        suggestions: names that exist, the most similar first.
+    """
+
+    def __init__(self, message: str, *, name: str, suggestions: Sequence[str] = ()) -> None:
+        self.name = name
+        self.suggestions = tuple(suggestions)
+        super().__init__(message)
 
 
 class DataError(ResnetsError):
@@ -50,7 +60,25 @@ class DataError(ResnetsError):
 
 
 class WeightsError(ResnetsError):
-    """Weights that do not fit the network, or a file that is not a weight file."""
+    """Weights that do not fit the network, or a file that is not a weight file.
+
+    Attributes:
+        missing, unexpected, misshapen: names of tensors, where their comparison with a network
+            is what failed.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        missing: Sequence[str] = (),
+        unexpected: Sequence[str] = (),
+        misshapen: Sequence[str] = (),
+    ) -> None:
+        self.missing = tuple(missing)
+        self.unexpected = tuple(unexpected)
+        self.misshapen = tuple(misshapen)
+        super().__init__(message)
 
 
 class GrowthError(ResnetsError, ValueError):

@@ -43,7 +43,11 @@ def load(name: str) -> Backend:
             that installs it.
     """
     if name not in NAMES:
-        raise UnknownName(f"no backend is called {name!r} (there are {', '.join(NAMES)})")
+        raise UnknownName(
+            f"no backend is called {name!r} (there are {', '.join(NAMES)})",
+            name=name,
+            suggestions=NAMES,
+        )
     try:
         return cast("Backend", importlib.import_module(f"resnets.backends.{name}"))
     except ResnetsError:

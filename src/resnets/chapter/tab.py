@@ -61,14 +61,20 @@ def selected(*names: str) -> bool:
     if not _current:
         raise UnknownName(
             "no tab is selected yet: import its helper first "
-            "(from resnets.chapter import torch as d2l), or tab.select('pytorch')"
+            "(from resnets.chapter import torch as d2l), or tab.select('pytorch')",
+            name="",
+            suggestions=NAMES,
         )
     return _current[0] in wanted
 
 
 def _known(name: str) -> str:
     if name not in NAMES:
-        raise UnknownName(f"no tab is called {name!r}; the book has {', '.join(NAMES)}")
+        raise UnknownName(
+            f"no tab is called {name!r}; the book has {', '.join(NAMES)}",
+            name=name,
+            suggestions=NAMES,
+        )
     return name
 
 

@@ -125,7 +125,11 @@ def _started(recipe: str) -> Recipe:
     try:
         return presets.named(recipe)
     except UnknownName as error:
-        raise UnknownName(f"{error}; a recipe's file ends in .toml or .json") from None
+        raise UnknownName(
+            f"{error}; a recipe's file ends in .toml or .json",
+            name=error.name,
+            suggestions=error.suggestions,
+        ) from None
 
 
 def _growth(text: str) -> dict[str, Any]:

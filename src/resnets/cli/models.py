@@ -20,7 +20,7 @@ def models(pattern: str = "*", /, *, json: Flag = False) -> None:
 
     found = catalog.names(pattern)
     if not found:
-        raise UnknownName(f"no network matches {pattern!r} (all: resnets models)")
+        raise UnknownName(f"no network matches {pattern!r} (all: resnets models)", name=pattern)
     if json:
         print_json(summary.models_json(found))
     else:

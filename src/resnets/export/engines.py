@@ -139,8 +139,12 @@ def find_engine(name: str) -> Engine:
     for found in ENGINES:
         if found.name == name:
             return found
-    known = ", ".join(found.name for found in ENGINES)
-    raise UnknownName(f"no engine is called {name!r} (there are {known})")
+    known = [found.name for found in ENGINES]
+    raise UnknownName(
+        f"no engine is called {name!r} (there are {', '.join(known)})",
+        name=name,
+        suggestions=known,
+    )
 
 
 @contextlib.contextmanager

@@ -230,7 +230,11 @@ def get(name: str, *, channels: int | None = None, classes: int | None = None) -
     if name not in _ENTRIES:
         near = difflib.get_close_matches(name, _ENTRIES, n=3, cutoff=0.5)
         hint = f"; near it: {', '.join(near)}" if near else ""
-        raise UnknownName(f"no network is called {name!r}{hint} (all: resnets models)")
+        raise UnknownName(
+            f"no network is called {name!r}{hint} (all: resnets models)",
+            name=name,
+            suggestions=near,
+        )
     found = replace(_ENTRIES[name](), name=name)
     return replace(
         found,

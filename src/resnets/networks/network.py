@@ -45,15 +45,26 @@ def check_weights(architecture: Architecture, weights: Mapping[str, npt.NDArray[
         WeightsError: listing the missing, the unknown and the misshapen tensors.
     """
     needed = {tensor.name: tensor.shape for tensor in tensors(architecture)}
-    problems = [f"{name}: missing, shape {needed[name]}" for name in needed if name not in weights]
-    problems += [f"{name}: unknown to this network" for name in weights if name not in needed]
-    problems += [
-        f"{name}: shape {array.shape}, this network has {needed[name]}"
-        for name, array in weights.items()
-        if name in needed and array.shape != needed[name]
+    missing = [name for name in needed if name not in weights]
+    unexpected = [name for name in weights if name not in needed]
+    misshapen = [
+        name for name, array in weights.items() if name in needed and array.shape != needed[name]
+    ]
+    problems = [
+        *(f"{name}: missing, shape {needed[name]}" for name in missing),
+        *(f"{name}: unknown to this network" for name in unexpected),
+        *(
+            f"{name}: shape {weights[name].shape}, this network has {needed[name]}"
+            for name in misshapen
+        ),
     ]
     if problems:
         more = len(problems) - 12
         shown = problems[:12] + ([f"… and {more} more"] if more > 0 else [])
         title = architecture.name or "the network"
-        raise WeightsError("\n  ".join([f"weights do not fit {title}:", *shown]))
+        raise WeightsError(
+            "\n  ".join([f"weights do not fit {title}:", *shown]),
+            missing=missing,
+            unexpected=unexpected,
+            misshapen=misshapen,
+        )

@@ -133,7 +133,11 @@ def named(name: str) -> Recipe:
     if name not in NAMED:
         near = difflib.get_close_matches(name, NAMED, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise UnknownName(f"no recipe is called {name!r}{hint} (there are {', '.join(NAMED)})")
+        raise UnknownName(
+            f"no recipe is called {name!r}{hint} (there are {', '.join(NAMED)})",
+            name=name,
+            suggestions=near,
+        )
     return NAMED[name]
 
 
@@ -170,5 +174,7 @@ def read(value: Mapping[str, Any], subject: str = "recipe") -> Recipe:
     try:
         base = named(start)
     except UnknownName as error:
-        raise UnknownName(f"{subject}: {error}") from None
+        raise UnknownName(
+            f"{subject}: {error}", name=error.name, suggestions=error.suggestions
+        ) from None
     return base.changed_by(changes, subject)

@@ -12,17 +12,23 @@ def require_match(
     found: Mapping[str, Shape], needed: Mapping[str, Shape], *, where: str, form: str
 ) -> None:
     """Raise WeightsError with missing, unknown and misshapen arrays, unless there are none."""
-    problems = [f"{name}: missing, shape {needed[name]}" for name in needed if name not in found]
-    problems += [f"{name}: unknown, shape {found[name]}" for name in found if name not in needed]
-    problems += [
-        f"{name}: shape {found[name]}, expected {needed[name]}"
-        for name in needed
-        if name in found and found[name] != needed[name]
+    missing = [name for name in needed if name not in found]
+    unexpected = [name for name in found if name not in needed]
+    misshapen = [name for name in needed if name in found and found[name] != needed[name]]
+    problems = [
+        *(f"{name}: missing, shape {needed[name]}" for name in missing),
+        *(f"{name}: unknown, shape {found[name]}" for name in unexpected),
+        *(f"{name}: shape {found[name]}, expected {needed[name]}" for name in misshapen),
     ]
     if problems:
         more = len(problems) - MOST_SHOWN
         shown = problems[:MOST_SHOWN] + ([f"… and {more} more"] if more > 0 else [])
-        raise WeightsError("\n  ".join([f"{where}: not whole as {form}:", *shown]))
+        raise WeightsError(
+            "\n  ".join([f"{where}: not whole as {form}:", *shown]),
+            missing=missing,
+            unexpected=unexpected,
+            misshapen=misshapen,
+        )
 
 
 def get_shape(found: Mapping[str, Shape], name: str, *, dimensions: int, where: str) -> Shape:

@@ -125,4 +125,6 @@ def _find_block(name: str, found: list[Anatomy]) -> Anatomy:
     if name in named:
         return named[name]
     near = difflib.get_close_matches(name, named, n=3, cutoff=0.5) or [*named][:3]
-    raise UnknownName(f"no block is called {name!r}; near it: {', '.join(near)}")
+    raise UnknownName(
+        f"no block is called {name!r}; near it: {', '.join(near)}", name=name, suggestions=near
+    )
