@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from backends.networks import images, lively_weights
+from backends.networks import images, random_weights
 from resnets.backends import torch as backend
 from resnets.networks.architecture import Architecture
 from resnets.networks.memory import OPTIMISERS, Optimiser, Precision, training_memory
@@ -38,7 +38,7 @@ def bytes_kept(model: torch.nn.Module) -> Iterator[list[int]]:
 def test_activations_are_what_autograd_keeps_to_the_byte(
     small: Architecture, precision: Precision
 ) -> None:
-    model = backend.build(small, weights=lively_weights(small)).train()
+    model = backend.build(small, weights=random_weights(small)).train()
     x = torch.from_numpy(images(small, *SIZE, n=BATCH)).requires_grad_()
     with (
         torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"),
@@ -50,7 +50,7 @@ def test_activations_are_what_autograd_keeps_to_the_byte(
 
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
 def test_weights_gradients_and_buffers(small: Architecture, optimiser: Optimiser) -> None:
-    model = backend.build(small, weights=lively_weights(small)).train()
+    model = backend.build(small, weights=random_weights(small)).train()
     parameters = list(model.parameters())
     kind = {
         "sgd": lambda: torch.optim.SGD(parameters, 0.1, momentum=0.9),

@@ -11,7 +11,7 @@ import pytest
 
 from resnets.backends import Batch
 from resnets.data.images import Images, Pixels
-from resnets.data.sampling import Order
+from resnets.data.sampling import Sampler
 from resnets.errors import Diverged
 from resnets.networks import catalog
 from resnets.networks.architecture import Architecture
@@ -118,7 +118,7 @@ def test_resuming_anywhere_gives_the_same_events() -> None:
 
 
 def test_growths_happen_between_epochs_and_resume_like_everything_else() -> None:
-    recipe = RECIPE.changed(grow=[{"epoch": 1, "to": "a"}, {"epoch": 2, "to": "b"}])
+    recipe = RECIPE.replace(grow=[{"epoch": 1, "to": "a"}, {"epoch": 2, "to": "b"}])
 
     def events(right: list[float], start: Progress | None = None) -> list[Event]:
         session = Counting(right)
@@ -149,10 +149,10 @@ def test_losses_of_images_choose_the_epochs_after_them(lag: int) -> None:
             losses = np.where(batch.index < 10, 0.25, 1 + batch.index / 7)
             return Loss(float(losses.mean()), losses.astype(np.float32))
 
-    recipe = RECIPE.changed(skip=0.4, epochs=5)
+    recipe = RECIPE.replace(skip=0.4, epochs=5)
     numbers: list[list[int]] = []
-    order, states = Order(recipe, 20), {}
-    for event in train(Telling([0.5], lag=lag), DATA, recipe, order=order):
+    order, states = Sampler(recipe, 20), {}
+    for event in train(Telling([0.5], lag=lag), DATA, recipe, sampler=order):
         if event.progress is not None:
             states[len(numbers)] = (event.progress, order.state())
     whole = list(numbers)
@@ -163,9 +163,9 @@ def test_losses_of_images_choose_the_epochs_after_them(lag: int) -> None:
     assert len(states) >= 5
     for taken, (progress, arrays) in states.items():
         numbers.clear()
-        again = Order(recipe, 20)
+        again = Sampler(recipe, 20)
         again.restore(arrays, progress.step)
-        list(train(Telling([0.5], lag=lag), DATA, recipe, start=progress, order=again))
+        list(train(Telling([0.5], lag=lag), DATA, recipe, start=progress, sampler=again))
         assert numbers == whole[taken:]
 
 
@@ -181,7 +181,7 @@ class Treated:
 
 def test_compute_and_what_is_new_reach_where_they_belong() -> None:
     small, large = (catalog.get(f"resnet{n}_slim", channels=1) for n in (8, 14))
-    recipe = RECIPE.changed(grow=[{"epoch": 1, "to": "a"}])
+    recipe = RECIPE.replace(grow=[{"epoch": 1, "to": "a"}])
     sessions = [Counting([0.5], architecture=a) for a in (small, large)]
     slowed = [Treated().slowed(step) for step in range(15)]
     loop = train(sessions[0], DATA, recipe, grow=lambda _: sessions[1], new_tensors=Treated())
@@ -217,7 +217,7 @@ def test_a_loss_that_is_no_number_stops_and_names_the_step(lag: int) -> None:
 
 
 def test_patience_ends_training_early() -> None:
-    recipe = RECIPE.changed(epochs=10, patience=2, schedule="constant")
+    recipe = RECIPE.replace(epochs=10, patience=2, schedule="constant")
     events = _events(Counting([0.5, 0.8, 0.7, 0.8, 0.9]), recipe)
     epochs = [e for e in events if isinstance(e, Epoch)]
     assert [e.epoch for e in epochs] == [1, 2, 3, 4]
@@ -226,7 +226,7 @@ def test_patience_ends_training_early() -> None:
 
 
 def test_patience_waits_for_growths_and_begins_anew_after_each() -> None:
-    recipe = RECIPE.changed(
+    recipe = RECIPE.replace(
         epochs=12,
         patience=2,
         schedule="constant",

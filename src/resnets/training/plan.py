@@ -70,8 +70,8 @@ class RunPlan:
         kept, held = split(dataset.training.labels, recipe.validation, recipe.seed)
         if len(kept) < 2:
             raise DataError(f"{len(kept)} images to train on; at least two are needed")
-        training = dataset.training.only(kept) if len(held) else dataset.training
-        validation = dataset.training.only(held) if len(held) else None
+        training = dataset.training.subset(kept) if len(held) else dataset.training
+        validation = dataset.training.subset(held) if len(held) else None
         schedule = Schedule(recipe, len(training))
         architecture = replace(
             self.architecture, channels=dataset.channels, classes=len(dataset.class_names)
@@ -156,11 +156,11 @@ def resolve(
         source = convert.open_source(recipe.start)
         architecture = source.architecture
         if own_size:
-            recipe = recipe.changed(size=source.size)
+            recipe = recipe.replace(size=source.size)
     plan_growths(recipe, architecture)  # classes and channels do not matter to it
     if precision is None or recipe.precision != "auto":
         precision = backend.precision(recipe, device)
-    recipe = recipe.changed(precision=precision)
+    recipe = recipe.replace(precision=precision)
     return RunPlan(recipe=recipe, architecture=architecture, source=source)
 
 

@@ -32,7 +32,7 @@ def conclude(
     logits, test = backend.evaluator(model, best.preprocessing, device=device), dataset.test()
     # Said beside the other figure, never chosen by it. Only where training knew both directions.
     found, both = evaluate_both(logits, test) if recipe.flip else (evaluate(logits, test), None)
-    epochs = records.epochs(folder.records(), (), Progress())
+    epochs = records.read_epochs(folder.records(), (), Progress())
     kept = next((epoch for epoch in reversed(epochs) if epoch.best), None)
     if kept is None:
         raise RunError(f"{folder.path / METRICS} has lost its epochs; begin another run")
