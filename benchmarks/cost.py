@@ -127,7 +127,7 @@ def _epoch(wanted: Work, images: int) -> dict[str, float]:
     recipe = presets.get_preset("folder").replace(epochs=2, batch=wanted.batch)
     scale = Preprocessing(size=size, mean=(0.5,), std=(0.5,))
     session = backend.session(backend.build(wanted.architecture), recipe, preprocessing=scale)
-    seconds = [e.seconds for e in train(session, data, recipe) if isinstance(e, Epoch)]
+    seconds = [e.seconds for e in train(session, data, recipe=recipe) if isinstance(e, Epoch)]
     return {"seconds": seconds[-1], "bytes": (machine.peak_memory() or 0) - before}
 
 

@@ -145,12 +145,12 @@ def accurate(m: Measurement) -> dict[str, Any]:
 def _trained(m: Measurement, recipe: Recipe) -> dict[str, Any]:
     """Train as a recipe says, steps recorded; validation and test accuracy, and times."""
     images = at_size(m.data.training, recipe.size, m.plan)
-    kept, held = split(images.labels, recipe.validation or 0.05, recipe.seed)
+    kept, held = split(images.labels, recipe.validation or 0.05, seed=recipe.seed)
     data = TrainingData(images[kept], images[held])
     network = network_of(recipe.network, images, 10)
     pixels = mean_and_std(data.training) if recipe.normalise else ((0.0,), (1.0,))
     session = session_of(network, recipe, m.plan, m.plan.speed(), pixels)
-    epochs = [e for e in train(session, data, recipe) if isinstance(e, Epoch)]
+    epochs = [e for e in train(session, data, recipe=recipe) if isinstance(e, Epoch)]
     seconds = np.cumsum([epoch.seconds for epoch in epochs]).tolist()
     reached = [
         s for s, e in zip(seconds, epochs, strict=True) if (e.validation_accuracy or 0) >= AIM

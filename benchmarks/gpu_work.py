@@ -166,9 +166,9 @@ class Ours:
 
     def __call__(self) -> Any:
         recipe, step = self.session.train_state.recipe, self.session.train_state.steps
-        index = step_indices(recipe, len(self.images), step)
+        index = step_indices(recipe, len(self.images), step=step)
         size = self.images.shape[1:3]
-        draws = draw_parameters(recipe, step, len(index), size, self.blocks)
+        draws = draw_parameters(recipe, step, count=len(index), size=size, blocks=self.blocks)
         return self.session.train_step(Batch(self.images, draws, index), recipe.rate)
 
 

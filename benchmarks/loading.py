@@ -57,8 +57,8 @@ def share(recipe: Recipe, channels: int, count: int) -> dict[str, float]:
     prepare: Callable[..., Any] = session.prepare
 
     def batch(step: int) -> Batch:
-        index = step_indices(recipe, len(images), step)
-        return Batch(images[index], draw_parameters(recipe, step, len(index), size))
+        index = step_indices(recipe, len(images), step=step)
+        return Batch(images[index], draw_parameters(recipe, step, count=len(index), size=size))
 
     def load(step: int) -> None:
         made = batch(step)

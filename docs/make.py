@@ -34,7 +34,7 @@ def describe_run(folder: Path) -> Started:
     backend = backends.load("torch")
     model, preprocessing = backend.build(architecture), start.network.preprocessing
     session = backend.session(model, recipe, preprocessing=preprocessing, device="cpu")
-    past = records.read_epochs(logs.records(METRICS), logs.records(TIMINGS), Progress())
+    past = records.read_epochs(logs.records(METRICS), logs.records(TIMINGS), progress=Progress())
     return job.describe(
         recipe,
         architecture,
@@ -62,7 +62,7 @@ def main() -> None:
     console.print(frame)
     console.save_svg(str(IMAGES / "train.svg"), title="resnets train", unique_id="resnets-train")
     records = RunFolder(folder).records(METRICS)
-    curves.draw_curves(records, IMAGES, f"{run.network} on Fashion-MNIST, recipe quick")
+    curves.draw_curves(records, IMAGES, title=f"{run.network} on Fashion-MNIST, recipe quick")
     (IMAGES / "curves.png").unlink()
     explain(str(folder), output=IMAGES / "mistakes.png", count=6)
 

@@ -248,7 +248,9 @@ def network(groups: int, group_width: int) -> resnets.Architecture:
             for width, stride in ((64, 1), (128, 2), (256, 2))
         ),
     )
-    return replace(families.resnext(plain, groups, group_width), name=f"{groups}×{group_width}d")
+    return replace(
+        families.resnext(plain, groups, group_width=group_width), name=f"{groups}×{group_width}d"
+    )
 
 
 def cost(architecture: resnets.Architecture) -> int:
@@ -303,7 +305,7 @@ def run(architecture: resnets.Architecture, seed: int) -> tuple[list, list, floa
     model = backend.build(architecture, seed=seed)
     began = time.process_time()
     session = backend.session(model, recipe, preprocessing=preprocessing, device="cpu")
-    events = list(train(session, data, recipe))
+    events = list(train(session, data, recipe=recipe))
     spent = time.process_time() - began
     losses = [event.loss for event in events if isinstance(event, Step)]
     return losses, [event for event in events if isinstance(event, Epoch)], spent

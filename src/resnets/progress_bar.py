@@ -33,17 +33,17 @@ def ignore_message(_line: str) -> None:
 
 def count_bar(description: str, total: int) -> AbstractContextManager[Advance]:
     """A bar that counts things, shown only where they take more than two seconds."""
-    return _show_bar(description, total, MofNCompleteColumn(), delay=2.0)
+    return _show_bar(description, total, column=MofNCompleteColumn(), delay=2.0)
 
 
 def bytes_bar(description: str, total: int) -> AbstractContextManager[Advance]:
     """A bar that counts bytes, shown only where they take more than two seconds."""
-    return _show_bar(description, total, DownloadColumn(), delay=2.0)
+    return _show_bar(description, total, column=DownloadColumn(), delay=2.0)
 
 
 @contextlib.contextmanager
 def _show_bar(
-    description: str, total: int, column: ProgressColumn, delay: float
+    description: str, total: int, *, column: ProgressColumn, delay: float
 ) -> Generator[Advance, None, None]:
     """Draw on standard error if it is a terminal, once ``delay`` seconds have passed.
 

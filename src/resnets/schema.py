@@ -97,9 +97,9 @@ class _Reader:
         """Read one value of the type ``kind``."""
         origin, arguments = typing.get_origin(kind), typing.get_args(kind)
         if dataclasses.is_dataclass(kind):
-            return self._read_fields(typing.cast("type[Any]", kind), value, path)
+            return self._read_fields(typing.cast("type[Any]", kind), value, path=path)
         if origin is tuple:
-            return self._read_items(kind, value, path)
+            return self._read_items(kind, value, path=path)
         if origin in (typing.Union, types.UnionType):
             if value is None:
                 return None
@@ -109,15 +109,17 @@ class _Reader:
         if origin is typing.Literal:
             if isinstance(value, str) and value in arguments:
                 return value
-            return self._reject(kind, path, f"{value!r} is not one of {_list_values(arguments)}")
-        return self._read_scalar(kind, value, path)
+            return self._reject(
+                kind, path, message=f"{value!r} is not one of {_list_values(arguments)}"
+            )
+        return self._read_scalar(kind, value, path=path)
 
-    def _reject(self, kind: Any, path: str, message: str) -> Any:
+    def _reject(self, kind: Any, path: str, *, message: str) -> Any:
         """Note a problem; give what stands in for the value."""
         self.problems.append(Problem(path, message))
         return _make_stand_in(kind, self.turn)
 
-    def _read_scalar(self, kind: type, value: Any, path: str) -> Any:
+    def _read_scalar(self, kind: type, value: Any, *, path: str) -> Any:
         number = isinstance(value, int) and not isinstance(value, bool)
         if kind is float and number and abs(value) < 2**53:
             return float(value)
@@ -125,20 +127,20 @@ class _Reader:
             return value
         wanted = {int: "a whole number", float: "a number", bool: "true or false", str: "a string"}
         message = f"{shorten(value)} is not {wanted.get(kind, kind.__name__)}"
-        return self._reject(kind, path, message)
+        return self._reject(kind, path, message=message)
 
-    def _read_items(self, kind: Any, value: Any, path: str) -> Any:
+    def _read_items(self, kind: Any, value: Any, *, path: str) -> Any:
         if not isinstance(value, (list, tuple)):
-            return self._reject(kind, path, f"{shorten(value)} is not a list")
+            return self._reject(kind, path, message=f"{shorten(value)} is not a list")
         item_kind, items = typing.get_args(kind)[0], typing.cast("Sequence[Any]", value)
         return tuple(self.read(item_kind, item, f"{path}[{i}]") for i, item in enumerate(items))
 
-    def _read_fields(self, cls: type[Any], value: Any, path: str) -> Any:
+    def _read_fields(self, cls: type[Any], value: Any, *, path: str) -> Any:
         if isinstance(value, cls):
             return value
         if not isinstance(value, Mapping):
             message = f"{shorten(value)} is not an object; {_list_fields(cls)}"
-            return self._reject(cls, path, message)
+            return self._reject(cls, path, message=message)
         given = typing.cast("Mapping[str, Any]", value)
         known = {f.name: f for f in dataclasses.fields(cls)}
         prefix = f"{path}." if path else ""
@@ -156,7 +158,7 @@ class _Reader:
                 arguments[name] = self.read(kinds[name], given[name], f"{prefix}{name}")
             elif _is_required(field):
                 message = f"missing; {_list_fields(cls)}"
-                arguments[name] = self._reject(kinds[name], f"{prefix}{name}", message)
+                arguments[name] = self._reject(kinds[name], f"{prefix}{name}", message=message)
         made, problems = _construct(cls, arguments)
         self.problems += [Problem(f"{prefix}{p.path}", p.message) for p in problems]
         return made

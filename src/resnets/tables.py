@@ -109,7 +109,7 @@ def _fit(table: Table, limit: int) -> _Layout:
     tight = [_tighten(line) for line in table.lines] if shown.width > limit else []
     for gap in (2, 1):
         if shown.width > limit:
-            shown = _measure(table.columns, tight, gap)
+            shown = _measure(table.columns, tight, gap=gap)
     while shown.width > limit and any(column.drop_priority for column in shown.columns):
         spares = [column.drop_priority for column in shown.columns]
         out = spares.index(max(spares))
@@ -119,7 +119,7 @@ def _fit(table: Table, limit: int) -> _Layout:
     return shown
 
 
-def _measure(columns: tuple[Column, ...], lines: Sequence[Row | Rule], gap: int) -> _Layout:
+def _measure(columns: tuple[Column, ...], lines: Sequence[Row | Rule], *, gap: int) -> _Layout:
     titles = tuple(column.title for column in columns)
     # A heading, which has nothing beside it, may reach over the next columns.
     rows = (line.cells for line in lines if isinstance(line, Row) and any(line.cells[1:]))

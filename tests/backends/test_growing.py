@@ -45,7 +45,9 @@ def named(name: str) -> Architecture:
 
 
 def dropped(a: Architecture, step: int = 0, n: int = 4) -> AugmentationParameters:
-    draws = draw_parameters(DROPPING, step, n, (12, 12), sum(stage.depth for stage in a.stages))
+    draws = draw_parameters(
+        DROPPING, step, count=n, size=(12, 12), blocks=sum(stage.depth for stage in a.stages)
+    )
     assert draws.drop_path_scales is not None
     assert (draws.drop_path_scales == 0).any() and (draws.drop_path_scales > 1).any()
     return draws
@@ -105,8 +107,10 @@ def start(backend: Backend, a: Architecture, recipe: Recipe, weights: Weights) -
 
 
 def batch(recipe: Recipe, images: Images, step: int, blocks: int) -> Batch:
-    index = step_indices(recipe, len(images), step)
-    return Batch(images[index], draw_parameters(recipe, step, len(index), (28, 28), blocks))
+    index = step_indices(recipe, len(images), step=step)
+    return Batch(
+        images[index], draw_parameters(recipe, step, count=len(index), size=(28, 28), blocks=blocks)
+    )
 
 
 @pytest.mark.parametrize("kind", ["sgd", "adamw"])

@@ -57,7 +57,7 @@ RECIPES = {
 @pytest.mark.parametrize("step", [0, 1, 2])
 def test_against_loops(settings: dict[str, Any], step: int) -> None:
     pixels = _pixels()
-    draws = draw_parameters(Recipe(**settings), step, len(pixels), (9, 7))
+    draws = draw_parameters(Recipe(**settings), step, count=len(pixels), size=(9, 7))
     found = np.asarray(PREPARE(pixels, draws))
     np.testing.assert_allclose(found, _expected(pixels, draws), atol=1e-5)
 

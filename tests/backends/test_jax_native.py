@@ -239,9 +239,11 @@ def test_rates_and_draws_compile_nothing_again() -> None:
     recipe = recipe.replace(label_smoothing=0.07)
     session = backend.session(_model(), recipe, preprocessing=PREPROCESSING, device="cpu")
     for step in range(4):
-        session.train_step(_batch(4, draw_parameters(recipe, step, 4, (12, 12))), 0.1 / (step + 1))
+        session.train_step(
+            _batch(4, draw_parameters(recipe, step, count=4, size=(12, 12))), 0.1 / (step + 1)
+        )
     assert session._step._cache_size() == 1
-    session.train_step(_batch(3, draw_parameters(recipe, 4, 3, (12, 12))), 0.1)
+    session.train_step(_batch(3, draw_parameters(recipe, 4, count=3, size=(12, 12))), 0.1)
     assert session._step._cache_size() == 2
 
 

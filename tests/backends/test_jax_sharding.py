@@ -51,7 +51,7 @@ RECIPE = Recipe(
 def _batch(step: int, n: int) -> Batch:
     rng = np.random.default_rng(step)
     images = Images(rng.integers(0, 256, (n, 12, 12, 3), np.uint8), rng.integers(0, 5, n))
-    return Batch(images, draw_parameters(RECIPE, step, n, (12, 12)))
+    return Batch(images, draw_parameters(RECIPE, step, count=n, size=(12, 12)))
 
 
 def trained(path: Path, devices: int) -> None:

@@ -31,13 +31,16 @@ def test_what_is_asked_at_once_is_answered_each_as_alone(backend: Backend, fashi
     preprocessing = Preprocessing(size=28, mean=(0.3,), std=(0.4,))
     network = Network(a, initial_weights(a), preprocessing, number_classes(a.classes))
     pixels = fashion.pixels[:7]
-    logits = make_framework_evaluator(network, "network", name, "cpu")
+    logits = make_framework_evaluator(network, "network", framework=name, device="cpu")
     service = Service(
-        network, make_framework_evaluator(network, "network", name, "cpu"), name, name
+        network,
+        make_framework_evaluator(network, "network", framework=name, device="cpu"),
+        name,
+        name,
     )
 
     async def asked() -> tuple[list[dict[str, float]], str]:
-        jobs = (service.predict(saved(one), "image", a.classes) for one in pixels)
+        jobs = (service.predict(saved(one), "image", top=a.classes) for one in pixels)
         found = await asyncio.gather(*jobs)
         return [dict(one.classes) for one in found], await service.explain(saved(pixels[0]), "one")
 
@@ -46,10 +49,12 @@ def test_what_is_asked_at_once_is_answered_each_as_alone(backend: Backend, fashi
         answers, svg = asyncio.run(asked())
     shares = np.exp(logits(pixels) - np.log(np.exp(logits(pixels)).sum(axis=1, keepdims=True)))
     for answer, share in zip(answers, shares, strict=True):
-        expected = dict(top_classes(share, network.class_names, a.classes))
+        expected = dict(top_classes(share, network.class_names, top=a.classes))
         assert answer.keys() == expected.keys()
         np.testing.assert_allclose(
             [answer[k] for k in expected], [*expected.values()], rtol=1e-4, atol=1e-6
         )
-    first = top_classes(Explainer(network, name)(pixels[:1])[0][0], network.class_names, 1)[0][0]
+    first = top_classes(Explainer(network, name)(pixels[:1])[0][0], network.class_names, top=1)[0][
+        0
+    ]
     assert f"{first} " in svg and "one" in svg

@@ -57,8 +57,8 @@ def steps(
 ) -> list[float]:
     losses = []
     for step in numbers:
-        index = step_indices(recipe, len(images), step)
-        batch = Batch(images[index], draw_parameters(recipe, step, len(index), (28, 28)))
+        index = step_indices(recipe, len(images), step=step)
+        batch = Batch(images[index], draw_parameters(recipe, step, count=len(index), size=(28, 28)))
         rate_here = recipe.rate / (1 + step) if rate is None else rate
         losses.append(session.train_step(batch, rate_here).loss)
     return losses
@@ -104,9 +104,11 @@ def test_it_learns(backend: Backend, recipe: Recipe, fashion: Images) -> None:
 def test_a_step_of_plain_sgd_against_the_definition(backend: Backend, fashion: Images) -> None:
     """The gradient, by differences of the NumPy loss in float64, of a few parameters."""
     session = start(backend, PLAIN)
-    batch = fashion[step_indices(PLAIN, len(fashion), 0)]
+    batch = fashion[step_indices(PLAIN, len(fashion), step=0)]
     before = session.weights()
-    loss = session.train_step(Batch(batch, draw_parameters(PLAIN, 0, 16, (28, 28))), 1.0).loss
+    loss = session.train_step(
+        Batch(batch, draw_parameters(PLAIN, 0, count=16, size=(28, 28))), 1.0
+    ).loss
     after = session.weights()
     weights = {name: array.astype(np.float64) for name, array in before.items()}
     x = (batch.pixels.transpose(0, 3, 1, 2) / 255 - 0.3) / 0.35
@@ -204,8 +206,8 @@ def test_an_average_of_the_last_weights_alone_is_one(backend: Backend, fashion: 
 
 def test_smoothed_and_mixed_loss_against_the_definition(backend: Backend, fashion: Images) -> None:
     recipe = PLAIN.replace(label_smoothing=0.2, cutmix=1.0)
-    batch = fashion[step_indices(recipe, len(fashion), 0)]
-    draws = draw_parameters(recipe, 0, 16, (28, 28))
+    batch = fashion[step_indices(recipe, len(fashion), step=0)]
+    draws = draw_parameters(recipe, 0, count=16, size=(28, 28))
     assert draws.mix is not None and draws.mix.box is not None
     measured = start(backend, recipe).train_step(Batch(batch, draws), 0.0)
     top, left, bottom, right = draws.mix.box

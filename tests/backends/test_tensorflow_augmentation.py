@@ -57,7 +57,7 @@ RECIPES = {
 @pytest.mark.parametrize("step", [0, 1, 2])
 def test_against_loops(settings: dict[str, Any], step: int) -> None:
     pixels = _pixels()
-    draws = draw_parameters(Recipe(**settings), step, len(pixels), (9, 7))
+    draws = draw_parameters(Recipe(**settings), step, count=len(pixels), size=(9, 7))
     found = PREPARE(tf.constant(pixels), tensors_of(draws))
     np.testing.assert_allclose(found.numpy(), _expected(pixels, draws), atol=1e-5)
 
@@ -72,7 +72,7 @@ def test_one_compiled_function_serves_all_draws_of_a_kind() -> None:
 
     pixels, recipe = _pixels(), Recipe(flip=True, crop=3, erase=0.5, cutmix=1.0)
     for step in range(3):
-        draws = draw_parameters(recipe, step, len(pixels), (9, 7))
+        draws = draw_parameters(recipe, step, count=len(pixels), size=(9, 7))
         found = prepared(tf.constant(pixels), tensors_of(draws)).numpy()
         np.testing.assert_allclose(found, _expected(pixels, draws), atol=1e-5)
     assert len(traced) == 1

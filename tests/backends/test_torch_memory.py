@@ -45,7 +45,7 @@ def test_activations_are_what_autograd_keeps_to_the_byte(
         bytes_kept(model) as sizes,
     ):
         model(x).float().sum()
-    assert sum(sizes) == training_memory(trace(small, SIZE), BATCH, precision).activations
+    assert sum(sizes) == training_memory(trace(small, SIZE), BATCH, precision=precision).activations
 
 
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
@@ -58,7 +58,7 @@ def test_weights_gradients_and_buffers(small: Architecture, optimiser: Optimiser
     }[optimiser]()
     model(torch.from_numpy(images(small, *SIZE, n=BATCH))).sum().backward()
     kind.step()
-    found = training_memory(trace(small, SIZE), BATCH, "fp32", optimiser)
+    found = training_memory(trace(small, SIZE), BATCH, precision="fp32", optimiser=optimiser)
     floats = [value for value in model.state_dict().values() if value.is_floating_point()]
     buffers = [v for state in kind.state.values() for v in state.values() if v is not None]
     assert _bytes(floats) == found.weights

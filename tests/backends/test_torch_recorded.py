@@ -49,9 +49,11 @@ def start(recipe: Recipe, speed: Speed | None, network: Any = NETWORK) -> TorchS
 
 
 def batch_at(recipe: Recipe, images: Images, step: int, n: int | None = None) -> Batch:
-    index = step_indices(recipe, len(images), step)[:n]
+    index = step_indices(recipe, len(images), step=step)[:n]
     return Batch(
-        images, draw_parameters(recipe, step, len(index), images.pixels.shape[1:3], 3), index
+        images,
+        draw_parameters(recipe, step, count=len(index), size=images.pixels.shape[1:3], blocks=3),
+        index,
     )
 
 
@@ -186,7 +188,7 @@ def test_the_loop_gives_the_same_events(fashion: Images) -> None:
     recipe = PLAIN.replace(epochs=2, batch=32, partial_batch=True, rate=0.0625, flip=True)
     data = TrainingData(fashion[:90], fashion[90:110])
     ordinary, recorded = (
-        list(train(start(recipe, speed), data, recipe)) for speed in (None, RECORDED)
+        list(train(start(recipe, speed), data, recipe=recipe)) for speed in (None, RECORDED)
     )
     assert [type(event) for event in recorded] == [type(event) for event in ordinary]
     for found, expected in zip(recorded, ordinary, strict=True):
@@ -277,10 +279,10 @@ def test_images_on_a_disk_are_read_ahead_only_where_batches_are_gathered(fashion
     source = Watched(fashion.pixels[:64], fashion.labels[:64])
     recipe = PLAIN.replace(epochs=1)
     data = TrainingData(source, None)
-    list(train(start(recipe, RECORDED), data, recipe))
+    list(train(start(recipe, RECORDED), data, recipe=recipe))
     assert expected == []
-    list(train(start(recipe, None), data, recipe))
-    assert expected == [step_indices(recipe, 64, step).tolist() for step in range(1, 9)]
+    list(train(start(recipe, None), data, recipe=recipe))
+    assert expected == [step_indices(recipe, 64, step=step).tolist() for step in range(1, 9)]
 
 
 @pytest.mark.parametrize("decay_all", [False, True])

@@ -132,7 +132,9 @@ def test_a_step_of_any_network_on_small_maps(
         pixels = np.random.default_rng(0).integers(0, 256, (6, size, size, channels), np.uint8)
         images = Images(pixels, np.arange(6) % small.classes)
         found.append(
-            session.train_step(Batch(images, draw_parameters(way, 0, 6, (size, size))), 0.1).loss
+            session.train_step(
+                Batch(images, draw_parameters(way, 0, count=6, size=(size, size))), 0.1
+            ).loss
         )
     assert np.isfinite(found).all()
     assert found[0] == pytest.approx(found[1], rel=5e-2 if precision == "bf16" else 1e-4)

@@ -62,7 +62,7 @@ def furthest(found: Weights, expected: Weights, scale: Weights | None = None) ->
 def test_gradients_and_statistics_of_every_kind(backend: Backend, a: Architecture) -> None:
     """Of all parameters, against torch; torch's loss and statistics against the definition."""
     batch = random_images(a, 4, 13)
-    batches = [Batch(batch, draw_parameters(PLAIN, 0, 4, (13, 13)))]
+    batches = [Batch(batch, draw_parameters(PLAIN, 0, count=4, size=(13, 13)))]
     losses, state = train(backend, a, PLAIN, batches, [1.0])
     expected_losses, expected = train(backends.load("torch"), a, PLAIN, batches, [1.0])
     exactness = EXACTNESS.get(backend_name(backend), 1e-9)
@@ -89,7 +89,7 @@ def test_steps_at_a_changing_rate(backend: Backend, recipe: Recipe, precision: A
     recipe = recipe.replace(precision=precision)
     a = next(a for a in SMALL_ARCHITECTURES if a.name == "resnext")
     batches = [
-        Batch(random_images(a, 4, 12), draw_parameters(recipe, step, 4, (12, 12)))
+        Batch(random_images(a, 4, 12), draw_parameters(recipe, step, count=4, size=(12, 12)))
         for step in range(3)
     ]
     rate = 1e-3 if recipe.optimiser == "adamw" else 0.02
@@ -113,8 +113,10 @@ def test_five_steps_on_real_images(backend: Backend, fashion: Images) -> None:
     recipe = PLAIN.replace(batch=16, momentum=0.9, weight_decay=5e-4, flip=True, crop=2, erase=0.3)
     batches = []
     for step in range(5):
-        index = step_indices(recipe, len(fashion), step)
-        batches.append(Batch(fashion[index], draw_parameters(recipe, step, 16, (28, 28))))
+        index = step_indices(recipe, len(fashion), step=step)
+        batches.append(
+            Batch(fashion[index], draw_parameters(recipe, step, count=16, size=(28, 28)))
+        )
     rates = [0.01, 0.02, 0.03, 0.02, 0.01]
     losses, _ = train(backend, a, recipe, batches, rates)
     expected, _ = train(backends.load("torch"), a, recipe, batches, rates)

@@ -34,8 +34,8 @@ NETWORKS = {
         Stage(depth=1, width=64, block=PLAIN), Stage(depth=2, width=16, stride=2, block=PLAIN)
     ),
     "next": network(
-        Stage(depth=1, width=64, block=chapter_resnext_block(64, 8, 0.5)),
-        Stage(depth=2, width=32, stride=2, block=chapter_resnext_block(32, 8, 0.5)),
+        Stage(depth=1, width=64, block=chapter_resnext_block(64, 8, multiplier=0.5)),
+        Stage(depth=2, width=32, stride=2, block=chapter_resnext_block(32, 8, multiplier=0.5)),
     ),
     "normed": network(Stage(depth=1, width=64), Stage(depth=1, width=16, stride=2)),
 }

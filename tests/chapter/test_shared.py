@@ -334,7 +334,7 @@ def test_impossible_training_is_refused(arguments: dict[str, Any], words: str) -
 
 def test_numpys_whole_numbers_are_taken() -> None:
     assert Trainer(np.int64(2), np.int32(1), np.float32(0.5)).max_epochs == 2
-    assert block_widths(32, np.int64(16), 1, None) == (32, 2)
+    assert block_widths(32, np.int64(16), bot_mul=1, cardinality=None) == (32, 2)
 
 
 def test_a_framework_that_is_missing_is_a_sentence() -> None:
@@ -346,21 +346,21 @@ def test_a_framework_that_is_missing_is_a_sentence() -> None:
 
 
 def test_groups_are_the_chapters_or_the_papers() -> None:
-    assert block_widths(32, 16, 1, None) == (32, 2)
-    assert block_widths(32, None, 1, 16) == (32, 16)
-    assert block_widths(64, 4, 0.5, None) == (32, 8)
+    assert block_widths(32, 16, bot_mul=1, cardinality=None) == (32, 2)
+    assert block_widths(32, None, bot_mul=1, cardinality=16) == (32, 16)
+    assert block_widths(64, 4, bot_mul=0.5, cardinality=None) == (32, 8)
     with pytest.raises(InvalidDescription, match="groups: 12 does not divide the 32 inner"):
-        block_widths(32, 12, 1, None)
+        block_widths(32, 12, bot_mul=1, cardinality=None)
     with pytest.raises(InvalidDescription, match="cardinality: 5 does not divide"):
-        block_widths(32, None, 1, 5)
+        block_widths(32, None, bot_mul=1, cardinality=5)
     with pytest.raises(InvalidDescription, match=r"groups: 16\.0 is not a whole number from 1 on"):
-        block_widths(32, 16.0, 1, None)  # pyright: ignore[reportArgumentType]
+        block_widths(32, 16.0, bot_mul=1, cardinality=None)  # pyright: ignore[reportArgumentType]
     with pytest.raises(InvalidDescription, match="num_channels: 'a' is not a whole number"):
-        block_widths("a", 16, 1, None)  # pyright: ignore[reportArgumentType]
+        block_widths("a", 16, bot_mul=1, cardinality=None)  # pyright: ignore[reportArgumentType]
     with pytest.raises(InvalidDescription, match="bot_mul: 'x' is not a number above 0"):
-        block_widths(32, 16, "x", None)  # pyright: ignore[reportArgumentType]
+        block_widths(32, 16, bot_mul="x", cardinality=None)  # pyright: ignore[reportArgumentType]
     with pytest.raises(InvalidDescription, match="state one of groups"):
-        block_widths(32, 4, 1, 4)
+        block_widths(32, 4, bot_mul=1, cardinality=4)
 
 
 @pytest.mark.parametrize("arch", [(), 3, ((0, 64),), ((1, 64), (0, 128)), ((1, "a"),), ((1,),)])
@@ -371,11 +371,11 @@ def test_stages_that_cannot_be_are_a_sentence(arch: Any) -> None:
 
 
 def test_an_identity_shortcut_needs_the_same_shape() -> None:
-    check_same_channels("Residual", 8, 8, (1, 1))
+    check_same_channels("Residual", 8, width=8, strides=(1, 1))
     with pytest.raises(InvalidDescription, match="has 4 channels, the identity shortcut needs 8"):
-        check_same_channels("Residual", 4, 8, 1)
+        check_same_channels("Residual", 4, width=8, strides=1)
     with pytest.raises(InvalidDescription, match="strides=2 makes the output smaller"):
-        check_same_channels("Residual", 8, 8, (2, 2))
+        check_same_channels("Residual", 8, width=8, strides=(2, 2))
 
 
 def test_a_boards_line_is_of_means() -> None:

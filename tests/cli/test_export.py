@@ -47,7 +47,10 @@ def test_a_run_becomes_a_file(trained: Path, picture_folder: Path, tmp_path: Pat
     (logits,) = session.run(None, {"images": stored})
     assert (
         relative_difference(
-            logits, make_framework_evaluator(load(trained), trained, "torch", "cpu")(stored)
+            logits,
+            make_framework_evaluator(load(trained), trained, framework="torch", device="cpu")(
+                stored
+            ),
         )
         < 1e-5
     )

@@ -40,7 +40,9 @@ def fill(root: Path, *, count: int = 5, classes: tuple[str, ...] = ("cat", "dog"
 def held(names: list[str]) -> set[str]:
     """Names of one class that are held out."""
     labels, readable = np.zeros(len(names), np.int64), np.ones(len(names), np.bool_)
-    return {names[row] for row in np.flatnonzero(folder._hold_out(names, labels, readable))}
+    return {
+        names[row] for row in np.flatnonzero(folder._hold_out(names, labels, readable=readable))
+    }
 
 
 def greys(images: folder.Images) -> list[int]:

@@ -18,10 +18,10 @@ def test_without_skip_it_is_a_function_of_seed_and_step() -> None:
     recipe = Recipe(batch=8)
     order = Sampler(recipe, 50)
     for step in (5, 0, 13):
-        np.testing.assert_array_equal(order.indices(step), step_indices(recipe, 50, step))
+        np.testing.assert_array_equal(order.indices(step), step_indices(recipe, 50, step=step))
         following = order.next_indices(step)
         assert following is not None
-        np.testing.assert_array_equal(following, step_indices(recipe, 50, step + 1))
+        np.testing.assert_array_equal(following, step_indices(recipe, 50, step=step + 1))
     order.record_losses(np.arange(8), np.ones(8, np.float32))
     assert order.state() == {}
 
@@ -34,7 +34,7 @@ def test_the_hardest_in_their_order(losses: list[float], data: st.DataObject) ->
     order = np.array(data.draw(st.permutations(range(len(losses)))))
     count = data.draw(st.integers(0, len(losses)))
     array = np.array(losses, np.float32)
-    found = select_hardest(order, array, count)
+    found = select_hardest(order, array, count=count)
     assert len(set(found.tolist())) == len(found) == count
     place = np.argsort(order)
     assert (np.diff(place[found]) > 0).all()

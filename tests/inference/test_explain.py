@@ -51,7 +51,7 @@ def test_the_means_of_the_maps_are_the_logits(small: Architecture, size: tuple[i
     outputs = reference.forward(small, weights, x)
     steps = trace(small, size)
     maps = class_activation_maps(
-        small, weights, outputs.outputs[steps.features[f"stage{len(small.stages)}"]]
+        small, weights, last=outputs.outputs[steps.features[f"stage{len(small.stages)}"]]
     )
     bias = weights[steps.layers[-1].tensors[1].name]
     found = maps.mean(axis=(2, 3)) + bias - bias.mean()
@@ -67,7 +67,7 @@ def test_evidence_is_where_it_was_put() -> None:
     weights = {n: np.zeros_like(v) for n, v in random_weights(a).items()}
     weights["fc.weight"][0] = 1
     width = weights["fc.weight"].shape[1]
-    maps = class_activation_maps(a, weights, last[:, :width])
+    maps = class_activation_maps(a, weights, last=last[:, :width])
     assert maps[0, 0, 0, 2] == -maps[0, 1, 0, 2] == width / 2
     assert np.count_nonzero(maps) == 2
 
@@ -104,8 +104,10 @@ def saved(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_mistakes_are_the_wrong_images_of_the_largest_loss(
     network: Network, saved: Path, picture_folder: Path
 ) -> None:
-    held = load_training_and_held_out(saved, network, str(picture_folder), lambda _: None)[1]
-    logits = make_framework_evaluator(network, saved, "torch", "cpu")(held.pixels)
+    held = load_training_and_held_out(
+        saved, network, name=str(picture_folder), announce=lambda _: None
+    )[1]
+    logits = make_framework_evaluator(network, saved, framework="torch", device="cpu")(held.pixels)
     losses = -log_softmax(logits)[np.arange(len(held)), held.labels]
     wrong = np.flatnonzero(logits.argmax(axis=1) != held.labels)
     found = find_mistakes(network, saved, str(picture_folder), 2, "torch", "cpu", lambda _: None)
@@ -131,9 +133,12 @@ def test_a_run_that_held_none_out_shows_mistakes_among_what_it_learned(
     with pytest.raises(RunError, match="held no images out; name other data by --data"):
         find_mistakes(*given)
     with pytest.raises(RunError, match="held no images out"):
-        load_held_out(tmp_path / "run", network, None, lambda _: None)
+        load_held_out(tmp_path / "run", network, name=None, announce=lambda _: None)
     said: list[str] = []
-    assert load_calibration_images(str(tmp_path / "run"), network, None, said.append) is None
+    assert (
+        load_calibration_images(str(tmp_path / "run"), network, data=None, announce=said.append)
+        is None
+    )
     assert "held no images out" in said[-1]
     found = find_mistakes(*given, trained=True)
     assert found.images == len(folder.load_folder(picture_folder, size=28).training)

@@ -34,7 +34,16 @@ def network(tmp_path: Path) -> Path:
 def predict(network: Path) -> Predict:
     def run(*images: Path, said: "list[str] | None" = None) -> list[Prediction]:
         announce = (said if said is not None else []).append
-        return [*predict_images(network, [*map(str, images)], 1, "torch", "cpu", announce)]
+        return [
+            *predict_images(
+                network,
+                [*map(str, images)],
+                top=1,
+                framework="torch",
+                device="cpu",
+                announce=announce,
+            )
+        ]
 
     return run
 

@@ -55,13 +55,13 @@ def add(pictures: Path) -> None:
 
 def evaluated(run: Path, name: "str | None" = None) -> str:
     lines: list[str] = []
-    evaluate_folder(run, name, "torch", "cpu", lines.append)
+    evaluate_folder(run, name, framework="torch", device="cpu", announce=lines.append)
     return "\n".join(lines)
 
 
 def exported(run: Path, name: "str | None" = None, size: int = 8) -> str:
     lines: list[str] = []
-    load_training_and_held_out(run, network(run, size), name, lines.append)
+    load_training_and_held_out(run, network(run, size), name=name, announce=lines.append)
     return "\n".join(lines)
 
 
@@ -91,7 +91,7 @@ def test_other_data_is_not_compared(judged: Callable[..., str], run: Path, tmp_p
 def test_its_own_folder_by_another_name_is_parted_alike(run: Path, pictures: Path) -> None:
     name = f"{pictures}/../pictures"
     own, same = (
-        load_training_and_held_out(run, network(run), named, lambda _: None)
+        load_training_and_held_out(run, network(run), name=named, announce=lambda _: None)
         for named in (None, name)
     )
     for one, other in zip(own, same, strict=True):

@@ -89,7 +89,7 @@ RECIPE = Recipe(batch=4, epochs=3, rate=0.5, schedule="linear")
 def _events(
     session: Counting, recipe: Recipe = RECIPE, start: Progress | None = None
 ) -> list[Event]:
-    return list(train(session, DATA, recipe, start=start))
+    return list(train(session, DATA, recipe=recipe, start=start))
 
 
 def test_steps_and_epochs_in_order() -> None:
@@ -122,7 +122,7 @@ def test_growths_happen_between_epochs_and_resume_like_everything_else() -> None
 
     def events(right: list[float], start: Progress | None = None) -> list[Event]:
         session = Counting(right)
-        return list(train(session, DATA, recipe, start=start, grow=lambda _: session))
+        return list(train(session, DATA, recipe=recipe, start=start, grow=lambda _: session))
 
     whole = events([0.6, 0.9, 0.7])
     kinds = "".join({Step: "s", Epoch: "E", Grown: "G"}[type(e)] for e in whole)
@@ -152,7 +152,7 @@ def test_losses_of_images_choose_the_epochs_after_them(lag: int) -> None:
     recipe = RECIPE.replace(skip=0.4, epochs=5)
     numbers: list[list[int]] = []
     order, states = Sampler(recipe, 20), {}
-    for event in train(Telling([0.5], lag=lag), DATA, recipe, sampler=order):
+    for event in train(Telling([0.5], lag=lag), DATA, recipe=recipe, sampler=order):
         if event.progress is not None:
             states[len(numbers)] = (event.progress, order.state())
     whole = list(numbers)
@@ -165,7 +165,7 @@ def test_losses_of_images_choose_the_epochs_after_them(lag: int) -> None:
         numbers.clear()
         again = Sampler(recipe, 20)
         again.restore(arrays, progress.step)
-        list(train(Telling([0.5], lag=lag), DATA, recipe, start=progress, sampler=again))
+        list(train(Telling([0.5], lag=lag), DATA, recipe=recipe, start=progress, sampler=again))
         assert numbers == whole[taken:]
 
 
@@ -184,7 +184,9 @@ def test_compute_and_what_is_new_reach_where_they_belong() -> None:
     recipe = RECIPE.replace(grow=[{"epoch": 1, "to": "a"}])
     sessions = [Counting([0.5], architecture=a) for a in (small, large)]
     slowed = [Treated().slowed(step) for step in range(15)]
-    loop = train(sessions[0], DATA, recipe, grow=lambda _: sessions[1], new_tensors=Treated())
+    loop = train(
+        sessions[0], DATA, recipe=recipe, grow=lambda _: sessions[1], new_tensors=Treated()
+    )
     events = list(loop)
     assert sessions[0].slowed == slowed[:5] and sessions[1].slowed == slowed[5:]
     assert sessions[0].lifted == [(n, {"fc.weight": n}) for n in (0, 3)]
@@ -213,7 +215,7 @@ def test_a_loss_that_is_no_number_stops_and_names_the_step(lag: int) -> None:
     session = Counting([0.5], bad_step=7, lag=lag)
     seen: list[Event] = []
     with pytest.raises(Diverged, match="nan at step 7, epoch 2"):
-        seen.extend(train(session, DATA, RECIPE))
+        seen.extend(train(session, DATA, recipe=RECIPE))
 
 
 def test_patience_ends_training_early() -> None:
@@ -234,7 +236,7 @@ def test_patience_waits_for_growths_and_begins_anew_after_each() -> None:
     )
     # The best epoch is the first; without growths training would stop after the third.
     session = Counting([0.9, *[0.5] * 11])
-    events = list(train(session, DATA, recipe, grow=lambda _: session))
+    events = list(train(session, DATA, recipe=recipe, grow=lambda _: session))
     assert [e.epoch for e in events if isinstance(e, Grown)] == [4, 5]
     epochs = [e for e in events if isinstance(e, Epoch)]
     # The second is faded in by the end of epoch 7; then it has two epochs to pay.
@@ -243,7 +245,7 @@ def test_patience_waits_for_growths_and_begins_anew_after_each() -> None:
 
 
 def test_without_validation_the_last_epoch_is_the_best() -> None:
-    events = list(train(Counting([]), TrainingData(DATA.training, None), RECIPE))
+    events = list(train(Counting([]), TrainingData(DATA.training, None), recipe=RECIPE))
     epochs = [e for e in events if isinstance(e, Epoch)]
     assert [e.best for e in epochs] == [True, True, True]
     assert epochs[-1].validation_accuracy is None

@@ -31,6 +31,6 @@ def test_epochs_come_back_through_json() -> None:
     ]
     step = Step(step=1, epoch=1, rate=0.1, loss=2.0, images=4, progress=None)
     metrics = [records.step_record(step), lines[0]]
-    assert records.read_epochs(metrics, [lines[1]], EPOCH.progress) == (EPOCH,)
-    (untimed,) = records.read_epochs(metrics, [], EPOCH.progress)
+    assert records.read_epochs(metrics, [lines[1]], progress=EPOCH.progress) == (EPOCH,)
+    (untimed,) = records.read_epochs(metrics, [], progress=EPOCH.progress)
     assert untimed.seconds == 0.0

@@ -127,7 +127,7 @@ def test_a_state_whose_progress_is_none_is_named(tmp_path: Path, progress: Any) 
     with _open(tmp_path):
         pass
     run = json.dumps({"progress": progress, "threads": 1})
-    save_weights({"steps": np.array(1)}, tmp_path / "state.safetensors", {"run": run})
+    save_weights({"steps": np.array(1)}, tmp_path / "state.safetensors", metadata={"run": run})
     with pytest.raises(ResnetsError, match=r"state\.safetensors"), _open(tmp_path):
         pass
 
@@ -267,7 +267,10 @@ def test_who_asks_for_no_framework_gets_the_runs_own(
     (tmp_path / "recipe.json").write_text("{}")
     assert framework_of(tmp_path) == "jax"
     for trained, expected in (("mxnet", "mxnet"), ("torch", "jax")):
-        folder.log("timings.jsonl", records.start_record(trained, "cpu", 1, "fp32", Progress()))
+        folder.log(
+            "timings.jsonl",
+            records.start_record(trained, "cpu", threads=1, precision="fp32", progress=Progress()),
+        )
         assert framework_of(tmp_path) == expected
     (tmp_path / "timings.jsonl").write_bytes(b"\xff\xfe{")
     assert framework_of(tmp_path) == "jax"

@@ -14,7 +14,7 @@ LARGEST_INT = 2**31 - 1
 
 
 def check_whole(
-    subject: str, name: str, value: Any, *, least: int = 1, most: int = LARGEST_INT
+    subject: str, name: str, *, value: Any, least: int = 1, most: int = LARGEST_INT
 ) -> int:
     """Give ``value`` as an int; NumPy's whole numbers are taken too.
 
@@ -47,15 +47,15 @@ def parse_stages(arch: Any) -> tuple[tuple[int, int], ...]:
         raise InvalidDescription("ResNet", [Problem("arch", message)])
     return tuple(
         (
-            check_whole("ResNet", f"arch[{i}], its blocks", blocks),
-            check_whole("ResNet", f"arch[{i}], its channels", channels),
+            check_whole("ResNet", f"arch[{i}], its blocks", value=blocks),
+            check_whole("ResNet", f"arch[{i}], its channels", value=channels),
         )
         for i, (blocks, channels) in enumerate(found)
     )
 
 
 def block_widths(
-    num_channels: int, groups: int | None, bot_mul: float, cardinality: int | None
+    num_channels: int, groups: int | None, *, bot_mul: float, cardinality: int | None
 ) -> tuple[int, int]:
     """Give a ResNeXt block's inner channels, and how many groups they are.
 
@@ -64,7 +64,7 @@ def block_widths(
     Raises:
         InvalidDescription: unless one of both is stated, and divides the inner channels.
     """
-    num_channels = check_whole("ResNeXtBlock", "num_channels", num_channels)
+    num_channels = check_whole("ResNeXtBlock", "num_channels", value=num_channels)
     if not (isinstance(bot_mul, numbers.Real) and 0 < bot_mul < LARGEST_INT):  # pyright: ignore[reportUnnecessaryIsInstance]
         message = f"{bot_mul!r} is not a number above 0"
         raise InvalidDescription("ResNeXtBlock", [Problem("bot_mul", message)])
@@ -73,7 +73,7 @@ def block_widths(
         message = "state one of groups (channels in a group, as the chapter) and cardinality"
         raise InvalidDescription("ResNeXtBlock", [Problem("groups", message)])
     name, number = ("groups", groups) if groups is not None else ("cardinality", cardinality)
-    number = check_whole("ResNeXtBlock", name, number)
+    number = check_whole("ResNeXtBlock", name, value=number)
     if inner < 1 or inner % number:
         message = f"{number} does not divide the {inner} inner channels"
         raise InvalidDescription("ResNeXtBlock", [Problem(name, message)])
@@ -81,7 +81,7 @@ def block_widths(
 
 
 def check_same_channels(
-    block: str, channels: int, width: int, strides: int | Iterable[int]
+    block: str, channels: int, *, width: int, strides: int | Iterable[int]
 ) -> None:
     """Check that a block's input can be added to its output as it is.
 

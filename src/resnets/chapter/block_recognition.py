@@ -50,7 +50,7 @@ def _branch(block: BlockPart) -> tuple[list[ConvolutionPart], list[BatchNormPart
 def recognise_block(block: BlockPart, family: NamingScheme) -> RecognisedBlock:
     """Tell the chapter's two blocks apart, and see that each part is as it must be."""
     where, (branch, norms) = block.where, _branch(block)
-    _expect_norms(where, branch, norms, family)
+    _expect_norms(where, branch, norms=norms, family=family)
     names: dict[str, ConvolutionPart | BatchNormPart] = {}
     for k, (convolution, norm) in enumerate(zip(branch, norms, strict=True), 1):
         names[family.convolution.format(k=k)], names[family.norm.format(k=k)] = convolution, norm
@@ -66,7 +66,7 @@ def recognise_block(block: BlockPart, family: NamingScheme) -> RecognisedBlock:
         names[family.projection] = projection
     if norm:
         names[family.projection_norm] = norm
-    stride = _stride(where, branch, projection)
+    stride = _stride(where, branch, projection=projection)
     grouped, bare = len(branch) == 3, projection and not norm and family is RESNET
     inner = None if first.width == (last.width // 4 if grouped else last.width) else first.width
     return RecognisedBlock(
@@ -88,6 +88,7 @@ def recognise_block(block: BlockPart, family: NamingScheme) -> RecognisedBlock:
 def _expect_norms(
     where: str,
     branch: Sequence[ConvolutionPart],
+    *,
     norms: Sequence[BatchNormPart],
     family: NamingScheme,
 ) -> None:
@@ -114,7 +115,7 @@ def _refuse_other_parts(block: BlockPart, known: set[str]) -> None:
 
 
 def _stride(
-    where: str, branch: Sequence[ConvolutionPart], projection: ConvolutionPart | None
+    where: str, branch: Sequence[ConvolutionPart], *, projection: ConvolutionPart | None
 ) -> int:
     """Give the block's stride, which one convolution of the branch has, and the projection."""
     strides = [convolution.stride for convolution in branch]

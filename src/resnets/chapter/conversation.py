@@ -115,7 +115,7 @@ def network(
         As ``describe``; InvalidDescription for a size that no image has, or another number of
             names than of classes.
     """
-    size = check_whole("network", "size", size, most=LARGEST_SIZE)
+    size = check_whole("network", "size", value=size, most=LARGEST_SIZE)
     examined = _examine(model, variables)
     a = examined.recognised.architecture
     if class_names is None:

@@ -126,7 +126,7 @@ class FashionMNIST(DataModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.batch_size = check_whole("FashionMNIST", "batch_size", batch_size)
+        self.batch_size = check_whole("FashionMNIST", "batch_size", value=batch_size)
         self.seed = seed
         dataset = sources.load_dataset(
             "fashion_mnist", size=_parse_size(resize), announce=_print_announcement
@@ -194,7 +194,7 @@ def _parse_size(resize: Any) -> int:
     if len(sides) != 2 or sides[0] != sides[1]:
         message = f"{resize!r} is not square, such as (96, 96); the images are"
         raise InvalidDescription("FashionMNIST", [Problem("resize", message)])
-    return check_whole("FashionMNIST", "resize", sides[0], most=LARGEST)
+    return check_whole("FashionMNIST", "resize", value=sides[0], most=LARGEST)
 
 
 def _print_announcement(text: str) -> None:

@@ -123,7 +123,7 @@ def refuse_dense(where: str) -> InvalidDescription:
     return make_refusal(where, "the dense layer has no bias, or an activation of its own")
 
 
-def same_padding(where: str, kernel: int, stride: int) -> int:
+def same_padding(where: str, kernel: int, *, stride: int) -> int:
     """Give the pixels on each side that ``same`` padding means.
 
     Raises:

@@ -37,8 +37,8 @@ class Plots:
         Raises:
             InvalidDescription: for what is no number from 1 on.
         """
-        self.plot_train_per_epoch = check_whole("Module", "plot_train_per_epoch", train)
-        self.plot_valid_per_epoch = check_whole("Module", "plot_valid_per_epoch", valid)
+        self.plot_train_per_epoch = check_whole("Module", "plot_train_per_epoch", value=train)
+        self.plot_valid_per_epoch = check_whole("Module", "plot_valid_per_epoch", value=valid)
 
     def plot(self, key: str, value: Any, train: bool) -> None:
         """Add the batch's ``value`` to the line ``train_KEY`` or ``val_KEY`` of the board.

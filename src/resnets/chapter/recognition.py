@@ -62,7 +62,7 @@ def recognise(parts: Sequence[Part], name: str) -> RecognisedModel:
     expect_symmetric(stem)
     slots = _slots_by_name(names.stem, stem)
     slots |= _slots_by_name(names.last_norm if preactivation else names.stem_norm, found.norm)
-    stages = _group_stages(blocks, stem.width, slots, names)
+    stages = _group_stages(blocks, stem.width, slots=slots, family=names)
     slots |= _slots_by_name(names.dense, found.dense)
     if preactivation:
         slots[f"{names.dense}.weight"] = _as_kernel(found.dense.slots["weight"])
@@ -166,7 +166,11 @@ def _slots_by_name(
 
 
 def _group_stages(
-    blocks: Sequence[BlockPart], channels: int, slots: dict[str, TensorSlot], family: NamingScheme
+    blocks: Sequence[BlockPart],
+    channels: int,
+    *,
+    slots: dict[str, TensorSlot],
+    family: NamingScheme,
 ) -> tuple[Stage, ...]:
     """Group blocks: a stage begins where the shape changes or the kind of block does."""
     stages: list[Stage] = []

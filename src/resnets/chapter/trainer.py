@@ -70,8 +70,8 @@ class Trainer(HyperParameters):
         *,
         folder: str | Path | None = "runs",
     ) -> None:
-        self.max_epochs = check_whole("Trainer", "max_epochs", max_epochs)
-        self.num_gpus = check_whole("Trainer", "num_gpus", num_gpus, least=0)
+        self.max_epochs = check_whole("Trainer", "max_epochs", value=max_epochs)
+        self.num_gpus = check_whole("Trainer", "num_gpus", value=num_gpus, least=0)
         if not (isinstance(gradient_clip_val, numbers.Real) and 0 <= gradient_clip_val < math.inf):  # pyright: ignore[reportUnnecessaryIsInstance]
             message = f"{gradient_clip_val!r} is no norm: a number from 0 on"
             raise InvalidDescription("Trainer", [Problem("gradient_clip_val", message)])
@@ -263,7 +263,7 @@ class Trainer(HyperParameters):
                 lines = (json.dumps(_drop_non_finite(record)) for record in self._records)
                 write_text(run / "metrics.jsonl", "".join(f"{line}\n" for line in lines))
                 if pictures:
-                    curves.draw_curves(self._records, run, title)
+                    curves.draw_curves(self._records, run, title=title)
                     _print_line(f"numbers and curves are in {run}")
         except (RunError, MissingDependency) as problem:
             _print_line(str(problem))

@@ -29,7 +29,15 @@ def evaluate(
 
     refuse_both(framework, engine)
     framework = framework or framework_of(network)
-    found = evaluate_folder(network, data, framework, device, print_note, engine, mirror)
+    found = evaluate_folder(
+        network,
+        data,
+        framework=framework,
+        device=device,
+        announce=print_note,
+        engine=engine,
+        mirror=mirror,
+    )
     if json:
         print_json(found.to_json())
     else:

@@ -118,7 +118,7 @@ def _of_files(
         print_note(f"note: the first {count} of {len(files)} images; --count shows more")
     found: list[Explanation] = []
     failed = False
-    for one in explain_files(network, files[:count], top, framework):
+    for one in explain_files(network, files[:count], top=top, framework=framework):
         if json:
             print(format_json(one.to_json()), flush=True)
         if isinstance(one, Prediction):

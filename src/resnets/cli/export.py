@@ -74,7 +74,7 @@ def export(
         from resnets.inference.export import export_file
         from resnets.report import export as report
 
-        found = resolve_network(source, size, print_note, network=network)
+        found = resolve_network(source, size, announce=print_note, network=network)
         calibrated = export_file(
             found,
             to,
@@ -108,7 +108,7 @@ def export(
     most = selection.HELD_OUT if images is None else images
     selection.require_engines(engines, images=most)  # before anything is read
     deployment.refuse_folder(to)
-    found = resolve_network(source, size, print_note, network=network)
+    found = resolve_network(source, size, announce=print_note, network=network)
     chosen = export_folder(
         found,
         to,

@@ -45,7 +45,14 @@ def predict(
     framework = framework or framework_of(network)
     failed = 0
     for prediction in predict_images(
-        network, images, top, framework, device, print_note, engine, mirror
+        network,
+        images,
+        top=top,
+        framework=framework,
+        device=device,
+        announce=print_note,
+        engine=engine,
+        mirror=mirror,
     ):
         if prediction.error is not None:
             failed += 1

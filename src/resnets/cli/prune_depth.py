@@ -57,15 +57,15 @@ def prune_depth(
     budget = _read_budget(out, blocks, share)
     whole = load(network)
     require_budget(whole, **budget)  # what cannot be is said before images are read
-    images = load_held_out(network, whole, data, print_note)
+    images = load_held_out(network, whole, name=data, announce=print_note)
 
     def make(candidate: "Network") -> Any:
         return make_framework_evaluator(
-            candidate, network, framework or framework_of(network), device
+            candidate, network, framework=framework or framework_of(network), device=device
         )
 
     if out is None:
-        found = list(block_costs(whole, images, make))
+        found = list(block_costs(whole, images, make_evaluator=make))
         if json:
             print_json([cost.__dict__ for cost in found])
         else:
@@ -77,7 +77,7 @@ def prune_depth(
         cuts.append(cut)
         print_note(format_cut(cut, cuts[0]))
 
-    left = prune(whole, images, make, **budget, announce=announce).network
+    left = prune(whole, images, make_evaluator=make, **budget, announce=announce).network
     save(left, out)
     depths = "-".join(str(stage.depth) for stage in left.architecture.stages)
     if json:

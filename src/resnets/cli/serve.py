@@ -48,7 +48,9 @@ def serve(
     running.require_packages()
     with (
         running.listen(host, port) as place,
-        service.load_service(network, framework, engine, device, mirror, print_note) as ready,
+        service.load_service(
+            network, framework, engine=engine, device=device, mirror=mirror, announce=print_note
+        ) as ready,
     ):
         ready.warm_up()
 
@@ -59,4 +61,4 @@ def serve(
             )
             print_note("Ctrl-C ends it")
 
-        running.run_server(ready, place, top, answers, print_note, log)
+        running.run_server(ready, place, top=top, ready=answers, announce=print_note, log=log)

@@ -80,7 +80,7 @@ def _write_safetensors(network: Network, path: Path) -> None:
 
     ``format: pt`` is what transformers asks for.
     """
-    save_weights(network.weights, path, {"format": "pt", OURS: to_config_text(network)})
+    save_weights(network.weights, path, metadata={"format": "pt", OURS: to_config_text(network)})
 
 
 def _write_keras(network: Network, path: Path) -> None:

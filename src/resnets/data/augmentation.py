@@ -63,7 +63,7 @@ class AugmentationParameters:
     drop_path_scales: npt.NDArray[np.float64] | None = None
 
 
-def split(labels: Index, share: float, seed: int) -> tuple[Index, Index]:
+def split(labels: Index, share: float, *, seed: int) -> tuple[Index, Index]:
     """Divide images into those to train on and those held out, ``share`` of every class.
 
     Gives two sorted arrays of image numbers. A class of two images or more keeps at least one on
@@ -80,24 +80,24 @@ def split(labels: Index, share: float, seed: int) -> tuple[Index, Index]:
     return kept, out
 
 
-def step_indices(recipe: Recipe, images: int, step: int) -> Index:
+def step_indices(recipe: Recipe, images: int, *, step: int) -> Index:
     """Give the numbers of the images of ``step`` (from 0), of ``images`` to train on.
 
     With ``skip`` it leaves out any; which ones a run leaves out is ``order``'s work.
     """
     epoch, within = divmod(step, Schedule(recipe, images).steps_per_epoch)
-    order = shuffle_epoch(recipe.seed, epoch, images)
+    order = shuffle_epoch(recipe.seed, epoch, images=images)
     return order[within * recipe.batch : (within + 1) * recipe.batch]
 
 
 @lru_cache(maxsize=2)
-def shuffle_epoch(seed: int, epoch: int, images: int) -> Index:
+def shuffle_epoch(seed: int, epoch: int, *, images: int) -> Index:
     """Give the numbers of ``images`` in the order of an epoch, from 0."""
     return np.random.default_rng([seed, _ORDER, epoch]).permutation(images)
 
 
 def draw_parameters(
-    recipe: Recipe, step: int, count: int, size: tuple[int, int], blocks: int = 0
+    recipe: Recipe, step: int, *, count: int, size: tuple[int, int], blocks: int = 0
 ) -> AugmentationParameters:
     """Draw what is done to the ``count`` images of ``step``, of ``size`` height and width.
 
@@ -105,19 +105,25 @@ def draw_parameters(
     stochastic depth.
     """
     dropped = bool(recipe.stochastic_depth) and blocks > 0
-    branches = _draw_drop_path_scales(recipe, step, count, blocks) if dropped else None
+    branches = _draw_drop_path_scales(recipe, step, count=count, blocks=blocks) if dropped else None
     if not (recipe.flip or recipe.crop or recipe.erase or recipe.mixup or recipe.cutmix):
         return AugmentationParameters(drop_path_scales=branches)
     generator = np.random.default_rng([recipe.seed, _PARAMETERS, step])
     flipped = generator.random(count) < 0.5 if recipe.flip else None
     offsets = generator.integers(0, 2 * recipe.crop + 1, (count, 2)) if recipe.crop else None
-    erased = _draw_rectangles(generator, recipe.erase, count, size) if recipe.erase else None
-    mix = _draw_mix(generator, recipe, count, size) if recipe.mixup or recipe.cutmix else None
+    erased = (
+        _draw_rectangles(generator, recipe.erase, count=count, size=size) if recipe.erase else None
+    )
+    mix = (
+        _draw_mix(generator, recipe, count=count, size=size)
+        if recipe.mixup or recipe.cutmix
+        else None
+    )
     return AugmentationParameters(flipped, offsets, recipe.crop, erased, mix, branches)
 
 
 def _draw_drop_path_scales(
-    recipe: Recipe, step: int, count: int, blocks: int
+    recipe: Recipe, step: int, *, count: int, blocks: int
 ) -> npt.NDArray[np.float64]:
     """Huang et al. 2016, section 3, linear decay; here each image drops branches of its own.
 
@@ -129,7 +135,7 @@ def _draw_drop_path_scales(
 
 
 def _draw_rectangles(
-    generator: np.random.Generator, probability: float, count: int, size: tuple[int, int]
+    generator: np.random.Generator, probability: float, *, count: int, size: tuple[int, int]
 ) -> Index:
     """Rectangles of random area and aspect that fit; one that would not is cut to the image."""
     height, width = size
@@ -146,7 +152,7 @@ def _draw_rectangles(
 
 
 def _draw_mix(
-    generator: np.random.Generator, recipe: Recipe, count: int, size: tuple[int, int]
+    generator: np.random.Generator, recipe: Recipe, *, count: int, size: tuple[int, int]
 ) -> Mix:
     partner = generator.permutation(count)
     by_box = not recipe.mixup or (bool(recipe.cutmix) and generator.random() < 0.5)

@@ -69,8 +69,8 @@ def open_image(
             else [f for f in _supported_formats() if f in formats]
         )
         with Image.open(_open_source(file), formats=known) as image:
-            _refuse_bomb(image, where, pixels)
-            square = _decode(image, size, channels, where)
+            _refuse_bomb(image, where, most=pixels)
+            square = _decode(image, size, channels=channels, where=where)
     except DataError:
         raise
     except MemoryError as problem:  # a damaged header may ask for any amount
@@ -85,7 +85,7 @@ def open_image(
     return square.reshape(size, size, channels).copy()
 
 
-def _decode(image: Image.Image, size: int, channels: int, where: str) -> npt.NDArray[np.uint8]:
+def _decode(image: Image.Image, size: int, *, channels: int, where: str) -> npt.NDArray[np.uint8]:
     width, height = image.size
     try:
         image.load()
@@ -140,7 +140,7 @@ def _open_source(file: Path | bytes) -> Path | io.BytesIO:
     return io.BytesIO(file) if isinstance(file, bytes) else file
 
 
-def _refuse_bomb(image: Image.Image, where: str, most: int | None) -> None:
+def _refuse_bomb(image: Image.Image, where: str, *, most: int | None) -> None:
     """Raise DataError above Pillow's limit, at which Pillow itself would only warn."""
     limit = Image.MAX_IMAGE_PIXELS if most is None else most
     if limit is not None and image.width * image.height > limit:

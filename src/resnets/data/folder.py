@@ -63,7 +63,7 @@ def load_folder(
     training_root, test_root = _find_roots(root, announce)
     names = _class_names(training_root)
     if test_root is not None:
-        _check_same_classes(training_root, names, test_root)
+        _check_same_classes(training_root, names, test_root=test_root)
     parts = [_list_images(part, names) for part in (training_root, test_root) if part is not None]
     if ignored := sum(part.ignored for part in parts):
         announce(f"{root}: ignored {ignored} files that are hidden or not images")
@@ -72,19 +72,21 @@ def load_folder(
     paths = [path for part in parts for path in part.paths]
     labels = np.array([label for part in parts for label in part.labels], dtype=np.int64)
     packed = packing.open_or_create_pack(
-        packing.ImageSources(root, paths, size, channels), announce, progress
+        packing.ImageSources(root, paths, size, channels), announce, progress=progress
     )
     reasons = [packed.unreadable[row] for row in sorted(packed.unreadable)]
-    _announce_unreadable(root, reasons, isinstance(packed.storage, Pack), announce)
+    _announce_unreadable(root, reasons, kept=isinstance(packed.storage, Pack), announce=announce)
     readable = np.ones(len(paths), dtype=np.bool_)
     readable[list(packed.unreadable)] = False
     test = np.arange(len(paths)) >= len(parts[0].paths)
     for part, rows in zip(parts, (~test, test), strict=False):
-        _check_every_class(part.root, names, labels[rows & readable])
+        _check_every_class(part.root, names, labels=labels[rows & readable])
     if test_root is None:
         below = packing.ImageSources(training_root, paths, size, channels).names()
-        test = _hold_out(below, labels, readable)
-        _announce_held_out(root, names, labels, readable, test, announce)
+        test = _hold_out(below, labels, readable=readable)
+        _announce_held_out(
+            root, names, labels=labels, readable=readable, test=test, announce=announce
+        )
     training, tested = (np.flatnonzero(readable & part) for part in (~test, test))
     held = Images(packed.storage, labels[tested], tested)
     return Dataset(
@@ -152,7 +154,7 @@ def _class_names(root: Path) -> tuple[str, ...]:
     return names
 
 
-def _check_same_classes(training_root: Path, names: Sequence[str], test_root: Path) -> None:
+def _check_same_classes(training_root: Path, names: Sequence[str], *, test_root: Path) -> None:
     found = {folder.name for folder in _subfolders(test_root)}
     only = [
         f"only in {root}: {', '.join(sorted(rest))}"
@@ -190,7 +192,7 @@ def _check_no_empty_class(part: _ImageList, names: Sequence[str]) -> None:
 
 
 def _announce_unreadable(
-    root: Path, reasons: Sequence[str], kept: bool, announce: Announce
+    root: Path, reasons: Sequence[str], *, kept: bool, announce: Announce
 ) -> None:
     """Name what was skipped: the first few where a pack keeps the list, else all."""
     if not reasons:
@@ -205,6 +207,7 @@ def _announce_unreadable(
 def _announce_held_out(
     root: Path,
     names: Sequence[str],
+    *,
     labels: npt.NDArray[np.int64],
     readable: npt.NDArray[np.bool_],
     test: npt.NDArray[np.bool_],
@@ -234,14 +237,14 @@ def _announce_held_out(
         announce(f"{len(alone)} classes have one image, trained on, never tested: {shown}")
 
 
-def _check_every_class(root: Path, names: Sequence[str], labels: npt.NDArray[np.int64]) -> None:
+def _check_every_class(root: Path, names: Sequence[str], *, labels: npt.NDArray[np.int64]) -> None:
     counts = np.bincount(labels, minlength=len(names))
     if empty := [name for name, count in zip(names, counts, strict=True) if count == 0]:
         raise DataError(f"{root}: no readable image of {', '.join(empty)}")
 
 
 def _hold_out(
-    names: Sequence[str], labels: npt.NDArray[np.int64], readable: npt.NDArray[np.bool_]
+    names: Sequence[str], labels: npt.NDArray[np.int64], *, readable: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.bool_]:
     """Which images become the test set, [n]: of each class about a fifth.
 

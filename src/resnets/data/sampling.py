@@ -39,7 +39,7 @@ class Sampler:
         """Give the numbers of the images of ``step``, from 0; steps come in their order."""
         recipe = self._recipe
         if not recipe.skip:
-            return step_indices(recipe, self._images, step)
+            return step_indices(recipe, self._images, step=step)
         epoch, within = divmod(step, self._schedule.steps_per_epoch)
         if epoch != self._epoch:
             self._begin_epoch(epoch, self._latest.copy())
@@ -79,12 +79,12 @@ class Sampler:
             self._begin_epoch(epoch, self._before)
 
     def _begin_epoch(self, epoch: int, losses: Losses) -> None:
-        order = shuffle_epoch(self._recipe.seed, epoch, self._images)
+        order = shuffle_epoch(self._recipe.seed, epoch, images=self._images)
         self._epoch, self._before = epoch, losses
-        self._taken = select_hardest(order, losses, self._schedule.images_per_epoch)
+        self._taken = select_hardest(order, losses, count=self._schedule.images_per_epoch)
 
 
-def select_hardest(candidates: Index, losses: Losses, count: int) -> Index:
+def select_hardest(candidates: Index, losses: Losses, *, count: int) -> Index:
     """Give the ``count`` images of the highest loss, in ``candidates``, which also breaks ties."""
     by_loss = np.argsort(losses[candidates], kind="stable")
     return candidates[np.sort(by_loss[len(candidates) - count :])]

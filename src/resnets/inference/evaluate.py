@@ -58,6 +58,7 @@ class NamedEvaluation:
 def evaluate_folder(
     folder: Path | str,
     name: str | None,
+    *,
     framework: str,
     device: str,
     announce: Callable[[str], None],
@@ -77,10 +78,12 @@ def evaluate_folder(
     network = load_network(folder, announce)
     name, own = _resolve_data(Path(folder), name)
     dataset = data.load_dataset(name, size=network.preprocessing.size, announce=announce)
-    _require_fitting_data(dataset, network, name, folder)
+    _require_fitting_data(dataset, network, name=name, folder=folder)
     if own is not None:
         note_changed_images(Path(folder), own, dataset=dataset, announce=announce)
-    logits = make_evaluator(network, folder, framework, device, engine, mirror)
+    logits = make_evaluator(
+        network, folder, framework=framework, device=device, engine=engine, mirror=mirror
+    )
     found = evaluate(logits, dataset.test())
     return NamedEvaluation(network.architecture.name, name, network.class_names, found)
 
@@ -102,7 +105,7 @@ def load_network(source: Path | str, announce: Callable[[str], None]) -> Network
 
 
 def _require_fitting_data(
-    dataset: Dataset, network: Network, name: str, folder: Path | str, labelled: bool = True
+    dataset: Dataset, network: Network, *, name: str, folder: Path | str, labelled: bool = True
 ) -> None:
     """Refuse data of other channels than the network's, and where labels count other classes."""
     if labelled and dataset.class_names != network.class_names:
@@ -118,26 +121,26 @@ def _require_fitting_data(
 
 
 def load_held_out(
-    folder: Path, network: Network, name: str | None, announce: Callable[[str], None]
+    folder: Path, network: Network, *, name: str | None, announce: Callable[[str], None]
 ) -> Images:
     """Give the images that a run held out, or a twentieth of another data set's training images.
 
     Raises:
         DataError, RunError: where there are none, or they are not the network's.
     """
-    return load_training_and_held_out(folder, network, name, announce)[1]
+    return load_training_and_held_out(folder, network, name=name, announce=announce)[1]
 
 
 def load_training_and_held_out(
-    folder: Path, network: Network, name: str | None, announce: Callable[[str], None]
+    folder: Path, network: Network, *, name: str | None, announce: Callable[[str], None]
 ) -> tuple[Images, Images]:
     """Give the images that a run trained on, and those that it held out: as ``load_held_out``."""
-    dataset, trained, held = load_split(folder, network, name, announce)
-    require_held_out(held, folder, name)
+    dataset, trained, held = load_split(folder, network, name=name, announce=announce)
+    require_held_out(held, folder, name=name)
     return dataset.training.subset(trained), dataset.training.subset(held)
 
 
-def require_held_out(held: Index, folder: Path, name: str | None) -> None:
+def require_held_out(held: Index, folder: Path, *, name: str | None) -> None:
     """Refuse to go on where a run, or a twentieth of the data set called ``name``, is nothing."""
     if not len(held) and name is not None:
         raise DataError(f"{name} leaves no images to judge on: it has too few")
@@ -148,6 +151,7 @@ def require_held_out(held: Index, folder: Path, name: str | None) -> None:
 def load_split(
     folder: Path,
     network: Network,
+    *,
     name: str | None,
     announce: Callable[[str], None],
     labelled: bool = True,
@@ -165,10 +169,10 @@ def load_split(
         )
     recipe = own or Recipe(data=name)
     dataset = data.load_dataset(recipe.data, size=network.preprocessing.size, announce=announce)
-    _require_fitting_data(dataset, network, recipe.data, folder, labelled)
+    _require_fitting_data(dataset, network, name=recipe.data, folder=folder, labelled=labelled)
     if own is not None:
         note_changed_images(folder, own, dataset=dataset, announce=announce)
-    trained, held = split(dataset.training.labels, recipe.validation, recipe.seed)
+    trained, held = split(dataset.training.labels, recipe.validation, seed=recipe.seed)
     return dataset, trained, held
 
 
@@ -191,7 +195,7 @@ def _resolve_data(folder: Path, name: str | None) -> tuple[str, Recipe | None]:
 
 
 def make_framework_evaluator(
-    network: Network, folder: Path | str, framework: str, device: str
+    network: Network, folder: Path | str, *, framework: str, device: str
 ) -> Evaluator:
     """Give the function from stored images to logits; logits that are not finite are refused."""
     backend = backends.load(framework)
@@ -202,6 +206,7 @@ def make_framework_evaluator(
 def make_evaluator(
     network: Network,
     folder: Path | str,
+    *,
     framework: str,
     device: str,
     engine: str | None,
@@ -209,7 +214,7 @@ def make_evaluator(
 ) -> Evaluator:
     """Give the function from stored images to logits, of a framework or of an engine."""
     if engine is None:
-        found = make_framework_evaluator(network, folder, framework, device)
+        found = make_framework_evaluator(network, folder, framework=framework, device=device)
     else:
         from resnets.export.deployment import open_engine
 

@@ -65,7 +65,7 @@ class Explanation:
         return {"image": self.image, **label, "classes": classes}
 
 
-def class_activation_maps(architecture: Architecture, weights: Weights, last: Array) -> Array:
+def class_activation_maps(architecture: Architecture, weights: Weights, *, last: Array) -> Array:
     """Give the evidence for each class at each place, [n, classes, height, width].
 
     ``last`` is the output of the last stage, [n, channels, height, width]. The mean over the
@@ -102,13 +102,14 @@ class Explainer:
         found = self._backend.features(self._model, images, wanted=(last, "logits"))
         if not np.isfinite(found["logits"]).all():
             raise WeightsError(f"the network {a.name} gives logits that are not finite")
-        maps = class_activation_maps(a, self.network.weights, found[last])
+        maps = class_activation_maps(a, self.network.weights, last=found[last])
         return np.exp(log_softmax(found["logits"])), maps
 
     def explain(
         self,
         image: str,
         pixels: Pixels,
+        *,
         found: tuple[Array, Array],
         shown: Sequence[int],
         label: str | None = None,
@@ -129,6 +130,7 @@ def preprocess(pixels: Pixels, preprocessing: Preprocessing) -> npt.NDArray[np.f
 def explain_files(
     network: Network,
     files: Iterable[str],
+    *,
     top: int,
     framework: str,
 ) -> Iterator[Explanation | Prediction]:
@@ -142,7 +144,7 @@ def explain_files(
             continue
         shares, maps = explainer(pixels[None])
         best: list[int] = np.argsort(-shares[0], kind="stable")[:top].tolist()
-        yield explainer.explain(source, pixels, (shares[0], maps[0]), best)
+        yield explainer.explain(source, pixels, found=(shares[0], maps[0]), shown=best)
 
 
 @dataclass(frozen=True)
@@ -195,12 +197,14 @@ def find_mistakes(
     Raises:
         As ``inference.held_out``.
     """
-    dataset, learned, held = load_split(folder, network, data, announce)
+    dataset, learned, held = load_split(folder, network, name=data, announce=announce)
     if not trained:
-        require_held_out(held, folder, data)
+        require_held_out(held, folder, name=data)
     numbers = learned if trained else held
     images = dataset.training.subset(numbers)
-    logits = _compute_logits(make_framework_evaluator(network, folder, framework, device), images)
+    logits = _compute_logits(
+        make_framework_evaluator(network, folder, framework=framework, device=device), images
+    )
     losses = -log_softmax(logits)[np.arange(len(images)), images.labels]
     taken = logits.argmax(axis=1)
     wrong = np.flatnonzero(taken != images.labels)
@@ -209,19 +213,21 @@ def find_mistakes(
     found: list[Explanation] = []
     for start in range(0, len(worst), BATCH_SIZE):
         rows = worst[start : start + BATCH_SIZE]
-        found += _explain_worst(explainer, dataset, numbers[rows], images[rows], taken[rows])
+        found += _explain_worst(
+            explainer, dataset, numbers=numbers[rows], images=images[rows], taken=taken[rows]
+        )
     return Mistakes(evaluate_logits(logits, images.labels), found)
 
 
 def _explain_worst(
-    explainer: Explainer, dataset: Dataset, numbers: Index, images: Images, taken: Index
+    explainer: Explainer, dataset: Dataset, *, numbers: Index, images: Images, taken: Index
 ) -> Iterator[Explanation]:
     shares, maps = explainer(images.pixels)
     for i, number in enumerate(numbers.tolist()):
         shown = (int(taken[i]), int(images.labels[i]))
         found, label = (shares[i], maps[i]), dataset.class_names[shown[1]]
         name = dataset.image_name(number)
-        yield explainer.explain(name, images.pixels[i], found, shown, label)
+        yield explainer.explain(name, images.pixels[i], found=found, shown=shown, label=label)
 
 
 def _compute_logits(evaluator: Evaluator, images: Images) -> npt.NDArray[np.float32]:

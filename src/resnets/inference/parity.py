@@ -55,7 +55,7 @@ def parity_networks() -> list[Architecture]:
     small = Stem(width=8, kernel=3, stride=1, pool=False)
     large = Stem(width=8, kernel=7, stride=2, pool=True)
 
-    def make(name: str, block: Block, stem: Stem = small, **others: Any) -> Architecture:
+    def make(name: str, block: Block, *, stem: Stem = small, **others: Any) -> Architecture:
         stages = tuple(
             Stage(depth=2, width=width, stride=stride, block=block)
             for width, stride in ((16, 1), (32, 2))
@@ -64,7 +64,7 @@ def parity_networks() -> list[Architecture]:
 
     excited = Block(kind="bottleneck", inner=8, groups=2, squeeze_ratio=0.25, squeeze_at="3x3")
     return [
-        make("ResNet, basic blocks", Block(kind="basic"), large),
+        make("ResNet, basic blocks", Block(kind="basic"), stem=large),
         make("ResNet, bottlenecks", Block(kind="bottleneck")),
         make("ResNeXt", Block(kind="bottleneck", inner=8, groups=4)),
         make("SE-ResNet", Block(kind="basic", squeeze=4)),
@@ -200,7 +200,7 @@ def compare_results(results: Sequence[FrameworkResults]) -> list[Deviation]:
             difference = _relative_difference(result.arrays[f"{a.name}/logits"], expected)
             what = ("NumPy", "logits, fp32", difference, LOGITS_LIMIT)
             lines.append(_make_deviation(a, result.framework, *what))
-        lines += [_compare_steps(a, result, results[0]) for result in results[1:]]
+        lines += [_compare_steps(a, result, first=results[0]) for result in results[1:]]
     return lines
 
 
@@ -208,7 +208,7 @@ def save_results(results: Sequence[FrameworkResults], path: Path) -> None:
     """Write results for another environment to read."""
     arrays = {f"{r.framework.name}/{n}": v for r in results for n, v in r.arrays.items()}
     described = {r.framework.name: dict(r.framework.versions) for r in results}
-    save_weights(arrays, path, {"frameworks": json.dumps(described)})
+    save_weights(arrays, path, metadata={"frameworks": json.dumps(described)})
 
 
 def load_results(path: Path, environment: str | None = None) -> list[FrameworkResults]:
@@ -282,7 +282,9 @@ def _preprocess(batch: Images) -> Any:
     return (batch.pixels.transpose(0, 3, 1, 2) / 255 - mean) / std
 
 
-def _compare_steps(a: Architecture, result: FrameworkResults, first: FrameworkResults) -> Deviation:
+def _compare_steps(
+    a: Architecture, result: FrameworkResults, *, first: FrameworkResults
+) -> Deviation:
     keys = [f"{a.name}/loss", *(f"{a.name}/weights/{t.name}" for t in tensors(a))]
     differences = [_relative_difference(result.arrays[key], first.arrays[key]) for key in keys]
     difference = float(np.max(differences))  # Python's max may pass over what is no number

@@ -45,6 +45,7 @@ class Prediction:
 def predict_images(
     folder: Path | str,
     images: Sequence[str],
+    *,
     top: int,
     framework: str,
     device: str,
@@ -66,7 +67,9 @@ def predict_images(
     if top < 1:
         raise RunError(f"--top {top}: at least one class is named")
     network = load_network(folder, announce)
-    logits = make_evaluator(network, folder, framework, device, engine, mirror)
+    logits = make_evaluator(
+        network, folder, framework=framework, device=device, engine=engine, mirror=mirror
+    )
     for sources in _iter_batches(expand_paths(images, announce)):
         with silence_decoders():
             read = [read_image(source, network) for source in sources]
@@ -76,11 +79,11 @@ def predict_images(
             if isinstance(pixels, str):
                 yield Prediction(source, error=pixels)
                 continue
-            yield Prediction(source, top_classes(next(shares), network.class_names, top))
+            yield Prediction(source, top_classes(next(shares), network.class_names, top=top))
 
 
 def top_classes(
-    shares: "np.ndarray[Any, Any]", names: Sequence[str], top: int
+    shares: "np.ndarray[Any, Any]", names: Sequence[str], *, top: int
 ) -> tuple[tuple[str, float], ...]:
     """Give names and probabilities of the ``top`` likeliest of all classes, the likeliest first."""
     best: list[int] = np.argsort(-shares, kind="stable")[:top].tolist()

@@ -21,7 +21,7 @@ Say = Callable[[str], None]
 
 
 def resolve_network(
-    source: str, size: int | None, announce: Say, *, network: str | None = None
+    source: str, size: int | None, *, announce: Say, network: str | None = None
 ) -> Network:
     """Read the network of a run or whatever convert reads; a catalog's name has random weights.
 
@@ -60,7 +60,7 @@ class CalibrationImages:
 
 
 def load_calibration_images(
-    source: str, network: Network, data: str | None, announce: Say, *, needs_held_out: bool = True
+    source: str, network: Network, *, data: str | None, announce: Say, needs_held_out: bool = True
 ) -> CalibrationImages | None:
     """Give the run's images, or a data set's, whose classes may be others than the network's.
 
@@ -74,10 +74,10 @@ def load_calibration_images(
         return None
     try:
         dataset, trained, held = load_split(
-            Path(source), network, data, announce, labelled=data is None
+            Path(source), network, name=data, announce=announce, labelled=data is None
         )
         if needs_held_out:
-            require_held_out(held, Path(source), data)
+            require_held_out(held, Path(source), name=data)
     except (DataError, RunError) as error:
         if data is not None:
             raise

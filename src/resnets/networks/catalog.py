@@ -218,7 +218,7 @@ def _variant(
 
 
 def _resnext(base: str, groups: int, group_width: int) -> Architecture:
-    return families.resnext(families.resnet(*DEPTHS[base]), groups, group_width)
+    return families.resnext(families.resnet(*DEPTHS[base]), groups, group_width=group_width)
 
 
 _ENTRIES = _list_entries()

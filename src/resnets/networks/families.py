@@ -13,7 +13,9 @@ from resnets.networks.spec import Block, Stage, Stem
 SMALL_STEM = Stem(kernel=3, stride=1, pool=False)
 
 
-def imagenet_network(depths: tuple[int, ...], block: Block, widths: Iterable[int]) -> Architecture:
+def imagenet_network(
+    depths: tuple[int, ...], block: Block, *, widths: Iterable[int]
+) -> Architecture:
     stages = tuple(
         Stage(depth=depth, width=width, stride=1 if i == 0 else 2, block=block)
         for i, (depth, width) in enumerate(zip(depths, widths, strict=True))
@@ -23,8 +25,8 @@ def imagenet_network(depths: tuple[int, ...], block: Block, widths: Iterable[int
 
 def resnet(kind: str, depths: tuple[int, ...]) -> Architecture:
     if kind == "basic":
-        return imagenet_network(depths, Block(kind="basic"), (64, 128, 256, 512))
-    return imagenet_network(depths, Block(kind="bottleneck"), (256, 512, 1024, 2048))
+        return imagenet_network(depths, Block(kind="basic"), widths=(64, 128, 256, 512))
+    return imagenet_network(depths, Block(kind="bottleneck"), widths=(256, 512, 1024, 2048))
 
 
 def with_stride_in_1x1(architecture: Architecture) -> Architecture:
@@ -34,7 +36,7 @@ def with_stride_in_1x1(architecture: Architecture) -> Architecture:
     return replace(architecture, stages=stages)
 
 
-def resnext(plain: Architecture, groups: int, group_width: int) -> Architecture:
+def resnext(plain: Architecture, groups: int, *, group_width: int) -> Architecture:
     """Xie et al. 2016, Table 1: groups in a bottleneck's 3×3, whose width doubles by stage."""
     stages = tuple(
         replace(stage, block=replace(stage.block, groups=groups, inner=groups * group_width * 2**i))
@@ -77,7 +79,7 @@ def with_small_stem(architecture: Architecture) -> Architecture:
 def chapter_resnet() -> Architecture:
     """Dive into Deep Learning 8.6: ``ResNet18``, for grey images of ten classes."""
     block = Block(kind="basic", shortcut="bare_projection")
-    plain = imagenet_network((2, 2, 2, 2), block, (64, 128, 256, 512))
+    plain = imagenet_network((2, 2, 2, 2), block, widths=(64, 128, 256, 512))
     return replace(plain, channels=1, classes=10, bias=True)
 
 
@@ -169,7 +171,7 @@ def with_group_norm(architecture: Architecture) -> Architecture:
     return replace(architecture, norm=replace(architecture.norm, kind="group", groups=32))
 
 
-def chapter_resnext_block(width: int, groups: int, multiplier: float = 1.0) -> Block:
+def chapter_resnext_block(width: int, groups: int, *, multiplier: float = 1.0) -> Block:
     """Give the chapter's ``ResNeXtBlock(width, groups, multiplier)``.
 
     Its ``groups`` is the number of channels in a group, not of groups: it gives

@@ -77,7 +77,7 @@ def save(network: Network, folder: Path | str) -> None:
     save_weights(network.weights, folder / "model.safetensors")
 
 
-def save_weights(weights: Weights, path: Path, metadata: dict[str, str] | None = None) -> None:
+def save_weights(weights: Weights, path: Path, *, metadata: dict[str, str] | None = None) -> None:
     """Write a safetensors file, whole or not at all."""
     content = safetensors.numpy.save(
         {name: np.asarray(array, order="C") for name, array in weights.items()}, metadata

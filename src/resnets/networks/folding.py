@@ -66,7 +66,7 @@ def fold_batch_norms(steps: Trace, weights: Mapping[str, npt.NDArray[Any]]) -> P
         inputs = tuple(pairs.get(name, name) for name in layer.inputs)
         own = {tensor.name: weights[tensor.name] for tensor in layer.tensors}
         if layer.name in norms:
-            kernel, bias = _merge(layer, norms[layer.name], weights, steps)
+            kernel, bias = _merge(layer, norms[layer.name], weights=weights, steps=steps)
             names = (layer.tensors[0].name, f"{layer.name}.bias")
             own = dict(zip(names, (kernel, bias), strict=True))
             tensors = (layer.tensors[0], Tensor(names[1], bias.shape, "bias"))
@@ -82,7 +82,7 @@ def to_program(steps: Trace, weights: Mapping[str, npt.NDArray[Any]]) -> Program
 
 
 def _merge(
-    convolution: Layer, norm: Layer, weights: Mapping[str, npt.NDArray[Any]], steps: Trace
+    convolution: Layer, norm: Layer, *, weights: Mapping[str, npt.NDArray[Any]], steps: Trace
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Give the kernel and the bias that do the work of both layers."""
     kernel, *biases = (weights[t.name].astype(np.float64) for t in convolution.tensors)

@@ -70,21 +70,21 @@ class Memory:
 
 
 def training_memory(
-    trace: Trace, batch: int, precision: Precision = "fp32", optimiser: Optimiser = "sgd"
+    trace: Trace, batch: int, *, precision: Precision = "fp32", optimiser: Optimiser = "sgd"
 ) -> Memory:
     """Count the bytes of a training step.
 
     Raises:
         InvalidDescription: where the batch is not a positive number of images.
     """
-    return _count_bytes(_Sizes.from_trace(trace), batch, precision, optimiser)
+    return _count_bytes(_Sizes.from_trace(trace), batch, precision=precision, optimiser=optimiser)
 
 
 def training_memories(trace: Trace, batches: Sequence[int] = BATCH_SIZES) -> list[Memory]:
     """Count for every batch, precision and optimiser; raises as ``training_memory``."""
     sizes = _Sizes.from_trace(trace)
     return [
-        _count_bytes(sizes, batch, precision, optimiser)
+        _count_bytes(sizes, batch, precision=precision, optimiser=optimiser)
         for batch in batches
         for precision in PRECISIONS
         for optimiser in OPTIMISERS
@@ -158,7 +158,9 @@ class _Sizes:
         return batch * an_image + FP32_BYTES * self.statistics_a_step + copies
 
 
-def _count_bytes(sizes: _Sizes, batch: int, precision: Precision, optimiser: Optimiser) -> Memory:
+def _count_bytes(
+    sizes: _Sizes, batch: int, *, precision: Precision, optimiser: Optimiser
+) -> Memory:
     if batch < 1:
         message = f"{batch} is not a number of images from 1"
         raise InvalidDescription("training memory", [Problem("batch", message)])

@@ -64,7 +64,9 @@ class AsciiJSONResponse(JSONResponse):
         return json.dumps(content, allow_nan=False).encode("ascii")
 
 
-def application(service: Service, top: int = 5, max_body_bytes: int = MAX_BODY_BYTES) -> Starlette:
+def application(
+    service: Service, top: int = 5, *, max_body_bytes: int = MAX_BODY_BYTES
+) -> Starlette:
     """Give the ASGI application of a service; a server that knows lifespans begins and ends it.
 
     Args:
@@ -88,7 +90,7 @@ def application(service: Service, top: int = 5, max_body_bytes: int = MAX_BODY_B
     async def predict(request: Request) -> Response:
         most = _parse_top(request, top)
         if not _is_form(request):
-            found = service.predict(await _body(request), "image", most)
+            found = service.predict(await _body(request), "image", top=most)
             return AsciiJSONResponse((await _unless_gone(request, found)).to_json())
         files = await _files(request)
         asked = asyncio.gather(*(_named(service, *file, most) for file in files))
@@ -126,7 +128,7 @@ def application(service: Service, top: int = 5, max_body_bytes: int = MAX_BODY_B
 async def _named(service: Service, name: str, content: bytes, top: int) -> Prediction:
     """Name what one image of several shows; one that cannot be read does not spoil the others."""
     try:
-        return await service.predict(content, name, top)
+        return await service.predict(content, name, top=top)
     except DataError as error:
         return Prediction(name, error=str(error))
 

@@ -68,6 +68,7 @@ def page_url(place: socket.socket) -> str:
 def run_server(
     service: Service,
     place: socket.socket,
+    *,
     top: int,
     ready: Callable[[], None],
     announce: Callable[[str], None],

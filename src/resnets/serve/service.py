@@ -79,7 +79,7 @@ class Service:
 
             self.computer.submit(together, blank).result()
 
-    async def predict(self, content: bytes, name: str, top: int) -> Prediction:
+    async def predict(self, content: bytes, name: str, *, top: int) -> Prediction:
         """Name what an image shows.
 
         Raises:
@@ -87,7 +87,7 @@ class Service:
         """
         pixels = await self._decode(content, name)
         shares = await asyncio.wrap_future(self.computer.submit(self._probabilities, pixels))
-        return Prediction(name, top_classes(shares, self.network.class_names, top))
+        return Prediction(name, top_classes(shares, self.network.class_names, top=top))
 
     async def explain(self, content: bytes, name: str) -> str:
         """Draw where in an image the evidence for its likeliest classes is; give an SVG.
@@ -101,7 +101,7 @@ class Service:
         shares, maps = await asyncio.wrap_future(
             self.computer.submit(self._class_activation_maps, pixels)
         )
-        drawn = self.decoders.submit(lambda: self._draw(name, pixels, shares, maps))
+        drawn = self.decoders.submit(lambda: self._draw(name, pixels, shares=shares, maps=maps))
         return await asyncio.wrap_future(drawn)
 
     def describe(self) -> dict[str, Any]:
@@ -146,9 +146,9 @@ class Service:
         assert self.framework is not None
         return Explainer(self.network, self.framework)
 
-    def _draw(self, name: str, pixels: Pixels, shares: Any, maps: Any) -> str:
+    def _draw(self, name: str, pixels: Pixels, *, shares: Any, maps: Any) -> str:
         best: list[int] = np.argsort(-shares, kind="stable")[:EXPLAINED_CLASSES].tolist()
-        found = self._explainer.explain(name, pixels, (shares, maps), best)
+        found = self._explainer.explain(name, pixels, found=(shares, maps), shown=best)
         said = "evidence for the likeliest classes"
         return to_svg(draw_explanations([found], "Where it looked", said), "auto")
 
@@ -156,6 +156,7 @@ class Service:
 def load_service(
     source: Path | str,
     framework: str | None = None,
+    *,
     engine: str | None = None,
     device: str = "auto",
     mirror: bool = False,
@@ -174,7 +175,9 @@ def load_service(
         engine = "auto"
     network = load_network(source, announce)
     framework = framework or framework_of(source)
-    logits = make_evaluator(network, source, framework, device, engine, mirror)
+    logits = make_evaluator(
+        network, source, framework=framework, device=device, engine=engine, mirror=mirror
+    )
     by = framework if engine is None else engine
     if engine == "auto":
         by = read_chosen_engine(source)

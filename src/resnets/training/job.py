@@ -120,7 +120,11 @@ def run(
         )
         yield from _Run(job, plan, start, folder, backend, announce).follow(state, stop)
         yield Trained(network=start.network.architecture.name, folder=str(job.folder))
-        yield Finished(result=conclude(folder, plan.recipe, dataset, backend, job.device))
+        yield Finished(
+            result=conclude(
+                folder, plan.recipe, dataset=dataset, backend=backend, device=job.device
+            )
+        )
 
 
 def follow(events: Generator[Event], consumers: Iterable[Consumer]) -> Mapping[str, Any]:
@@ -205,7 +209,7 @@ class _Run:
         """Train from the saved state to the end."""
         progress = self._begin(state)
         past = records.read_epochs(
-            self.folder.records(METRICS), self.folder.records(TIMINGS), progress
+            self.folder.records(METRICS), self.folder.records(TIMINGS), progress=progress
         )
         yield describe(
             self.recipe,
@@ -256,9 +260,9 @@ class _Run:
         start = records.start_record(
             self.job.framework,
             self.session.device,
-            self.session.threads,
-            self.recipe.precision,
-            progress,
+            threads=self.session.threads,
+            precision=self.recipe.precision,
+            progress=progress,
         )
         self.folder.log(TIMINGS, start)
         return progress
@@ -287,7 +291,7 @@ class _Run:
         return train(
             self.session,
             self.data,
-            self.recipe,
+            recipe=self.recipe,
             start=progress,
             grow=self._grow,
             new_tensors=self.growing,
@@ -296,7 +300,7 @@ class _Run:
 
     def _grow(self, index: int) -> backends.Session:
         """Apply the recipe's growth of that index; the session of the deeper network continues."""
-        state = self.growing.grow(index, self.session.state(), self.announce)
+        state = self.growing.grow(index, self.session.state(), note=self.announce)
         self.session = self._create_session()
         self.session.restore(state)
         return self.session

@@ -50,8 +50,8 @@ class TrainingData:
 def train(
     session: Session,
     data: TrainingData,
-    recipe: Recipe,
     *,
+    recipe: Recipe,
     start: Progress | None = None,
     grow: Grow | None = None,
     new_tensors: NewTensors | None = None,
@@ -168,7 +168,9 @@ class _Loop:
     def _take_step(self, step: int, size: tuple[int, int]) -> tuple[Step, Index, Measured]:
         index = self.order.indices(step)
         blocks = sum(stage.depth for stage in self.session.architecture.stages)
-        draws = draw_parameters(self.schedule.recipe, step, len(index), size, blocks)
+        draws = draw_parameters(
+            self.schedule.recipe, step, count=len(index), size=size, blocks=blocks
+        )
         batch = Batch(self.data.training, draws, index, self.order.next_indices(step))
         rate = self.schedule.rate(step)
         slowed: Mapping[str, float] = {}

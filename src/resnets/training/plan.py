@@ -67,7 +67,7 @@ class RunPlan:
                 to do about it.
         """
         recipe = self.recipe
-        kept, held = split(dataset.training.labels, recipe.validation, recipe.seed)
+        kept, held = split(dataset.training.labels, recipe.validation, seed=recipe.seed)
         if len(kept) < 2:
             raise DataError(f"{len(kept)} images to train on; at least two are needed")
         training = dataset.training.subset(kept) if len(held) else dataset.training
@@ -83,7 +83,7 @@ class RunPlan:
             remedy="use a batch of 2 or larger images, or skip fewer",
         )
         if self.source is None:
-            network = self._draw_network(architecture, dataset, training)
+            network = self._draw_network(architecture, dataset, training=training)
         else:
             network = self._fit_source(self.source, dataset)
         return RunStart(
@@ -94,7 +94,7 @@ class RunPlan:
         )
 
     def _draw_network(
-        self, architecture: Architecture, dataset: Dataset, training: Images
+        self, architecture: Architecture, dataset: Dataset, *, training: Images
     ) -> Network:
         recipe, channels = self.recipe, dataset.channels
         mean, std = (0.0,) * channels, (1.0,) * channels

@@ -31,7 +31,7 @@ def growth_record(event: Grown) -> dict[str, Any]:
 
 
 def start_record(
-    framework: str, device: str, threads: int, precision: str, progress: Progress
+    framework: str, device: str, *, threads: int, precision: str, progress: Progress
 ) -> dict[str, Any]:
     """Give the line of timings.jsonl for a process that begins or goes on with a run."""
     where = {"step": progress.step, "epoch": 0, "framework": framework, "device": device}
@@ -51,6 +51,7 @@ def timing_record(event: Epoch, preparing: float = 0.0) -> dict[str, Any]:
 def read_epochs(
     metrics: Iterable[Mapping[str, Any]],
     timings: Iterable[Mapping[str, Any]],
+    *,
     progress: Progress,
 ) -> tuple[Epoch, ...]:
     """Give back the epochs of both logs; where a kill came between the two, the time is 0.

@@ -173,7 +173,7 @@ class RunFolder:
             save_weights(weights, self.path / MODEL)
             return
         metadata = {ARCHITECTURE: json.dumps(architecture.to_json())}
-        save_weights(weights, self.path / MODEL, metadata)
+        save_weights(weights, self.path / MODEL, metadata=metadata)
         self._write_architecture(architecture)
 
     def save_state(self, state: State) -> None:

@@ -43,7 +43,7 @@ def sources(root: Path, size: int = 8) -> packing.ImageSources:
 
 def packed(root: Path, size: int = 8, announce: "list[str] | None" = None) -> packing.PackedImages:
     tell = ignore_message if announce is None else announce.append
-    return packing.open_or_create_pack(sources(root, size), tell, count_bar)
+    return packing.open_or_create_pack(sources(root, size), tell, progress=count_bar)
 
 
 def pixels(found: packing.PackedImages) -> np.ndarray:

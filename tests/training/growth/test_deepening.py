@@ -69,7 +69,7 @@ def test_training_mode_too(small: Architecture) -> None:
 @settings(max_examples=60)
 def test_placed_keeps_order_and_the_first(old: int, added: int) -> None:
     for placement in ("end", "interleaved"):
-        found = place_blocks(old, old + added, placement)  # type: ignore[arg-type]
+        found = place_blocks(old, old + added, placement=placement)  # type: ignore[arg-type]
         assert len(found) == old + added
         assert [n for n in found if n is not None] == list(range(old))
         assert found[0] == 0
@@ -208,7 +208,7 @@ def test_removing_what_was_added_gives_the_network_back(small: Architecture) -> 
     weights = random_weights(small)
     growth = Deepening(small, deeper(small))
     added = set(removable_blocks(growth.target)) - set(removable_blocks(small))
-    back, found = remove_blocks(growth.target, growth.grow_weights(weights), added)
+    back, found = remove_blocks(growth.target, growth.grow_weights(weights), removed=added)
     assert replace(back, name=small.name) == small
     assert all(np.array_equal(found[name], weights[name]) for name in weights)
 
@@ -216,4 +216,4 @@ def test_removing_what_was_added_gives_the_network_back(small: Architecture) -> 
 def test_a_first_block_cannot_be_removed() -> None:
     a = catalog.get("resnet8_slim")
     with pytest.raises(GrowthError, match=r"layer1\.0: not blocks that can be removed"):
-        remove_blocks(a, random_weights(a), ["layer1.0"])
+        remove_blocks(a, random_weights(a), removed=["layer1.0"])

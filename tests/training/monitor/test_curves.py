@@ -51,7 +51,7 @@ def texts(path: Path) -> list[str]:
 
 
 def test_picture_names_its_lines_and_the_best_epoch(tmp_path: Path):
-    svg, png = draw_curves(run(0.80, 0.9123, 0.91), tmp_path, "mine on theirs")
+    svg, png = draw_curves(run(0.80, 0.9123, 0.91), tmp_path, title="mine on theirs")
     assert (svg, png) == (tmp_path / "curves.svg", tmp_path / "curves.png")
     found = texts(svg)
     assert "91.23% after epoch 2" in found
@@ -64,8 +64,8 @@ def test_picture_names_its_lines_and_the_best_epoch(tmp_path: Path):
 
 
 def test_same_records_give_the_same_bytes(tmp_path: Path):
-    first = [path.read_bytes() for path in draw_curves(run(0.8, 0.9), tmp_path, "run")]
-    again = [path.read_bytes() for path in draw_curves(run(0.8, 0.9), tmp_path, "run")]
+    first = [path.read_bytes() for path in draw_curves(run(0.8, 0.9), tmp_path, title="run")]
+    again = [path.read_bytes() for path in draw_curves(run(0.8, 0.9), tmp_path, title="run")]
     assert first == again
     assert b"date" not in first[0].lower()
 
@@ -100,7 +100,7 @@ def test_same_records_give_the_same_bytes(tmp_path: Path):
     ],
 )
 def test_whatever_a_run_lacks_is_left_out(records: list[Record], tmp_path: Path):
-    svg, png = draw_curves(records, tmp_path, "run")
+    svg, png = draw_curves(records, tmp_path, title="run")
     found = texts(svg)
     validated = any(r.get("validation_accuracy") is not None for r in records)
     assert ("Accuracy on validation images" in found) == validated
@@ -142,13 +142,13 @@ GROWN = [
 
 
 def test_a_run_that_grew_is_drawn_against_its_compute_too(tmp_path: Path):
-    svg, png = draw_curves(GROWN, tmp_path, "run")
+    svg, png = draw_curves(GROWN, tmp_path, title="run")
     found = texts(svg)
     assert {"Loss against compute", "Accuracy against compute"} <= set(found)
     assert found.count("2-3") == 2 and "multiply-adds of the training, billions" in found
     with Image.open(png) as image:
         tall = image.height
-    svg, png = draw_curves(run(0.5, 0.6), tmp_path, "run")
+    svg, png = draw_curves(run(0.5, 0.6), tmp_path, title="run")
     assert "Loss against compute" not in texts(svg)
     with Image.open(png) as image:
         assert image.height < tall
@@ -177,9 +177,13 @@ def test_labels_of_growths_keep_apart_within_the_panel(
 def test_growths_far_apart_are_all_named_and_close_ones_by_the_last(tmp_path: Path):
     grown = {"event": "growth", "number": 1, "step": 8, "network": "deep"}
     few = [grown | {"epoch": at, "depths": [at, at]} for at in (1, 2, 3)]
-    found = texts(draw_curves([*run(*[0.01 * i for i in range(1, 5)]), *few], tmp_path, "run")[0])
+    found = texts(
+        draw_curves([*run(*[0.01 * i for i in range(1, 5)]), *few], tmp_path, title="run")[0]
+    )
     assert {"1-1", "2-2", "3-3"} <= set(found)
-    found = texts(draw_curves([*run(*[0.01 * i for i in range(1, 61)]), *few], tmp_path, "run")[0])
+    found = texts(
+        draw_curves([*run(*[0.01 * i for i in range(1, 61)]), *few], tmp_path, title="run")[0]
+    )
     assert "3-3" in found and not {"1-1", "2-2"} & set(found)
 
 
@@ -196,7 +200,7 @@ def test_compute_that_is_not_known_of_every_epoch_is_not_drawn(tmp_path: Path):
     records = [r for r in GROWN if r["event"] != "epoch" or r["epoch"] != 1]
     records = [epoch(1, 0.5), *records]
     assert Curves.from_records(records).by_compute() is None
-    assert "Loss against compute" not in texts(draw_curves(records, tmp_path, "run")[0])
+    assert "Loss against compute" not in texts(draw_curves(records, tmp_path, title="run")[0])
 
 
 def test_long_lines_are_thinned_to_means():
@@ -208,7 +212,7 @@ def test_long_lines_are_thinned_to_means():
 
 
 def test_failure_leaves_the_old_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    draw_curves(run(0.5), tmp_path, "run")
+    draw_curves(run(0.5), tmp_path, title="run")
     before = (tmp_path / "curves.svg").read_bytes()
 
     def fail(*_: object, **__: object) -> None:
@@ -216,7 +220,7 @@ def test_failure_leaves_the_old_picture(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr("matplotlib.backends.backend_svg.FigureCanvasSVG.print_svg", fail)
     with pytest.raises(OSError, match="disk full"):
-        draw_curves(run(0.9), tmp_path, "run")
+        draw_curves(run(0.9), tmp_path, title="run")
     assert (tmp_path / "curves.svg").read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["curves.png", "curves.svg"]
 
@@ -225,7 +229,7 @@ def test_settings_of_others_stay_as_they_are(tmp_path: Path):
     import matplotlib
 
     before = dict(matplotlib.rcParams)
-    draw_curves(run(0.5), tmp_path, "run")
+    draw_curves(run(0.5), tmp_path, title="run")
     assert dict(matplotlib.rcParams) == before
 
 
@@ -239,4 +243,4 @@ def test_missing_matplotlib_says_how_to_get_it(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(MissingDependency, match=r'pip install "resnets\[report\]"'):
-        draw_curves(run(0.5), tmp_path, "run")
+        draw_curves(run(0.5), tmp_path, title="run")

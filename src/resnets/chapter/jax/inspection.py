@@ -133,7 +133,7 @@ class _Reader:
         padding = layer.padding
         if isinstance(padding, str):
             named = padding.upper() == "SAME"
-            padding = same_padding(where, kernel, stride) if named else 0
+            padding = same_padding(where, kernel, stride=stride) if named else 0
         else:
             padding = _both_sides(padding, where)
         slots = {"weight": self.slot(layer, "kernel", _to_oihw, _to_hwio)}
@@ -215,7 +215,7 @@ def _kind_of(function: Callable[[Any], Any], where: str) -> Kind:
         if equal(expected):
             return kind
     if equal(behind):
-        same_padding(where, 3, 2)
+        same_padding(where, 3, stride=2)
     raise make_refusal(where, f"{_function_name(function)} is no layer of the chapter's networks")
 
 

@@ -33,7 +33,7 @@ class Residual(nn.Block):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        num_channels = check_whole("Residual", "num_channels", num_channels)
+        num_channels = check_whole("Residual", "num_channels", value=num_channels)
         self.conv1 = nn.Conv2D(num_channels, 3, strides=strides, padding=1)
         self.conv2 = nn.Conv2D(num_channels, 3, padding=1)
         self.conv3 = nn.Conv2D(num_channels, 1, strides=strides) if use_1x1conv else None
@@ -43,7 +43,10 @@ class Residual(nn.Block):
     def forward(self, X: Any) -> Any:
         if self.conv3 is None:
             check_same_channels(
-                "Residual", X.shape[1], self.conv1._channels, self.conv1._kwargs["stride"]
+                "Residual",
+                X.shape[1],
+                width=self.conv1._channels,
+                strides=self.conv1._kwargs["stride"],
             )
         Y = npx.relu(self.bn1(self.conv1(X)))
         Y = self.bn2(self.conv2(Y))
@@ -79,7 +82,7 @@ class ResNeXtBlock(nn.Block):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        inner, number = block_widths(num_channels, groups, bot_mul, cardinality)
+        inner, number = block_widths(num_channels, groups, bot_mul=bot_mul, cardinality=cardinality)
         self.conv1 = nn.Conv2D(inner, 1)
         self.conv2 = nn.Conv2D(inner, 3, strides=strides, padding=1, groups=number)
         self.conv3 = nn.Conv2D(num_channels, 1)
@@ -90,7 +93,10 @@ class ResNeXtBlock(nn.Block):
     def forward(self, X: Any) -> Any:
         if self.conv4 is None:
             check_same_channels(
-                "ResNeXtBlock", X.shape[1], self.conv3._channels, self.conv2._kwargs["stride"]
+                "ResNeXtBlock",
+                X.shape[1],
+                width=self.conv3._channels,
+                strides=self.conv2._kwargs["stride"],
             )
         Y = npx.relu(self.bn1(self.conv1(X)))
         Y = npx.relu(self.bn2(self.conv2(Y)))

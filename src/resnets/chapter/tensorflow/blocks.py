@@ -58,7 +58,7 @@ class Residual(tf.keras.Model):
         norm_shortcut: bool = False,
     ) -> None:
         super().__init__()
-        num_channels = check_whole("Residual", "num_channels", num_channels)
+        num_channels = check_whole("Residual", "num_channels", value=num_channels)
         self.conv1 = conv(num_channels, 3, strides=strides)
         self.conv2 = conv(num_channels, 3)
         self.conv3 = conv(num_channels, 1, strides=strides) if use_1x1conv else None
@@ -67,7 +67,9 @@ class Residual(tf.keras.Model):
 
     def build(self, input_shape: Any) -> None:
         if self.conv3 is None:
-            check_same_channels("Residual", input_shape[-1], self.conv1.filters, self.conv1.strides)
+            check_same_channels(
+                "Residual", input_shape[-1], width=self.conv1.filters, strides=self.conv1.strides
+            )
         build_in_turn([self.conv1, self.bn1, self.conv2, self.bn2], input_shape)
         build_in_turn([self.conv3, self.bn3], input_shape)
 
@@ -105,7 +107,7 @@ class ResNeXtBlock(tf.keras.Model):
         cardinality: int | None = None,
     ) -> None:
         super().__init__()
-        inner, number = block_widths(num_channels, groups, bot_mul, cardinality)
+        inner, number = block_widths(num_channels, groups, bot_mul=bot_mul, cardinality=cardinality)
         self.conv1 = conv(inner, 1)
         self.conv2 = conv(inner, 3, strides=strides, groups=number)
         self.conv3 = conv(num_channels, 1)
@@ -116,7 +118,10 @@ class ResNeXtBlock(tf.keras.Model):
     def build(self, input_shape: Any) -> None:
         if self.conv4 is None:
             check_same_channels(
-                "ResNeXtBlock", input_shape[-1], self.conv3.filters, self.conv2.strides
+                "ResNeXtBlock",
+                input_shape[-1],
+                width=self.conv3.filters,
+                strides=self.conv2.strides,
             )
         branch = [self.conv1, self.bn1, self.conv2, self.bn2, self.conv3, self.bn3]
         build_in_turn(branch, input_shape)

@@ -100,7 +100,7 @@ def _parts(layer: Any, where: str) -> Iterator[Part]:
             yield PlainPart(where=where, kind="max_pool")
         case kinds.MaxPooling2D():
             if layer.padding == "same":
-                same_padding(where, layer.pool_size[0], layer.strides[0])
+                same_padding(where, layer.pool_size[0], stride=layer.strides[0])
             given = f"pool_size={layer.pool_size}, strides={layer.strides}"
             raise refuse_pool(where, f"{given}, padding={layer.padding!r}")
         case kinds.GlobalAveragePooling2D():
@@ -138,7 +138,7 @@ def _convolution(layer: Any, where: str) -> ConvolutionPart:
     if isinstance(layer, ours.Convolution):
         padding = kernel[0] // 2
     else:
-        padding = same_padding(where, kernel[0], stride[0]) if layer.padding == "same" else 0
+        padding = same_padding(where, kernel[0], stride=stride[0]) if layer.padding == "same" else 0
     if layer.activation is not keras.activations.linear:
         raise make_refusal(where, "the convolution has an activation of its own")
     slots = {"weight": _slot(layer.kernel, _to_oihw, _to_hwio)}

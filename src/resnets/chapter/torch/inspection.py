@@ -128,7 +128,7 @@ def _convolution(layer: nn.Conv2d, where: str) -> ConvolutionPart:
     if kernel[0] != kernel[1] or stride[0] != stride[1] or set(layer.dilation) != {1}:
         raise make_refusal(where, f"{layer} is not square, or dilated")
     if layer.padding == "same":
-        padding = same_padding(where, kernel[0], stride[0])
+        padding = same_padding(where, kernel[0], stride=stride[0])
     else:
         sides = {0} if layer.padding == "valid" else set(layer.padding)
         if len(sides) != 1:

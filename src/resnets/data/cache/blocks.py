@@ -109,7 +109,7 @@ class FileTarget:
 
 
 def decode_block(
-    request: DecodeRequest, size: int, channels: int, target: Target, begin: Begin
+    request: DecodeRequest, size: int, *, channels: int, target: Target, begin: Begin
 ) -> DecodedBlock:
     """Decode a block and write it; images that cannot be read become zeros, and are named.
 

@@ -51,7 +51,9 @@ class InProcessDecoder:
     target: Target
 
     def __call__(self, request: DecodeRequest, begin: Begin) -> DecodedBlock:
-        return decode_block(request, self.size, self.channels, self.target, begin)
+        return decode_block(
+            request, self.size, channels=self.channels, target=self.target, begin=begin
+        )
 
     def stop(self) -> None:
         pass
@@ -190,7 +192,10 @@ def can_start_processes() -> bool:
 
 
 def decode_blocks(
-    requests: Sequence[DecodeRequest], make: Callable[[], Decoder], advance: Callable[[int], None]
+    requests: Sequence[DecodeRequest],
+    make: Callable[[], Decoder],
+    *,
+    advance: Callable[[int], None],
 ) -> Iterator[DecodedBlock]:
     """Decode blocks with as many decoders as there are processors; yield them as they end.
 
@@ -222,7 +227,7 @@ def decode_blocks(
     for thread in threads:
         thread.start()
     try:
-        yield from _iter_decoded(events, count, advance)
+        yield from _iter_decoded(events, count, advance=advance)
     finally:
         stop.set()
         for decoder in list(decoders):
@@ -236,6 +241,7 @@ def decode_blocks(
 def _iter_decoded(
     events: "queue.Queue[int | DecodedBlock | BaseException | None]",
     running: int,
+    *,
     advance: Callable[[int], None],
 ) -> Iterator[DecodedBlock]:
     while running:

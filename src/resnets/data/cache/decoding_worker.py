@@ -37,7 +37,9 @@ def main() -> None:
         for line in sys.stdin:
             request = DecodeRequest.from_json(json.loads(line))
             try:
-                done = decode_block(request, int(size), int(channels), target, begin)
+                done = decode_block(
+                    request, int(size), channels=int(channels), target=target, begin=begin
+                )
             except OSError as problem:
                 answer = {"refused": problem.strerror or str(problem), "number": problem.errno}
             except MemoryError:

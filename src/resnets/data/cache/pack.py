@@ -132,16 +132,16 @@ def open_pack(folder: Path, key: str) -> Pack:
     if found.st_size != wanted:
         raise DamagedPack(f"{path}: {found.st_size:,} bytes, not {wanted:,}", contents)
     if found.st_mtime_ns != contents.modified:
-        contents = _recheck(folder, contents, found.st_mtime_ns)
+        contents = _recheck(folder, contents, modified=found.st_mtime_ns)
     with contextlib.suppress(OSError):
         os.utime(folder / INDEX)  # when it was last used
     return Pack(folder, contents)
 
 
-def _recheck(folder: Path, contents: PackContents, modified: int) -> PackContents:
+def _recheck(folder: Path, contents: PackContents, *, modified: int) -> PackContents:
     """Compare all blocks with their checksums, and remember that they were."""
     known = zip(contents.blocks(), contents.checksums, strict=True)
-    wrong = sum(not same for _, same in compare_checksums(folder, contents, known))
+    wrong = sum(not same for _, same in compare_checksums(folder, contents, known=known))
     if wrong:
         blocks = f"{wrong} of {len(contents.checksums)} blocks"
         raise DamagedPack(f"{folder / IMAGES}: altered in {blocks}", contents)
@@ -152,7 +152,7 @@ def _recheck(folder: Path, contents: PackContents, modified: int) -> PackContent
 
 
 def compare_checksums(
-    folder: Path, contents: PackContents, known: Iterable[tuple[PackBlock, int]]
+    folder: Path, contents: PackContents, *, known: Iterable[tuple[PackBlock, int]]
 ) -> Iterator[tuple[PackBlock, bool]]:
     """Say of blocks, each with the checksum it should have, whether the file still has them."""
     start, size = len(npy_header(contents.shape)), math.prod(contents.shape[1:])

@@ -31,7 +31,7 @@ _SAMPLED, _END = 64, 4096
 """Files of which bytes are read, at every start; bytes of each end."""
 
 
-def compute_key(made_by: Sequence[Any], paths: Sequence[Path], names: Sequence[str]) -> str:
+def compute_key(made_by: Sequence[Any], paths: Sequence[Path], *, names: Sequence[str]) -> str:
     """Give the name of a pack, 24 hexadecimal digits.
 
     ``made_by`` is JSON values: all that the pixels depend on beside the files; ``names`` are the

@@ -51,7 +51,7 @@ class UnfinishedPack:
             OSError: where there is no room, or the disk refuses.
         """
         self.folder, self._contents = folder, contents
-        self._done = _find_whole_blocks(folder, contents, damaged)
+        self._done = _find_whole_blocks(folder, contents, damaged=damaged)
         _allocate_images(folder, contents)
         self._journal: IO[bytes] | None = None
 
@@ -105,7 +105,7 @@ def _journal_line(block: DecodedBlock) -> str:
 
 
 def _find_whole_blocks(
-    folder: Path, contents: PackContents, damaged: PackContents | None
+    folder: Path, contents: PackContents, *, damaged: PackContents | None
 ) -> dict[int, DecodedBlock]:
     """The blocks that a killed process, or a damaged pack, left whole."""
     if not (folder / IMAGES).is_file():
@@ -114,7 +114,9 @@ def _find_whole_blocks(
     blocks = contents.blocks()
     known = {done.block: done for done in noted if 0 <= done.block < len(blocks)}
     pairs = ((blocks[number], done.checksum) for number, done in known.items())
-    same = [block.number for block, same in compare_checksums(folder, contents, pairs) if same]
+    same = [
+        block.number for block, same in compare_checksums(folder, contents, known=pairs) if same
+    ]
     return {number: known[number] for number in same}
 
 

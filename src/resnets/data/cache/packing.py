@@ -80,7 +80,7 @@ class ImageSources:
         """
         limit = Image.MAX_IMAGE_PIXELS
         made_by = [FORMAT, DECODER_VERSION, PIL.__version__, limit, self.size, self.channels]
-        return pack_key.compute_key(made_by, self.paths, self.names())
+        return pack_key.compute_key(made_by, self.paths, names=self.names())
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class PackedImages:
 
 
 def open_or_create_pack(
-    sources: ImageSources, announce: Announce, progress: OpenBar
+    sources: ImageSources, announce: Announce, *, progress: OpenBar
 ) -> PackedImages:
     """Give the images of ``sources`` from their pack, which is made if there is none.
 
@@ -103,12 +103,15 @@ def open_or_create_pack(
     """
     folder, key = pack_cache.packs_folder(), sources.key()
     try:
-        pack = _open_existing(folder / key, key, announce) or _create_pack(
-            folder, key, sources, announce, progress
+        pack = _open_existing(folder / key, key, announce=announce) or _create_pack(
+            folder, key, sources=sources, announce=announce, progress=progress
         )
     except OSError as problem:
         return _decode_in_memory(
-            sources, _explain_failure(problem, folder, sources), announce, progress
+            sources,
+            _explain_failure(problem, folder, sources=sources),
+            announce=announce,
+            progress=progress,
         )
     return PackedImages(pack, {bad.row: bad.reason for bad in pack.contents.unreadable})
 
@@ -117,7 +120,7 @@ def _format_size(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{max(count / 1e6, 0.1):.1f} MB"
 
 
-def _explain_failure(problem: OSError, folder: Path, sources: ImageSources) -> str:
+def _explain_failure(problem: OSError, folder: Path, *, sources: ImageSources) -> str:
     reason = problem.strerror or str(problem)
     if problem.errno in DISK_FULL_ERRORS:
         reason = f"the disk has no room for {_format_size(sources.bytes)}"
@@ -127,7 +130,7 @@ def _explain_failure(problem: OSError, folder: Path, sources: ImageSources) -> s
     )
 
 
-def _open_existing(place: Path, key: str, announce: Announce) -> Pack | None:
+def _open_existing(place: Path, key: str, *, announce: Announce) -> Pack | None:
     if not place.is_dir():
         return None
     try:
@@ -138,11 +141,11 @@ def _open_existing(place: Path, key: str, announce: Announce) -> Pack | None:
 
 
 def _create_pack(
-    folder: Path, key: str, sources: ImageSources, announce: Announce, progress: OpenBar
+    folder: Path, key: str, *, sources: ImageSources, announce: Announce, progress: OpenBar
 ) -> Pack:
     """Make the pack, or wait for whoever is making it."""
     folder.mkdir(parents=True, exist_ok=True)
-    with _hold_lock(folder, key, announce):
+    with _hold_lock(folder, key, announce=announce):
         place, part = folder / key, pack_cache.partial_folder(folder, key)
         damaged: PackContents | None = None
         if place.is_dir():
@@ -156,14 +159,18 @@ def _create_pack(
         root, shape = str(sources.root.resolve()), sources.shape
         contents = PackContents(key=key, root=root, shape=shape, block=rows_in_block(shape))
         _decode_into_pack(
-            UnfinishedPack(part, contents, damaged), place, sources, announce, progress
+            UnfinishedPack(part, contents, damaged),
+            place,
+            sources=sources,
+            announce=announce,
+            progress=progress,
         )
         part.rename(place)
         return open_pack(place, key)
 
 
 @contextlib.contextmanager
-def _hold_lock(folder: Path, key: str, announce: Announce) -> Generator[None]:
+def _hold_lock(folder: Path, key: str, *, announce: Announce) -> Generator[None]:
     lock = filelock.FileLock(pack_cache.lock_file(folder, key))
     try:
         lock.acquire(timeout=0)
@@ -179,6 +186,7 @@ def _hold_lock(folder: Path, key: str, announce: Announce) -> Generator[None]:
 def _decode_into_pack(
     unfinished: UnfinishedPack,
     place: Path,
+    *,
     sources: ImageSources,
     announce: Announce,
     progress: OpenBar,
@@ -189,15 +197,17 @@ def _decode_into_pack(
         announce(f"{images - rows:,} of {images:,} images were decoded before; going on")
     elif sources.bytes >= _WORTH_SAYING:
         announce(f"decoding {images:,} images once, {sources.bytes / 1e9:.1f} GB, to {place}")
-    decoder = _decoder_factory(unfinished.folder, sources, rows)
+    decoder = _decoder_factory(unfinished.folder, sources, rows=rows)
     with unfinished, decoding.silence_decoders(), progress("decoding images", rows) as advance:
-        for done in decoders.decode_blocks(_decode_requests(sources, left), decoder, advance):
+        for done in decoders.decode_blocks(
+            _decode_requests(sources, left), decoder, advance=advance
+        ):
             unfinished.record(done)
     unfinished.finish()
 
 
 def _decoder_factory(
-    part: Path, sources: ImageSources, rows: int
+    part: Path, sources: ImageSources, *, rows: int
 ) -> Callable[[], decoders.Decoder]:
     path, start = part / IMAGES, len(npy_header(sources.shape))
     if rows < decoders.MIN_IMAGES_FOR_PROCESSES or not decoders.can_start_processes():
@@ -217,7 +227,7 @@ def _decode_requests(sources: ImageSources, left: Sequence[PackBlock]) -> list[D
 
 
 def _decode_in_memory(
-    sources: ImageSources, why: str, announce: Announce, progress: OpenBar
+    sources: ImageSources, why: str, *, announce: Announce, progress: OpenBar
 ) -> PackedImages:
     pixels = _allocate_pixels(sources, why)
     announce(f"{why}. Going on from memory; the next run decodes them again")
@@ -230,7 +240,7 @@ def _decode_in_memory(
 
     with decoding.silence_decoders(), progress("decoding images", shape[0]) as advance:
         for done in decoders.decode_blocks(
-            _decode_requests(sources, blocks), make_decoder, advance
+            _decode_requests(sources, blocks), make_decoder, advance=advance
         ):
             unreadable.update(done.unreadable)
     return PackedImages(ArrayStorage(pixels), unreadable)

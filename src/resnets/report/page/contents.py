@@ -73,7 +73,7 @@ def gather(
     run, network = RunFolder(folder), load_network(folder, announce)
     lines, timings = run.records(), run.records(TIMINGS)
     make_framework_evaluator(
-        network, folder, framework, device
+        network, folder, framework=framework, device=device
     )  # a wrong device is no lack of images
     found: Mistakes | None = None
     try:
@@ -87,7 +87,7 @@ def gather(
         class_names=network.class_names,
         result=run.result(),
         records=lines,
-        epochs=records.read_epochs(lines, timings, Progress()),
+        epochs=records.read_epochs(lines, timings, progress=Progress()),
         start=run.start(),
         mistakes=found,
     )

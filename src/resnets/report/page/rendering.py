@@ -196,7 +196,7 @@ def encode_picture(svg: str) -> str:
 
 def _draw_curves(contents: Contents) -> str:
     with tempfile.TemporaryDirectory() as folder:
-        svg, _ = curves.draw_curves(contents.records, Path(folder), contents.name)
+        svg, _ = curves.draw_curves(contents.records, Path(folder), title=contents.name)
         return svg.read_text(encoding="utf-8")
 
 

@@ -206,7 +206,7 @@ class Deepening:
         blocks: dict[str, str | None] = {}
         for old_row, row in zip(before, after, strict=True):
             last = ""
-            numbers = place_blocks(len(old_row), len(row), self.placement)
+            numbers = place_blocks(len(old_row), len(row), placement=self.placement)
             for name, number in zip(row, numbers, strict=True):
                 last = last if number is None else old_row[number]
                 is_new = number is None
@@ -260,7 +260,7 @@ def added_tensors(plans: Sequence[Deepening]) -> dict[str, tuple[int, str]]:
     return found
 
 
-def place_blocks(old: int, new: int, placement: Placement) -> list[int | None]:
+def place_blocks(old: int, new: int, *, placement: Placement) -> list[int | None]:
     """Say for each of a stage's ``new`` blocks which of its ``old`` ones it was; None: none."""
     if placement == "end":
         return [*range(old), *[None] * (new - old)]
@@ -277,12 +277,12 @@ def first_difference(source: Architecture, target: Architecture) -> str:
     for field in dataclasses.fields(Architecture):
         if field.name not in ("name", "stages"):
             old, new = getattr(source, field.name), getattr(target, field.name)
-            if found := _describe_difference(field.name, old, new):
+            if found := _describe_difference(field.name, old, new=new):
                 return found
     if len(source.stages) != len(target.stages):
         return f"stages: {len(source.stages)} here, {len(target.stages)} there"
     for i, (old, new) in enumerate(zip(source.stages, target.stages, strict=True)):
-        if found := _describe_difference(f"stages[{i}]", replace(old, depth=new.depth), new):
+        if found := _describe_difference(f"stages[{i}]", replace(old, depth=new.depth), new=new):
             return found
         if new.depth < old.depth:
             return f"stages[{i}].depth: {old.depth} blocks here, only {new.depth} there"
@@ -299,14 +299,14 @@ def identity_obstacle(architecture: Architecture) -> str:
     return ""
 
 
-def _describe_difference(path: str, old: Any, new: Any) -> str:
+def _describe_difference(path: str, old: Any, *, new: Any) -> str:
     if old == new:
         return ""
     if dataclasses.is_dataclass(old) and type(old) is type(new):
         for field in dataclasses.fields(old):
             inside = f"{path}.{field.name}"
             if found := _describe_difference(
-                inside, getattr(old, field.name), getattr(new, field.name)
+                inside, getattr(old, field.name), new=getattr(new, field.name)
             ):
                 return found
     return f"{path}: {old} here, {new} there"

@@ -44,7 +44,7 @@ class GrowingNetwork:
         for plan in self.plans[:grown]:
             self._apply(plan, self.network.weights)
 
-    def grow(self, index: int, state: Weights, note: Callable[[str], None]) -> Weights:
+    def grow(self, index: int, state: Weights, *, note: Callable[[str], None]) -> Weights:
         """Make the growth of that index; give the new network's state.
 
         ``note`` is told where the function does not stay exactly the same.

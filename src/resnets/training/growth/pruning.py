@@ -55,12 +55,14 @@ class BlockCost:
 
 
 def block_costs(
-    network: Network, images: Images, make_evaluator: MakeEvaluator
+    network: Network, images: Images, *, make_evaluator: MakeEvaluator
 ) -> Iterator[BlockCost]:
     """Yield what each block costs to take out, in the network's order."""
-    whole = _evaluate_pruned("", network, images, make_evaluator)
+    whole = _evaluate_pruned("", network, images=images, make_evaluator=make_evaluator)
     for block in removable_blocks(network.architecture):
-        without = _evaluate_pruned(block, _remove(network, [block]), images, make_evaluator)
+        without = _evaluate_pruned(
+            block, _remove(network, [block]), images=images, make_evaluator=make_evaluator
+        )
         yield BlockCost(
             block,
             without.evaluation.loss - whole.evaluation.loss,
@@ -70,14 +72,14 @@ def block_costs(
 
 
 def prune_stepwise(
-    network: Network, images: Images, make_evaluator: MakeEvaluator
+    network: Network, images: Images, *, make_evaluator: MakeEvaluator
 ) -> Iterator[PrunedNetwork]:
     """Yield the whole network, then each time with one more block taken out: the cheapest.
 
     After each the blocks that are left are ranked again: two blocks may stand in for one another.
     It ends where only the first blocks of the stages are left.
     """
-    cut = _evaluate_pruned("", network, images, make_evaluator)
+    cut = _evaluate_pruned("", network, images=images, make_evaluator=make_evaluator)
     yield cut
     gone: list[str] = []
     blocks = removable_blocks(network.architecture)
@@ -85,7 +87,12 @@ def prune_stepwise(
         # Of equal losses the block that spares most, then the last.
         cut = min(
             (
-                _evaluate_pruned(block, _remove(network, [*gone, block]), images, make_evaluator)
+                _evaluate_pruned(
+                    block,
+                    _remove(network, [*gone, block]),
+                    images=images,
+                    make_evaluator=make_evaluator,
+                )
                 for block in reversed(left)
             ),
             key=lambda found: (found.evaluation.loss, found.multiply_adds),
@@ -97,8 +104,8 @@ def prune_stepwise(
 def prune(
     network: Network,
     images: Images,
-    make_evaluator: MakeEvaluator,
     *,
+    make_evaluator: MakeEvaluator,
     blocks: int | None = None,
     share: float | None = None,
     announce: Callable[[PrunedNetwork], None] = lambda _: None,
@@ -110,11 +117,12 @@ def prune(
     """
     require_budget(network, blocks=blocks, share=share)
     whole: PrunedNetwork | None = None
-    for taken, cut in enumerate(prune_stepwise(network, images, make_evaluator)):
+    for taken, cut in enumerate(prune_stepwise(network, images, make_evaluator=make_evaluator)):
         whole = whole or cut
         announce(cut)
         if blocks == taken or (
-            blocks is None and _is_within_budget(cut.multiply_adds, whole.multiply_adds, share)
+            blocks is None
+            and _is_within_budget(cut.multiply_adds, whole.multiply_adds, share=share)
         ):
             return cut
     raise AssertionError("a budget that can be met is met by the last cut")
@@ -135,14 +143,14 @@ def require_budget(network: Network, *, blocks: int | None, share: float | None)
         )
     shortest = replace(a, stages=tuple(replace(stage, depth=1) for stage in a.stages))
     whole, least = (trace(one, size).multiply_adds for one in (a, shortest))
-    if not _is_within_budget(least, whole, share):
+    if not _is_within_budget(least, whole, share=share):
         raise GrowthError(
             f"what must stay is {least / whole:.1%} of the multiply-adds, over {share:.1%}"
         )
 
 
 def remove_blocks(
-    architecture: Architecture, weights: Weights, removed: Collection[str]
+    architecture: Architecture, weights: Weights, *, removed: Collection[str]
 ) -> tuple[Architecture, Weights]:
     """Take blocks out of a network, by their canonical names such as ``layer3.4``.
 
@@ -183,17 +191,17 @@ def _pruned_name(a: Architecture, stages: Collection[Stage]) -> str:
     return f"{a.name.partition(' ')[0]} {depths}" if a.name else ""
 
 
-def _is_within_budget(multiply_adds: int, whole: int, share: float | None) -> bool:
+def _is_within_budget(multiply_adds: int, whole: int, *, share: float | None) -> bool:
     return share is None or multiply_adds <= share * whole
 
 
 def _remove(network: Network, blocks: Collection[str]) -> Network:
-    a, weights = remove_blocks(network.architecture, network.weights, blocks)
+    a, weights = remove_blocks(network.architecture, network.weights, removed=blocks)
     return replace(network, architecture=a, weights=weights)
 
 
 def _evaluate_pruned(
-    removed: str, network: Network, images: Images, make_evaluator: MakeEvaluator
+    removed: str, network: Network, *, images: Images, make_evaluator: MakeEvaluator
 ) -> PrunedNetwork:
     steps = trace(network.architecture, network.preprocessing.size)
     return PrunedNetwork(

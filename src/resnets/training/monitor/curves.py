@@ -46,7 +46,7 @@ SETTINGS: dict[Any, Any] = {
 }
 
 
-def draw_curves(records: Sequence[Mapping[str, Any]], folder: Path, title: str) -> list[Path]:
+def draw_curves(records: Sequence[Mapping[str, Any]], folder: Path, *, title: str) -> list[Path]:
     """Draw ``curves.svg`` and ``curves.png`` into ``folder``; give their paths.
 
     The same records give the same bytes. What a run lacks (validation, a finished epoch) is
@@ -88,29 +88,33 @@ def _draw_figure(curves: Curves, title: str) -> "Figure":
     figure = Figure(figsize=(width, height), facecolor="white")
     figure.text(0.62 / width, 1 - 0.36 / height, title, fontsize=12.5, fontweight="bold")
     pad = 19 if curves.growths else 7  # above the panel, growths are named
-    row = [_add_panel(figure, (0.62, 1.62 + lift, 3.7, 1.98), "Loss", pad)]
+    row = [_add_panel(figure, (0.62, 1.62 + lift, 3.7, 1.98), heading="Loss", pad=pad)]
     _draw_loss(row[0], curves)
-    row.append(_add_panel(figure, (0.62, 0.55 + lift, 3.7, 0.5), "Learning rate"))
+    row.append(_add_panel(figure, (0.62, 0.55 + lift, 3.7, 0.5), heading="Learning rate"))
     _draw_rate(row[1], curves)
     if curves.accuracy:
         at = (6.1, 0.55 + lift, 4.1, 3.05)
-        row.append(_add_panel(figure, at, "Accuracy on validation images", pad))
+        row.append(_add_panel(figure, at, heading="Accuracy on validation images", pad=pad))
         _draw_accuracy(row[2], curves)
     _finish_row(row, curves)
     row[0].tick_params(labelbottom=False)
     row[0].set_xlabel("")
     if spent:
-        row = [_add_panel(figure, (0.62, 0.55, 3.7, 1.98), "Loss against compute", pad)]
+        row = [_add_panel(figure, (0.62, 0.55, 3.7, 1.98), heading="Loss against compute", pad=pad)]
         _draw_loss(row[0], spent)
         if spent.accuracy:
-            row.append(_add_panel(figure, (6.1, 0.55, 4.1, 1.98), "Accuracy against compute", pad))
+            row.append(
+                _add_panel(
+                    figure, (6.1, 0.55, 4.1, 1.98), heading="Accuracy against compute", pad=pad
+                )
+            )
             _draw_accuracy(row[1], spent)
         _finish_row(row, spent)
     return figure
 
 
 def _add_panel(
-    figure: "Figure", at: tuple[float, float, float, float], heading: str, pad: float = 7
+    figure: "Figure", at: tuple[float, float, float, float], *, heading: str, pad: float = 7
 ) -> "Axes":
     """Add a panel; ``at``: left, bottom, width and height in inches; ``pad``: in points."""
     width, height = figure.get_size_inches()
@@ -185,7 +189,7 @@ def _draw_loss(axes: "Axes", curves: Curves) -> None:
     axes.plot(*_xy(curves.steps), color=TRAINING, alpha=0.28, linewidth=0.7)
     lines = (("training", curves.training, TRAINING), ("validation", curves.validation, VALIDATION))
     for _, points, colour in lines:
-        _draw_line(axes, points, colour)
+        _draw_line(axes, points, colour=colour)
     # The first steps' losses would press everything else to the ground.
     ordered = sorted(y for _, y in curves.steps)
     usual = ordered[int(0.98 * (len(ordered) - 1))] if ordered else 0.0
@@ -224,7 +228,7 @@ def _draw_rate(axes: "Axes", curves: Curves) -> None:
 def _draw_accuracy(axes: "Axes", curves: Curves) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    _draw_line(axes, curves.accuracy, VALIDATION)
+    _draw_line(axes, curves.accuracy, colour=VALIDATION)
     values = [y for _, y in curves.accuracy]
     spread = max(values) - min(values)
     lowest = max(0.0, min(values) - max(0.1 * spread, 0.01))
@@ -252,7 +256,7 @@ def _draw_accuracy(axes: "Axes", curves: Curves) -> None:
     )
 
 
-def _draw_line(axes: "Axes", points: list[Point], colour: str) -> None:
+def _draw_line(axes: "Axes", points: list[Point], *, colour: str) -> None:
     """Draw a line; with dots where there are few points, so that a single one is seen."""
     form = "o-" if len(points) <= 25 else "-"
     axes.plot(*_xy(points), form, color=colour, linewidth=1.8, markersize=3.6, clip_on=False)
@@ -284,7 +288,7 @@ class CurveDrawer:
         records = logs.read_log(folder / METRICS)
         try:
             with explain_os_errors(f"cannot draw the curves in {folder}", RunError):
-                draw_curves(records, folder, _title(event.network, records))
+                draw_curves(records, folder, title=_title(event.network, records))
         except MissingDependency as error:
             self._announce(f"no curves drawn: {error}")
 

@@ -99,7 +99,11 @@ class Frame:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = min(options.max_width, WIDEST)
         plan = self.pace.run
-        head = [Text(plan.title, "bold"), *_wrap_phrases(describe_run(plan), width, "dim"), Text()]
+        head = [
+            Text(plan.title, "bold"),
+            *_wrap_phrases(describe_run(plan), width, style="dim"),
+            Text(),
+        ]
         foot = _wrap_phrases([self._moment()], width)
         # Besides the rows: the table's titles, an empty line, the bar, and one to spare.
         room = options.size.height - len(head) - len(foot) - 4
@@ -185,7 +189,7 @@ class Frame:
         return [*where, *describe_moment(pace)]
 
 
-def _wrap_phrases(groups: Iterable[list[str]], width: int, style: str = "") -> list[Text]:
+def _wrap_phrases(groups: Iterable[list[str]], width: int, *, style: str = "") -> list[Text]:
     """Write each group of phrases on a line, or on as many as it needs."""
     lines: list[str] = []
     for group in groups:

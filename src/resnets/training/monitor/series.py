@@ -46,7 +46,7 @@ class Curves:
         epochs = {int(r["epoch"]): r for r in records if r.get("event") == "epoch"}
         last = epochs[max(epochs)] if epochs else None
         per = int(last["step"]) / int(last["epoch"]) if last else 1.0
-        losses = _collect_points(steps, "loss", per)
+        losses = _collect_points(steps, "loss", per=per)
         accuracy = _collect_points(epochs, "validation_accuracy")
         compute = _collect_points(epochs, "multiply_adds")
         best = max((epoch for epoch, r in epochs.items() if r.get("best")), default=0)
@@ -54,7 +54,8 @@ class Curves:
             unit="epoch" if epochs else "step",
             steps=thin_points(losses, MOST_POINTS),
             rate=thin_points(
-                _collect_points(steps, "rate", per) or _collect_points(epochs, "rate"), MOST_POINTS
+                _collect_points(steps, "rate", per=per) or _collect_points(epochs, "rate"),
+                MOST_POINTS,
             ),
             training=[(x - 0.5, y) for x, y in _collect_points(epochs, "training_loss")]
             or thin_points(losses, 40),
@@ -116,7 +117,7 @@ def thin_points(points: list[Point], most: int) -> list[Point]:
 
 
 def _collect_points(
-    records: Mapping[int, Mapping[str, Any]], key: str, per: float = 1.0
+    records: Mapping[int, Mapping[str, Any]], key: str, *, per: float = 1.0
 ) -> list[Point]:
     """Give the finite values of ``key`` in order."""
     found = ((at / per, records[at].get(key)) for at in sorted(records))
