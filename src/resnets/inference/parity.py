@@ -198,8 +198,15 @@ def compare_results(results: Sequence[FrameworkResults]) -> list[Deviation]:
         expected = reference.forward(a, double, x).logits
         for result in results:
             difference = _relative_difference(result.arrays[f"{a.name}/logits"], expected)
-            what = ("NumPy", "logits, fp32", difference, LOGITS_LIMIT)
-            lines.append(_make_deviation(a, result.framework, *what))
+            deviation = _make_deviation(
+                a,
+                result.framework,
+                against="NumPy",
+                what="logits, fp32",
+                difference=difference,
+                limit=LOGITS_LIMIT,
+            )
+            lines.append(deviation)
         lines += [_compare_steps(a, result, first=results[0]) for result in results[1:]]
     return lines
 
@@ -290,15 +297,35 @@ def _compare_steps(
     difference = float(np.max(differences))  # Python's max may pass over what is no number
     names = (result.framework.name, first.framework.name)
     limit = max(STEP_LIMITS.get(name, STEP_LIMIT) for name in names)
-    what = (first.framework.name, "one step, fp64", difference, limit)
-    return _make_deviation(a, result.framework, *what)
+    return _make_deviation(
+        a,
+        result.framework,
+        against=first.framework.name,
+        what="one step, fp64",
+        difference=difference,
+        limit=limit,
+    )
 
 
 def _make_deviation(
-    a: Architecture, of: Framework, against: str, what: str, difference: float, limit: float
+    a: Architecture,
+    framework: Framework,
+    *,
+    against: str,
+    what: str,
+    difference: float,
+    limit: float,
 ) -> Deviation:
-    measured = (a.name, of.name, against, what, difference, limit)
-    return Deviation(*measured, of.version, of.environment)
+    return Deviation(
+        network=a.name,
+        framework=framework.name,
+        against=against,
+        what=what,
+        difference=difference,
+        limit=limit,
+        version=framework.version,
+        environment=framework.environment,
+    )
 
 
 def _relative_difference(found: Any, expected: Any) -> float:
