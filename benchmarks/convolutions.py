@@ -82,7 +82,7 @@ def count_convolutions(trace: Trace) -> dict[Convolution, int]:
     for layer in trace.layers:
         if layer.operation != "convolution":
             continue
-        source = trace.named[layer.inputs[0]]
+        source = trace.by_name[layer.inputs[0]]
         channels, height, width = source.shape
         found[
             Convolution(

@@ -124,10 +124,10 @@ def _epoch(wanted: Work, images: int) -> dict[str, float]:
     rng, size = np.random.default_rng(0), wanted.size
     pixels = rng.integers(0, 256, (images, size, size, 1), dtype=np.uint8)
     data = TrainingData(Images(pixels, rng.integers(0, 10, images)), None)
-    recipe = presets.named("folder").changed(epochs=2, batch=wanted.batch)
+    recipe = presets.get_preset("folder").replace(epochs=2, batch=wanted.batch)
     scale = Preprocessing(size=size, mean=(0.5,), std=(0.5,))
     session = backend.session(backend.build(wanted.architecture), recipe, preprocessing=scale)
-    seconds = [e.seconds for e in train(session, data, recipe) if isinstance(e, Epoch)]
+    seconds = [e.seconds for e in train(session, data, recipe=recipe) if isinstance(e, Epoch)]
     return {"seconds": seconds[-1], "bytes": (machine.peak_memory() or 0) - before}
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from resnets.files import replacing
+from resnets.files import replace_file
 from resnets.training.monitor.curves import FAINT, INK, SETTINGS
 
 ROWS = (("seconds", "seconds", 1.0, "#0072B2"), ("bytes", "memory, MB", 1e-6, "#D55E00"))
@@ -46,7 +46,7 @@ def draw(
                     axes.set_xlabel(units[axis])
             row[0].set_ylabel(title)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as file:
+        with replace_file(path) as file:
             FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None, "Creator": None})
 
 

@@ -65,7 +65,7 @@ def _apart(found: Any, expected: Any, before: Any) -> float:
 def _repeats(m: Measurement) -> dict[str, bool]:
     """Whether two runs, and a resumed one, agree bit for bit; by how cuDNN chooses."""
     images = at_size(m.data.training[:512], m.plan.chapter_size, m.plan)
-    recipe = m.chapter("bf16").changed(momentum=0.9, flip=True, crop=2)
+    recipe = m.chapter("bf16").replace(momentum=0.9, flip=True, crop=2)
     network = network_of(m.plan.chapter, images, 10)
 
     def run(repeatable: bool, stop: int | None) -> Any:
@@ -126,7 +126,7 @@ def accuracy(m: Measurement) -> dict[str, Any]:
 
 def _to_accuracy(m: Measurement, seed: int) -> dict[str, Any]:
     changes = {"epochs": 1, "batch": 32, "grow": [], "milestones": []} if m.plan.small else {}
-    recipe = presets.named(m.recipe).changed(seed=seed, precision="bf16", **changes)
+    recipe = presets.get_preset(m.recipe).replace(seed=seed, precision="bf16", **changes)
     return _trained(m, recipe)
 
 
@@ -136,7 +136,7 @@ def accurate(m: Measurement) -> dict[str, Any]:
         return {"left out": "needs Fashion-MNIST: --data FOLDER"}
     changes: dict[str, Any] = {"schedule": "linear", "milestones": [], "warmup": 0.1}
     changes |= {"batch": 32, "skip": 0.0} if m.plan.small else {"batch": 256, "rate": 0.2}
-    recipe = presets.named(m.plan.accurate).changed(
+    recipe = presets.get_preset(m.plan.accurate).replace(
         epochs=m.plan.accurate_epochs, precision="bf16", **changes
     )
     return {"recipe": to_json(recipe)} | _trained(m, recipe)
@@ -145,12 +145,12 @@ def accurate(m: Measurement) -> dict[str, Any]:
 def _trained(m: Measurement, recipe: Recipe) -> dict[str, Any]:
     """Train as a recipe says, steps recorded; validation and test accuracy, and times."""
     images = at_size(m.data.training, recipe.size, m.plan)
-    kept, held = split(images.labels, recipe.validation or 0.05, recipe.seed)
+    kept, held = split(images.labels, recipe.validation or 0.05, seed=recipe.seed)
     data = TrainingData(images[kept], images[held])
     network = network_of(recipe.network, images, 10)
     pixels = mean_and_std(data.training) if recipe.normalise else ((0.0,), (1.0,))
     session = session_of(network, recipe, m.plan, m.plan.speed(), pixels)
-    epochs = [e for e in train(session, data, recipe) if isinstance(e, Epoch)]
+    epochs = [e for e in train(session, data, recipe=recipe) if isinstance(e, Epoch)]
     seconds = np.cumsum([epoch.seconds for epoch in epochs]).tolist()
     reached = [
         s for s, e in zip(seconds, epochs, strict=True) if (e.validation_accuracy or 0) >= AIM

@@ -17,7 +17,7 @@ os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
 import numpy as np
 
 from resnets import backends
-from resnets.data.augmentation import draw
+from resnets.data.augmentation import draw_parameters
 from resnets.data.images import Images
 from resnets.networks import catalog
 from resnets.networks.network import Preprocessing
@@ -43,7 +43,8 @@ def main() -> None:
     for step in range(3):
         pixels = rng.integers(0, 256, (16, 28, 28, 1), dtype=np.uint8)
         batch = backends.Batch(
-            Images(pixels, rng.integers(0, 10, 16)), draw(recipe, step, 16, (28, 28))
+            Images(pixels, rng.integers(0, 10, 16)),
+            draw_parameters(recipe, step, count=16, size=(28, 28)),
         )
         losses.append(float(session.train_step(batch, recipe.rate).loss))
     answer = {"device": session.device, "found": backend.available_devices(), "losses": losses}

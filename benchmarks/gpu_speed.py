@@ -127,7 +127,7 @@ def job(m: Measurement, *, compiled: bool = False) -> dict[str, Any]:
     speed = plan.speed(compile="default" if compiled else None)
     session = session_of(network, recipe, plan, speed)
     began = time.perf_counter()
-    events = list(train(session, TrainingData(training, None), recipe))
+    events = list(train(session, TrainingData(training, None), recipe=recipe))
     plan.wait()
     seconds = time.perf_counter() - began
     epochs = [event for event in events if isinstance(event, Epoch)]

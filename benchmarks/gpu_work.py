@@ -14,7 +14,7 @@ from resnets.backends import torch as backend
 from resnets.backends.torch.recorded import Speed
 from resnets.backends.torch.resizing import resize
 from resnets.backends.torch.session import TorchSession
-from resnets.data.augmentation import chosen, draw
+from resnets.data.augmentation import draw_parameters, step_indices
 from resnets.data.fashion_mnist import loading
 from resnets.data.images import Images
 from resnets.networks import catalog
@@ -166,9 +166,9 @@ class Ours:
 
     def __call__(self) -> Any:
         recipe, step = self.session.train_state.recipe, self.session.train_state.steps
-        index = chosen(recipe, len(self.images), step)
+        index = step_indices(recipe, len(self.images), step=step)
         size = self.images.shape[1:3]
-        draws = draw(recipe, step, len(index), size, self.blocks)
+        draws = draw_parameters(recipe, step, count=len(index), size=size, blocks=self.blocks)
         return self.session.train_step(Batch(self.images, draws, index), recipe.rate)
 
 
@@ -187,7 +187,7 @@ class Measurement:
         plan = self.plan
         changes = {"size": plan.chapter_size, "epochs": plan.epochs, "precision": precision}
         batch = {"batch": 32} if plan.small else {}
-        return presets.named("chapter").changed(**changes, **batch)
+        return presets.get_preset("chapter").replace(**changes, **batch)
 
     def fraction(self, operations_a_second: float) -> float | None:
         """Share of what a large matrix product in bf16 reaches; None where it was not measured."""

@@ -47,7 +47,9 @@ def run(name: str, recipe: Recipe, framework: str, device: str) -> dict[str, Any
         task = job.Job(recipe=recipe, folder=path, framework=framework, device=device)
         job.follow(job.run(task), [])
         logs = RunFolder(path)
-        epochs = records.epochs(logs.records(METRICS), logs.records(TIMINGS), Progress())
+        epochs = records.read_epochs(
+            logs.records(METRICS), logs.records(TIMINGS), progress=Progress()
+        )
     kept = ("multiply_adds", "training_loss", "validation_loss", "validation_accuracy", "seconds")
     return {
         "arm": name,

@@ -106,7 +106,7 @@ class Work:
         if arm.as_long_as:
             share = self.compute(ARMS[arm.as_long_as]) / self.compute(Arm())
             epochs = max(1, round(share * epochs))
-        return self.recipe.changed(
+        return self.recipe.replace(
             **{"network": begins, "seed": seed, "epochs": epochs, **arm.settings},
             grow=list(self._growths(arm, epochs)),
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from resnets.files import replacing
+from resnets.files import replace_file
 from resnets.training.monitor.curves import FAINT, INK, SETTINGS
 from resnets.training.monitor.series import magnitude
 
@@ -52,7 +52,7 @@ def draw(
         )
         figure.text(0.79, 0.05, "rings: the network grows", color=FAINT)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as file:
+        with replace_file(path) as file:
             FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None, "Creator": None})
 
 

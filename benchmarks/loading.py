@@ -14,7 +14,7 @@ import numpy as np
 
 from resnets import backends
 from resnets.backends import Batch
-from resnets.data.augmentation import chosen, draw
+from resnets.data.augmentation import draw_parameters, step_indices
 from resnets.data.images import Images
 from resnets.networks import catalog
 from resnets.networks.network import Preprocessing
@@ -24,11 +24,11 @@ from training_step import write
 
 EVERYTHING = {"flip": True, "crop": 4, "erase": 0.5, "mixup": 0.2, "cutmix": 1.0}
 CASES: dict[str, tuple[Recipe, int]] = {
-    "quick": (presets.named("quick"), 1),
-    "quick, all augmentation": (presets.named("quick").changed(**EVERYTHING), 1),
-    "chapter": (presets.named("chapter").changed(precision="auto"), 1),
+    "quick": (presets.get_preset("quick"), 1),
+    "quick, all augmentation": (presets.get_preset("quick").replace(**EVERYTHING), 1),
+    "chapter": (presets.get_preset("chapter").replace(precision="auto"), 1),
     "resnet18 at 96, colour, all augmentation": (
-        presets.named("quick").changed(network="resnet18", size=96, **EVERYTHING),
+        presets.get_preset("quick").replace(network="resnet18", size=96, **EVERYTHING),
         3,
     ),
 }
@@ -57,12 +57,12 @@ def share(recipe: Recipe, channels: int, count: int) -> dict[str, float]:
     prepare: Callable[..., Any] = session.prepare
 
     def batch(step: int) -> Batch:
-        index = chosen(recipe, len(images), step)
-        return Batch(images[index], draw(recipe, step, len(index), size))
+        index = step_indices(recipe, len(images), step=step)
+        return Batch(images[index], draw_parameters(recipe, step, count=len(index), size=size))
 
     def load(step: int) -> None:
         made = batch(step)
-        prepare(made.images.pixels, made.draws)
+        prepare(made.images.pixels, made.augmentation)
 
     whole = seconds(lambda step: session.train_step(batch(step), 0.01).loss, count)
     loading = seconds(load, count)

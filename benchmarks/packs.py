@@ -23,13 +23,13 @@ import numpy as np
 from PIL import Image
 
 from resnets.data.cache import decoders
-from resnets.data.cache.blocks import FileTarget, Request
+from resnets.data.cache.blocks import DecodeRequest, FileTarget
 from resnets.data.cache.pack import Pack, open_pack
 from resnets.data.cache.pack_index import (
     IMAGES,
-    Contents,
-    file_size,
-    header,
+    PackContents,
+    images_file_size,
+    npy_header,
     rows_in_block,
     write_index,
 )
@@ -57,18 +57,18 @@ def decoding(folder: Path, count: int = 256) -> dict[str, float]:
     """Images a second that one process decodes, and one thread of this process."""
     paths = photos(folder, count)
     shape = (count, SIZE, SIZE, 3)
-    path, start = folder / "decoded", len(header(shape))
-    path.write_bytes(bytes(file_size(shape)))
+    path, start = folder / "decoded", len(npy_header(shape))
+    path.write_bytes(bytes(images_file_size(shape)))
     makers: dict[str, Callable[[], decoders.Decoder]] = {
-        "process": lambda: decoders.Apart(path, start, SIZE, 3),
-        "thread": lambda: decoders.Here(SIZE, 3, FileTarget(path, start)),
+        "process": lambda: decoders.SubprocessDecoder(path, start, SIZE, 3),
+        "thread": lambda: decoders.InProcessDecoder(SIZE, 3, FileTarget(path, start)),
     }
     made = {name: make() for name, make in makers.items()}
     taken: dict[str, list[float]] = {name: [] for name in makers}
     for repeat in range(4):
         for name, decoder in made.items():
             began = time.perf_counter()
-            decoder(Request(0, 0, paths[:64], paths[:64]), lambda _: None)
+            decoder(DecodeRequest(0, 0, paths[:64], paths[:64]), lambda _: None)
             if repeat:  # the first starts the process
                 taken[name].append(time.perf_counter() - began)
     for decoder in made.values():
@@ -79,10 +79,10 @@ def decoding(folder: Path, count: int = 256) -> dict[str, float]:
 def synthetic(folder: Path, count: int) -> Pack:
     """Make a pack of noise without decoding anything."""
     shape = (count, SIZE, SIZE, 3)
-    contents = Contents(key="noise", root="-", shape=shape, block=rows_in_block(shape))
+    contents = PackContents(key="noise", root="-", shape=shape, block=rows_in_block(shape))
     checksums: list[int] = []
     with (folder / IMAGES).open("wb") as file:
-        file.write(header(shape))
+        file.write(npy_header(shape))
         for block in contents.blocks():
             pixels = np.random.default_rng(block.number).bytes(block.rows * SIZE * SIZE * 3)
             checksums.append(zlib.crc32(pixels))
@@ -91,7 +91,7 @@ def synthetic(folder: Path, count: int) -> Pack:
         os.fsync(file.fileno())
         modified = os.fstat(file.fileno()).st_mtime_ns
     index = {**vars(contents), "checksums": tuple(checksums), "modified": modified}
-    write_index(folder, Contents(**index))
+    write_index(folder, PackContents(**index))
     return open_pack(folder, "noise")
 
 
@@ -132,7 +132,7 @@ def waiting(images: Images, steps: int, *, ahead: bool) -> float:
     for now, after in itertools.pairwise(order):
         before = time.perf_counter()
         if ahead:
-            images.expect(after)
+            images.prefetch(after)
         images[now]
         waited += time.perf_counter() - before
         time.sleep(BATCH / RATE)
@@ -144,7 +144,7 @@ def measured(pack: Pack, steps: int) -> dict[str, Any]:
     images = Images(pack, np.zeros(pack.shape[0], np.int64))
     before = memory()
     return {
-        "gigabytes": file_size(pack.shape) / 1e9,
+        "gigabytes": images_file_size(pack.shape) / 1e9,
         "images_per_second": reading(images, steps),
         "waiting": {
             "ahead": waiting(images, steps, ahead=True),

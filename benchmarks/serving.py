@@ -72,7 +72,7 @@ def by_hand(folder: Path) -> None:
     from starlette.routing import Route
 
     from resnets import backends
-    from resnets.serve.running import listening
+    from resnets.serve.running import listen
 
     network = load(folder)
     size, names = network.preprocessing.size, network.class_names
@@ -99,7 +99,7 @@ def by_hand(folder: Path) -> None:
         return JSONResponse({"classes": await run_in_threadpool(named, content)})
 
     app = Starlette(routes=[Route("/predict", predict, methods=["POST"])])
-    place = listening("127.0.0.1", 0)
+    place = listen("127.0.0.1", 0)
     print(f"http://127.0.0.1:{place.getsockname()[1]}", flush=True)
     config = uvicorn.Config(app, http="h11", log_level="warning", lifespan="off")
     uvicorn.Server(config).run(sockets=[place])

@@ -16,7 +16,7 @@ from itertools import pairwise
 from rich.console import Console
 
 from resnets.networks import catalog
-from resnets.networks.geometry import natural_size
+from resnets.networks.geometry import default_image_size
 from resnets.networks.tracing import trace
 from resnets.report.summary import show_json, show_table
 from training_step import write
@@ -30,7 +30,7 @@ def show_all() -> dict[str, float]:
     for name in catalog.names():
         times = [time.process_time()]
         architecture = catalog.get(name)
-        steps = trace(architecture, natural_size(architecture))
+        steps = trace(architecture, default_image_size(architecture))
         times.append(time.process_time())
         table = show_table(steps)
         times.append(time.process_time())

@@ -44,7 +44,7 @@ def run(recipe: str, framework: str, seed: int) -> dict[str, Any]:
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         task = job.Job(
-            recipe=presets.named(recipe).changed(seed=seed),
+            recipe=presets.get_preset(recipe).replace(seed=seed),
             folder=Path(folder) / "run",
             framework=framework,
         )
@@ -105,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--recipes", nargs="+", default=["quick"], choices=list(presets.NAMED))
+    parser.add_argument("--recipes", nargs="+", default=["quick"], choices=list(presets.PRESETS))
     parser.add_argument("--frameworks", nargs="+", default=["torch"], choices=backends.NAMES)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--runs", type=Path, default=RESULTS / "time_to_accuracy.jsonl")

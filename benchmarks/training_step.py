@@ -22,7 +22,7 @@ from quiet_rounds import QuietRounds
 from resnets import backends, bench
 from resnets.bench import machine, tables
 from resnets.networks import catalog
-from resnets.terminal import note, print_drawn
+from resnets.terminal import print_note, print_rich
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -64,8 +64,8 @@ def main() -> None:
         extra=tuple(alone),
     )
     rounds = QuietRounds([], [])
-    report = bench.measure(wanted, note, take_rounds=rounds)
-    print_drawn(tables.draw_report(report))
+    report = bench.measure(wanted, print_note, take_rounds=rounds)
+    print_rich(tables.draw_report(report))
     print(rounds.describe())
     disturbed = {"set_aside": rounds.set_aside, "disturbed": rounds.disturbed}
     write("training_step", {**report.to_json(), **disturbed})

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from resnets import backends
 from resnets.cli.explain import explain
-from resnets.data import load
+from resnets.data import load_dataset
 from resnets.networks.folder import load_config
 from resnets.training import job, records
 from resnets.training.events import Progress, Started
@@ -30,11 +30,11 @@ def describe_run(folder: Path) -> Started:
     recipe, logs = read_recipe(folder), RunFolder(folder)
     architecture = load_config(folder / "config.json").architecture
     plan = RunPlan(recipe=recipe, architecture=architecture, source=None)
-    start = plan.bind(load(recipe.data, size=recipe.size))
+    start = plan.bind(load_dataset(recipe.data, size=recipe.size))
     backend = backends.load("torch")
     model, preprocessing = backend.build(architecture), start.network.preprocessing
     session = backend.session(model, recipe, preprocessing=preprocessing, device="cpu")
-    past = records.epochs(logs.records(METRICS), logs.records(TIMINGS), Progress())
+    past = records.read_epochs(logs.records(METRICS), logs.records(TIMINGS), progress=Progress())
     return job.describe(
         recipe,
         architecture,
@@ -62,7 +62,7 @@ def main() -> None:
     console.print(frame)
     console.save_svg(str(IMAGES / "train.svg"), title="resnets train", unique_id="resnets-train")
     records = RunFolder(folder).records(METRICS)
-    curves.draw(records, IMAGES, f"{run.network} on Fashion-MNIST, recipe quick")
+    curves.draw_curves(records, IMAGES, title=f"{run.network} on Fashion-MNIST, recipe quick")
     (IMAGES / "curves.png").unlink()
     explain(str(folder), output=IMAGES / "mistakes.png", count=6)
 

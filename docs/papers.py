@@ -15,7 +15,7 @@ sys.path.insert(0, str(DOCS.parent / "tests"))  # where the printed figures are
 from published import TABLES, Column, Row, Table  # noqa: E402
 from resnets.networks import catalog  # noqa: E402
 from resnets.networks.architecture import Architecture  # noqa: E402
-from resnets.networks.geometry import natural_size  # noqa: E402
+from resnets.networks.geometry import default_image_size  # noqa: E402
 from resnets.networks.layers import Trace  # noqa: E402
 from resnets.networks.spec import Stage  # noqa: E402
 from resnets.networks.tracing import trace  # noqa: E402
@@ -60,17 +60,17 @@ def _stage(row: Row, i: int, stage: Stage) -> Stage:
 def traced(row: Row) -> Trace:
     """Trace a row's network at the row's size."""
     architecture = described(row)
-    return trace(architecture, row.size or natural_size(architecture))
+    return trace(architecture, row.size or default_image_size(architecture))
 
 
 def _put_out(steps: Trace, *operations: str) -> int:
-    return sum(layer.activation for layer in steps.layers if layer.operation in operations)
+    return sum(layer.output_size for layer in steps.layers if layer.operation in operations)
 
 
 def _with_norms(steps: Trace) -> int:
-    read_last = steps.named[steps.features["pooled"]].inputs[0]
+    read_last = steps.by_name[steps.features["pooled"]].inputs[0]
     norms = 2 * _put_out(steps, "norm") + 5 * _put_out(steps, "group_norm")
-    return steps.multiply_adds + norms + steps.named[read_last].activation
+    return steps.multiply_adds + norms + steps.by_name[read_last].output_size
 
 
 def _with_squeezing(steps: Trace) -> int:
@@ -80,7 +80,7 @@ def _with_squeezing(steps: Trace) -> int:
 
 def _field(i: int) -> Callable[[Trace], int]:
     def size(steps: Trace) -> int:
-        found = steps.fields[steps.features[f"stage{i}"]]
+        found = steps.receptive_fields[steps.features[f"stage{i}"]]
         assert found is not None, "networks that squeeze have no such row"
         return found.size
 

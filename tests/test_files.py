@@ -13,7 +13,7 @@ from resnets.errors import RunError
 def test_an_error_inside_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     files.write_text(path, "old")
-    with pytest.raises(RuntimeError), files.replacing(path) as file:
+    with pytest.raises(RuntimeError), files.replace_file(path) as file:
         file.write(b"half")
         raise RuntimeError
     assert path.read_text() == "old"
@@ -44,7 +44,10 @@ def test_a_full_disk_is_said_and_loses_nothing(
         raise OSError(28, os.strerror(28))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(RunError, match="No space left"), files.explained("saving", RunError):
+    with (
+        pytest.raises(RunError, match="No space left"),
+        files.explain_os_errors("saving", RunError),
+    ):
         files.write_text(path, "new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]

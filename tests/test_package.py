@@ -79,7 +79,7 @@ def test_a_command_that_is_interrupted_says_so(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("resnets.data.cache.pack_cache.kept", interrupted)
+    monkeypatch.setattr("resnets.data.cache.pack_cache.list_packs", interrupted)
     app = command_line.app
     monkeypatch.setattr(command_line, "app", lambda: app(["data"]))
     with pytest.raises(SystemExit) as ended:

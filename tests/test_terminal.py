@@ -1,6 +1,6 @@
 """How commands speak."""
 
-from resnets.terminal import flowing
+from resnets.terminal import unwrap_paragraphs
 
 
 def test_paragraphs_flow_and_names_stay() -> None:
@@ -18,9 +18,9 @@ def test_paragraphs_flow_and_names_stay() -> None:
     two
         Another.
     """
-    lines = flowing(text).split("\n")
+    lines = unwrap_paragraphs(text).split("\n")
     assert lines[:3] == ["Do it all.", "", "Long text."]
     assert lines[4:] == [
         *("Parameters", "----------", "one", "    Of two lines.", "two", "    Another.")
     ]
-    assert flowing("") == ""
+    assert unwrap_paragraphs("") == ""

@@ -26,7 +26,7 @@ from torch.nn import functional as F
 import resnets
 from resnets import backends, chapter
 from resnets.chapter import torch as d2l
-from resnets.data import load
+from resnets.data import load_dataset
 from resnets.training.monitor import curves
 
 SMALL = os.environ.get("RESNETS_TUTORIAL") == "small"  # few images and steps: what the tests run
@@ -183,7 +183,7 @@ for layers in DEPTHS:
 # training images aside for validation. The test set is not needed here.
 
 # %%
-data = load("fashion_mnist", size=14).training
+data = load_dataset("fashion_mnist", size=14).training
 pixels = torch.from_numpy(data.pixels).permute(0, 3, 1, 2).float() / 255
 pixels = (pixels - pixels.mean()) / pixels.std()
 labels = torch.from_numpy(data.labels)

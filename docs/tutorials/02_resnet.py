@@ -24,7 +24,7 @@ from torch import nn
 import resnets
 from resnets import Block, Recipe, Stage, backends, chapter
 from resnets.chapter import torch as d2l
-from resnets.data import load
+from resnets.data import load_dataset
 from resnets.errors import ResnetsError
 from resnets.inference import parity
 from resnets.networks import catalog, families
@@ -89,7 +89,7 @@ for name, network in (("the chapter's", described), ("the paper's", paper)):
     counts = {"kernel": 0, "bias": 0, "scale": 0, "shift": 0, "dense": 0}
     for layer in traced.layers:
         for tensor in layer.tensors:
-            if tensor.learned:
+            if tensor.is_parameter:
                 counts[tensor.role] += tensor.size
     print(f"{name:14}{traced.parameters:11,} =", counts)
 
@@ -102,7 +102,7 @@ for name, network in (("the chapter's", described), ("the paper's", paper)):
 # the definition in NumPy in float64. A framework that is not installed is named.
 
 # %%
-weights = parity.lively_weights(described)
+weights = parity.random_weights(described)
 images = np.random.default_rng(0).normal(size=(4, 1, 32, 32))
 double = {name: array.astype(np.float64) for name, array in weights.items()}
 expected = resnets.forward(described, double, images).logits
@@ -180,7 +180,7 @@ for g in GROUPS:
     traced = block_cost(g)
     block = [layer for layer in traced.layers if layer.block == "layer1.1"]
     whole.append(sum(layer.multiply_adds for layer in block))
-    inside.append(traced.named["layer1.1.conv2"].multiply_adds)
+    inside.append(traced.by_name["layer1.1.conv2"].multiply_adds)
     share.append(statistics.median(t / one for t, one in zip(times[g], times[1], strict=True)))
     print(f"{g:6}{inside[-1]:20,}{whole[-1]:23,}{share[-1]:16.2f} of 1 group's")
 
@@ -248,7 +248,9 @@ def network(groups: int, group_width: int) -> resnets.Architecture:
             for width, stride in ((64, 1), (128, 2), (256, 2))
         ),
     )
-    return replace(families.resnext(plain, groups, group_width), name=f"{groups}×{group_width}d")
+    return replace(
+        families.resnext(plain, groups, group_width=group_width), name=f"{groups}×{group_width}d"
+    )
 
 
 def cost(architecture: resnets.Architecture) -> int:
@@ -275,7 +277,7 @@ for n in networks:
 SEEDS = range(1 if SMALL else 3)
 EPOCHS, TRAINING, VALIDATION = (1, 128, 100) if SMALL else (6, 3000, 3000)
 
-dataset = load("fashion_mnist", size=SIZE)
+dataset = load_dataset("fashion_mnist", size=SIZE)
 data = TrainingData(
     training=dataset.training[:TRAINING],
     validation=dataset.training[TRAINING : TRAINING + VALIDATION],
@@ -303,7 +305,7 @@ def run(architecture: resnets.Architecture, seed: int) -> tuple[list, list, floa
     model = backend.build(architecture, seed=seed)
     began = time.process_time()
     session = backend.session(model, recipe, preprocessing=preprocessing, device="cpu")
-    events = list(train(session, data, recipe))
+    events = list(train(session, data, recipe=recipe))
     spent = time.process_time() - began
     losses = [event.loss for event in events if isinstance(event, Step)]
     return losses, [event for event in events if isinstance(event, Epoch)], spent

@@ -22,7 +22,7 @@ from resnets import Architecture, Block, Stage, Stem, chapter
 from resnets.backends import load
 from resnets.chapter import torch as d2l
 from resnets.networks import catalog, families
-from resnets.networks.memory import megabytes, training_memory
+from resnets.networks.memory import format_megabytes, training_memory
 from resnets.training.monitor import curves
 
 SEEDS, MORE_SEEDS = range(1 if SMALL else 3), range(1 if SMALL else 5)
@@ -79,7 +79,7 @@ for name, printed in PRINTED.items():
     traced = resnets.trace(as_printed(name), 224)
     table[name] = [traced.parameters, traced.multiply_adds, printed]
     layers = name.removeprefix("resnet").removesuffix("_v1")
-    held = megabytes(training_memory(traced, 32).total)
+    held = format_megabytes(training_memory(traced, 32).total)
     print(f"{layers:6}{traced.parameters:14,}{traced.multiply_adds:17,}{printed:17}{held:>19}")
 
 # %% [markdown]

@@ -23,7 +23,7 @@ from typing import Any
 
 from cells import LANGUAGES, Cell, Output, code, read_rendering, read_script, scripts
 
-from resnets.files import replacing, write_text
+from resnets.files import replace_file, write_text
 
 HERE = Path(__file__).parent
 FRAMEWORKS = {"torch": "PyTorch", "jax": "JAX", "tensorflow": "TensorFlow", "mxnet": "MXNet"}
@@ -121,7 +121,7 @@ def save_figures(name: str, into: Path, before: int) -> tuple[tuple[str, str], .
         if content.tell() > LARGE:
             content, kind = io.BytesIO(), "png"
             figure.savefig(content, format="png", dpi=110, bbox_inches="tight")
-        with replacing(into / f"{path}.{kind}") as file:
+        with replace_file(into / f"{path}.{kind}") as file:
             file.write(content.getvalue())
         found.append((str(words), f"{path}.{kind}"))
         pyplot.close(figure)

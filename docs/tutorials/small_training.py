@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resnets.data import load
+from resnets.data import load_dataset
 from resnets.training.monitor import curves
 
 SMALL = os.environ.get("RESNETS_TUTORIAL") == "small"  # few images and steps: what the tests run
@@ -47,7 +47,7 @@ class Run:
 
 def small_data(training: int, validation: int) -> Data:
     """Load that many images to train on, and others to validate with."""
-    images = load("fashion_mnist", size=SIZE).training
+    images = load_dataset("fashion_mnist", size=SIZE).training
     pixels = images.pixels[: training + validation].astype(np.float32) / 255
     mean, std = pixels[:training].mean(), pixels[:training].std()
     x = torch.from_numpy((pixels - mean) / std).permute(0, 3, 1, 2).contiguous()

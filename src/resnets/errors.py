@@ -33,7 +33,7 @@ class InvalidDescription(ResnetsError, ValueError):
         super().__init__(f"{subject} is not valid:{lines}")
 
 
-def in_one_line(error: BaseException) -> str:
+def summarise_error(error: BaseException) -> str:
     """Say in one line what another library raised; its kind, where that is not the obvious one."""
     said = " ".join(str(error).split())
     if said and isinstance(error, ImportError):

@@ -11,7 +11,7 @@ from resnets.errors import ResnetsError
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Generator[IO[bytes]]:
+def replace_file(path: Path) -> Generator[IO[bytes]]:
     """Open a temporary file that takes the place of ``path`` when the block ends without error.
 
     Whatever was at ``path`` stays untouched until the new content is on disk; a crash, a full
@@ -34,7 +34,7 @@ def replacing(path: Path) -> Generator[IO[bytes]]:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write ``content`` to ``path``, whole or not at all."""
-    with replacing(path) as file:
+    with replace_file(path) as file:
         file.write(content)
 
 
@@ -50,14 +50,14 @@ def remove_leftovers(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def explained(doing: str, error: type[ResnetsError]) -> Generator[None]:
+def explain_os_errors(action: str, error: type[ResnetsError]) -> Generator[None]:
     """Turn an operating system's refusal inside the block into ``error``, saying what and why."""
     try:
         yield
     except OSError as problem:
         reason = problem.strerror or str(problem)
         where = f" ({problem.filename})" if problem.filename else ""
-        raise error(f"{doing}: {reason}{where}") from problem
+        raise error(f"{action}: {reason}{where}") from problem
 
 
 def _umask() -> int:

@@ -27,25 +27,25 @@ OpenBar = Callable[[str, int], AbstractContextManager[Advance]]
 """Takes what is being done and how much of it there is."""
 
 
-def silent(_line: str) -> None:
+def ignore_message(_line: str) -> None:
     """Say nothing: the announce of a caller that did not ask."""
 
 
-def count_bar(doing: str, total: int) -> AbstractContextManager[Advance]:
+def count_bar(description: str, total: int) -> AbstractContextManager[Advance]:
     """A bar that counts things, shown only where they take more than two seconds."""
-    return _bar(doing, total, MofNCompleteColumn(), patience=2.0)
+    return _show_bar(description, total, column=MofNCompleteColumn(), delay=2.0)
 
 
-def bytes_bar(doing: str, total: int) -> AbstractContextManager[Advance]:
+def bytes_bar(description: str, total: int) -> AbstractContextManager[Advance]:
     """A bar that counts bytes, shown only where they take more than two seconds."""
-    return _bar(doing, total, DownloadColumn(), patience=2.0)
+    return _show_bar(description, total, column=DownloadColumn(), delay=2.0)
 
 
 @contextlib.contextmanager
-def _bar(
-    doing: str, total: int, column: ProgressColumn, patience: float
+def _show_bar(
+    description: str, total: int, *, column: ProgressColumn, delay: float
 ) -> Generator[Advance, None, None]:
-    """Draw on standard error if it is a terminal, once ``patience`` seconds have passed.
+    """Draw on standard error if it is a terminal, once ``delay`` seconds have passed.
 
     A pipe or a log file gets nothing: a bar is a hundred lines of noise there.
     """
@@ -60,12 +60,12 @@ def _bar(
         console=Console(stderr=True),
         transient=True,
     )
-    task = bar.add_task(doing, total=total)
+    task = bar.add_task(description, total=total)
     began = time.monotonic()
 
     def advance(count: int) -> None:
         bar.advance(task, count)
-        if not bar.live.is_started and time.monotonic() - began >= patience:
+        if not bar.live.is_started and time.monotonic() - began >= delay:
             bar.start()
 
     try:

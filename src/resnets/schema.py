@@ -20,7 +20,7 @@ from resnets.errors import InvalidDescription, Problem
 
 T = TypeVar("T")
 
-TURNS = 6
+STAND_IN_ROUNDS = 6
 """How often something else stands in: every choice of a Literal does at least once."""
 
 _STAND_INS: Mapping[Any, tuple[Any, ...]] = {
@@ -52,7 +52,7 @@ def from_json(cls: type[T], value: Any, subject: str) -> T:
     if not reader.problems:
         return result
     problems = list(dict.fromkeys(reader.problems))
-    for turn in range(1, TURNS):
+    for turn in range(1, STAND_IN_ROUNDS):
         other = _Reader(turn)
         other.read(cls, value, "")
         found = set(other.problems)
@@ -60,19 +60,19 @@ def from_json(cls: type[T], value: Any, subject: str) -> T:
     raise InvalidDescription(subject, problems)
 
 
-def read_text(text: str, subject: str) -> Any:
+def parse_json(text: str, subject: str) -> Any:
     """Parse JSON in which no key stands twice: of two values for one setting, which is meant?
 
     Raises:
         InvalidDescription: if the text is not JSON, or a key is repeated.
     """
     try:
-        return json.loads(text, object_pairs_hook=_unrepeated)
+        return json.loads(text, object_pairs_hook=_reject_repeated_keys)
     except (ValueError, RecursionError) as error:
         raise InvalidDescription(subject, [Problem("", f"not JSON: {error}")]) from error
 
 
-def _unrepeated(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+def _reject_repeated_keys(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
@@ -97,48 +97,50 @@ class _Reader:
         """Read one value of the type ``kind``."""
         origin, arguments = typing.get_origin(kind), typing.get_args(kind)
         if dataclasses.is_dataclass(kind):
-            return self._fields(typing.cast("type[Any]", kind), value, path)
+            return self._read_fields(typing.cast("type[Any]", kind), value, path=path)
         if origin is tuple:
-            return self._items(kind, value, path)
+            return self._read_items(kind, value, path=path)
         if origin in (typing.Union, types.UnionType):
             if value is None:
                 return None
             known = len(self.problems)
-            found = self.read(_not_none(arguments), value, path)
-            return found if len(self.problems) == known else _stand_in(kind, self.turn)
+            found = self.read(_optional_type(arguments), value, path)
+            return found if len(self.problems) == known else _make_stand_in(kind, self.turn)
         if origin is typing.Literal:
             if isinstance(value, str) and value in arguments:
                 return value
-            return self._refused(kind, path, f"{value!r} is not one of {_listed(arguments)}")
-        return self._scalar(kind, value, path)
+            return self._reject(
+                kind, path, message=f"{value!r} is not one of {_list_values(arguments)}"
+            )
+        return self._read_scalar(kind, value, path=path)
 
-    def _refused(self, kind: Any, path: str, message: str) -> Any:
+    def _reject(self, kind: Any, path: str, *, message: str) -> Any:
         """Note a problem; give what stands in for the value."""
         self.problems.append(Problem(path, message))
-        return _stand_in(kind, self.turn)
+        return _make_stand_in(kind, self.turn)
 
-    def _scalar(self, kind: type, value: Any, path: str) -> Any:
+    def _read_scalar(self, kind: type, value: Any, *, path: str) -> Any:
         number = isinstance(value, int) and not isinstance(value, bool)
         if kind is float and number and abs(value) < 2**53:
             return float(value)
         if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
             return value
         wanted = {int: "a whole number", float: "a number", bool: "true or false", str: "a string"}
-        message = f"{shortened(value)} is not {wanted.get(kind, kind.__name__)}"
-        return self._refused(kind, path, message)
+        message = f"{shorten(value)} is not {wanted.get(kind, kind.__name__)}"
+        return self._reject(kind, path, message=message)
 
-    def _items(self, kind: Any, value: Any, path: str) -> Any:
+    def _read_items(self, kind: Any, value: Any, *, path: str) -> Any:
         if not isinstance(value, (list, tuple)):
-            return self._refused(kind, path, f"{shortened(value)} is not a list")
+            return self._reject(kind, path, message=f"{shorten(value)} is not a list")
         item_kind, items = typing.get_args(kind)[0], typing.cast("Sequence[Any]", value)
         return tuple(self.read(item_kind, item, f"{path}[{i}]") for i, item in enumerate(items))
 
-    def _fields(self, cls: type[Any], value: Any, path: str) -> Any:
+    def _read_fields(self, cls: type[Any], value: Any, *, path: str) -> Any:
         if isinstance(value, cls):
             return value
         if not isinstance(value, Mapping):
-            message = f"{shortened(value)} is not an object; {_fields(cls)}"
-            return self._refused(cls, path, message)
+            message = f"{shorten(value)} is not an object; {_list_fields(cls)}"
+            return self._reject(cls, path, message=message)
         given = typing.cast("Mapping[str, Any]", value)
         known = {f.name: f for f in dataclasses.fields(cls)}
         prefix = f"{path}." if path else ""
@@ -146,36 +148,38 @@ class _Reader:
             if name not in known:
                 near = difflib.get_close_matches(str(name), known, n=1)
                 hint = f" (did you mean {near[0]}?)" if near else ""
-                self.problems.append(Problem(f"{prefix}{name}", f"unknown{hint}; {_fields(cls)}"))
+                self.problems.append(
+                    Problem(f"{prefix}{name}", f"unknown{hint}; {_list_fields(cls)}")
+                )
         kinds = typing.get_type_hints(cls)
         arguments: dict[str, Any] = {}
         for name, field in known.items():
             if name in given:
                 arguments[name] = self.read(kinds[name], given[name], f"{prefix}{name}")
-            elif _required(field):
-                message = f"missing; {_fields(cls)}"
-                arguments[name] = self._refused(kinds[name], f"{prefix}{name}", message)
-        made, problems = _made(cls, arguments)
+            elif _is_required(field):
+                message = f"missing; {_list_fields(cls)}"
+                arguments[name] = self._reject(kinds[name], f"{prefix}{name}", message=message)
+        made, problems = _construct(cls, arguments)
         self.problems += [Problem(f"{prefix}{p.path}", p.message) for p in problems]
         return made
 
 
-def _stand_in(kind: Any, turn: int) -> Any:
+def _make_stand_in(kind: Any, turn: int) -> Any:
     """Give a value of the type ``kind``, another one in another turn."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if dataclasses.is_dataclass(kind):
         kinds = typing.get_type_hints(kind)
-        fields = {f.name: _stand_in(kinds[f.name], turn) for f in dataclasses.fields(kind)}
-        return _made(typing.cast("type[Any]", kind), fields)[0]
+        fields = {f.name: _make_stand_in(kinds[f.name], turn) for f in dataclasses.fields(kind)}
+        return _construct(typing.cast("type[Any]", kind), fields)[0]
     if origin is tuple:
-        return tuple(_stand_in(arguments[0], turn) for _ in range(turn % 3))
+        return tuple(_make_stand_in(arguments[0], turn) for _ in range(turn % 3))
     if origin in (typing.Union, types.UnionType):
-        return _stand_in(_not_none(arguments), turn - 1) if turn else None
+        return _make_stand_in(_optional_type(arguments), turn - 1) if turn else None
     values = arguments if origin is typing.Literal else _STAND_INS[kind]
     return values[turn % len(values)]
 
 
-def _made(cls: type[Any], arguments: Mapping[str, Any]) -> tuple[Any, Sequence[Problem]]:
+def _construct(cls: type[Any], arguments: Mapping[str, Any]) -> tuple[Any, Sequence[Problem]]:
     """Make an object, or give what it finds wrong with its fields."""
     try:
         return cls(**arguments), ()
@@ -183,26 +187,26 @@ def _made(cls: type[Any], arguments: Mapping[str, Any]) -> tuple[Any, Sequence[P
         return None, error.problems
 
 
-def _not_none(arguments: Sequence[Any]) -> Any:
+def _optional_type(arguments: Sequence[Any]) -> Any:
     """Give the type of an optional value."""
     (inner,) = (a for a in arguments if a is not types.NoneType)
     return inner
 
 
-def _required(field: "dataclasses.Field[Any]") -> bool:
+def _is_required(field: "dataclasses.Field[Any]") -> bool:
     missing = dataclasses.MISSING
     return field.default is missing and field.default_factory is missing
 
 
-def _fields(cls: type[Any]) -> str:
+def _list_fields(cls: type[Any]) -> str:
     return f"{cls.__name__} has {', '.join(f.name for f in dataclasses.fields(cls))}"
 
 
-def _listed(values: Sequence[Any]) -> str:
+def _list_values(values: Sequence[Any]) -> str:
     return ", ".join(str(v) for v in values)
 
 
-def shortened(value: Any, limit: int = 60) -> str:
+def shorten(value: Any, limit: int = 60) -> str:
     """Quote ``value`` for a message, cut at ``limit`` characters."""
     text = repr(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"

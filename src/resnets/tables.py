@@ -13,7 +13,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.segment import Segment
 from rich.style import Style
 
-PLAIN = str.maketrans({"×": "x", "─": "-", "·": "|", "⋮": ":", "→": ">", "…": "~"})
+ASCII_REPLACEMENTS = str.maketrans({"×": "x", "─": "-", "·": "|", "⋮": ":", "→": ">", "…": "~"})
 """What to write where the terminal's encoding has no more than ASCII."""
 
 
@@ -23,14 +23,14 @@ class Column:
 
     Attributes:
         title: above it.
-        right: whether its cells end on one line, as numbers do.
-        spare: where there is no room, columns go in the order of this, the highest first;
+        align_right: whether its cells end on one line, as numbers do.
+        drop_priority: where there is no room, columns go in the order of this, the highest first;
             those of 0 stay.
     """
 
     title: str
-    right: bool = False
-    spare: int = 0
+    align_right: bool = False
+    drop_priority: int = 0
 
 
 @dataclass(frozen=True)
@@ -56,15 +56,15 @@ class Table:
     lines: Sequence[Row | Rule]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        shown = _fitted(self, options.max_width)
-        for text, style in shown.drawn(options.max_width):
+        shown = _fit(self, options.max_width)
+        for text, style in shown.render(options.max_width):
             if options.ascii_only:
-                text = text.translate(PLAIN)
+                text = text.translate(ASCII_REPLACEMENTS)
             yield Segment(text, Style.parse(style) if style else None)
 
 
 @dataclass(frozen=True)
-class _Shown:
+class _Layout:
     """A table whose widths are settled."""
 
     columns: tuple[Column, ...]
@@ -76,25 +76,25 @@ class _Shown:
     def width(self) -> int:
         return sum(self.widths) + self.gap * (len(self.widths) - 1)
 
-    def drawn(self, limit: int) -> Iterator[tuple[str, str]]:
+    def render(self, limit: int) -> Iterator[tuple[str, str]]:
         """Yield pieces of text, each with its style."""
-        yield self._row(tuple(column.title for column in self.columns), limit), "bold"
+        yield self._render_row(tuple(column.title for column in self.columns), limit), "bold"
         for line in self.lines:
             if isinstance(line, Row):
-                yield self._row(line.cells, limit), line.style
+                yield self._render_row(line.cells, limit), line.style
             else:
-                yield from self._rule(line.text, min(self.width, limit))
+                yield from self._render_rule(line.text, min(self.width, limit))
 
-    def _row(self, cells: tuple[str, ...], limit: int) -> str:
+    def _render_row(self, cells: tuple[str, ...], limit: int) -> str:
         padded = [
-            cell.rjust(width) if column.right else cell.ljust(width)
+            cell.rjust(width) if column.align_right else cell.ljust(width)
             for cell, column, width in zip(cells, self.columns, self.widths, strict=True)
         ]
         text = (" " * self.gap).join(padded).rstrip()
         # A number that lost its end must not look like a smaller one.
         return (text if len(text) <= limit else text[: limit - 1] + "…") + "\n"
 
-    def _rule(self, text: str, width: int) -> Iterator[tuple[str, str]]:
+    def _render_rule(self, text: str, width: int) -> Iterator[tuple[str, str]]:
         if text:
             text = f" {text} "[: max(width - 2, 0)]
             yield "──", "dim"
@@ -103,29 +103,31 @@ class _Shown:
         yield "─" * width + "\n", "dim"
 
 
-def _fitted(table: Table, limit: int) -> _Shown:
+def _fit(table: Table, limit: int) -> _Layout:
     """Settle the widths: loose, else with tight shapes, tight gaps, without spare columns."""
-    shown = _measured(table.columns, table.lines, gap=2)
-    tight = [_tight(line) for line in table.lines] if shown.width > limit else []
+    shown = _measure(table.columns, table.lines, gap=2)
+    tight = [_tighten(line) for line in table.lines] if shown.width > limit else []
     for gap in (2, 1):
         if shown.width > limit:
-            shown = _measured(table.columns, tight, gap)
-    while shown.width > limit and any(column.spare for column in shown.columns):
-        spares = [column.spare for column in shown.columns]
+            shown = _measure(table.columns, tight, gap=gap)
+    while shown.width > limit and any(column.drop_priority for column in shown.columns):
+        spares = [column.drop_priority for column in shown.columns]
         out = spares.index(max(spares))
-        shown = _measured(_without(shown.columns, out), _without_cell(shown.lines, out), gap=1)
+        shown = _measure(
+            _without_column(shown.columns, out), _without_cells(shown.lines, out), gap=1
+        )
     return shown
 
 
-def _measured(columns: tuple[Column, ...], lines: Sequence[Row | Rule], gap: int) -> _Shown:
+def _measure(columns: tuple[Column, ...], lines: Sequence[Row | Rule], *, gap: int) -> _Layout:
     titles = tuple(column.title for column in columns)
     # A heading, which has nothing beside it, may reach over the next columns.
     rows = (line.cells for line in lines if isinstance(line, Row) and any(line.cells[1:]))
     widths = tuple(max(map(len, cells)) for cells in zip(*chain([titles], rows), strict=True))
-    return _Shown(columns, lines, widths, gap)
+    return _Layout(columns, lines, widths, gap)
 
 
-def _tight(line: Row | Rule) -> Row | Rule:
+def _tighten(line: Row | Rule) -> Row | Rule:
     """Write shapes without spaces, and indent by one."""
     if isinstance(line, Rule):
         return line
@@ -133,11 +135,11 @@ def _tight(line: Row | Rule) -> Row | Rule:
     return Row(tuple(cells), line.style)
 
 
-def _without(cells: tuple[Column, ...], out: int) -> tuple[Column, ...]:
+def _without_column(cells: tuple[Column, ...], out: int) -> tuple[Column, ...]:
     return cells[:out] + cells[out + 1 :]
 
 
-def _without_cell(lines: Sequence[Row | Rule], out: int) -> list[Row | Rule]:
+def _without_cells(lines: Sequence[Row | Rule], out: int) -> list[Row | Rule]:
     return [
         Row(line.cells[:out] + line.cells[out + 1 :], line.style) if isinstance(line, Row) else line
         for line in lines

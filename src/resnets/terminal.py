@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def print_drawn(renderable: Any) -> None:
+def print_rich(renderable: Any) -> None:
     """Print a table, or whatever rich can draw."""
-    console().print(renderable)
+    make_console().print(renderable)
 
 
-def flowing(text: str) -> str:
+def unwrap_paragraphs(text: str) -> str:
     """Join the lines of each paragraph of a command's docstring, whose lines are as wide as code.
 
     A terminal has another width: help would break at its own and again where code does.
@@ -24,19 +24,19 @@ def flowing(text: str) -> str:
     for line in inspect.cleandoc(text).splitlines():
         described = described or line == "Parameters"
         before = joined[-1] if joined else ""
-        same = bool(line) and bool(before) and _indent(line) == _indent(before)
-        if same and (_indent(line) or not described):
+        same = bool(line) and bool(before) and _indentation(line) == _indentation(before)
+        if same and (_indentation(line) or not described):
             joined[-1] = f"{before} {line.lstrip()}"
         else:
             joined.append(line)
     return "\n".join(joined)
 
 
-def _indent(line: str) -> int:
+def _indentation(line: str) -> int:
     return len(line) - len(line.lstrip())
 
 
-def console() -> "Console":
+def make_console() -> "Console":
     """Give the console of standard output."""
     from rich.console import Console
 
@@ -48,15 +48,15 @@ def console() -> "Console":
 
 def print_json(value: Any) -> None:
     """Print a value as JSON for people and programs."""
-    print(json_line(value, indent=2))
+    print(format_json(value, indent=2))
 
 
-def json_line(value: Any, indent: int | None = None) -> str:
+def format_json(value: Any, indent: int | None = None) -> str:
     """Write a value as JSON; a number that is not finite is an error."""
     return json.dumps(value, indent=indent, allow_nan=False)
 
 
-def note(text: str) -> None:
+def print_note(text: str) -> None:
     """Say something beside the result."""
     if sys.stderr is not None:
         print(text, file=sys.stderr, flush=True)

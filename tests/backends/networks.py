@@ -6,12 +6,12 @@ import numpy as np
 import numpy.typing as npt
 from flax import nnx
 
-from resnets.inference.parity import lively_weights as lively_weights
+from resnets.inference.parity import random_weights as random_weights
 from resnets.networks.architecture import Architecture
 from resnets.networks.network import Weights
 
 
-def double(weights: Weights) -> Weights:
+def to_float64(weights: Weights) -> Weights:
     """The same weights in float64."""
     return {name: array.astype(np.float64) for name, array in weights.items()}
 
@@ -36,6 +36,6 @@ def modes(model: Any) -> list[bool]:
     return [part.training for part in model.modules()] if hasattr(model, "modules") else []
 
 
-def relative(found: npt.NDArray[Any], expected: npt.NDArray[Any]) -> float:
+def relative_difference(found: npt.NDArray[Any], expected: npt.NDArray[Any]) -> float:
     """The largest difference, relative to the largest expected value (if that is not 0)."""
     return float(np.abs(found - expected).max() / (np.abs(expected).max() or 1))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backends.networks import double, lively_weights, relative
+from backends.networks import random_weights, relative_difference, to_float64
 from backends.test_training_parity import (
     EXACTNESS,
     PLAIN,
@@ -18,7 +18,7 @@ from backends.test_training_parity import (
 )
 from resnets import backends
 from resnets.backends import Backend, Batch, Session
-from resnets.data.augmentation import Draws, chosen, draw
+from resnets.data.augmentation import AugmentationParameters, draw_parameters, step_indices
 from resnets.data.images import Images
 from resnets.networks import catalog, reference
 from resnets.networks.architecture import Architecture
@@ -26,13 +26,13 @@ from resnets.networks.naming import block_names
 from resnets.networks.network import Preprocessing, Weights
 from resnets.networks.tracing import tensors
 from resnets.recipes.recipe import Recipe
-from resnets.training.growth.deepening import Deepening, added
-from resnets.training.metrics import from_logits
+from resnets.training.growth.deepening import Deepening, added_tensors
+from resnets.training.metrics import evaluate_logits
 from strategies import SMALL_ARCHITECTURES
 
 NETWORK = catalog.get("resnet8_slim")
 DEEPER = catalog.get("resnet14_slim")
-DROPPING = PLAIN.changed(stochastic_depth=0.6, label_smoothing=0.0)
+DROPPING = PLAIN.replace(stochastic_depth=0.6, label_smoothing=0.0)
 KINDS = {
     *("basic", "bottleneck_option_a", "excited_basic", "before_basic", "before_bottleneck"),
     *("shift", "highway", "no_norm", "regnet_y", "regnet_odd"),
@@ -44,10 +44,12 @@ def named(name: str) -> Architecture:
     return next(a for a in SMALL_ARCHITECTURES if a.name == name)
 
 
-def dropped(a: Architecture, step: int = 0, n: int = 4) -> Draws:
-    draws = draw(DROPPING, step, n, (12, 12), sum(stage.depth for stage in a.stages))
-    assert draws.branches is not None
-    assert (draws.branches == 0).any() and (draws.branches > 1).any()
+def dropped(a: Architecture, step: int = 0, n: int = 4) -> AugmentationParameters:
+    draws = draw_parameters(
+        DROPPING, step, count=n, size=(12, 12), blocks=sum(stage.depth for stage in a.stages)
+    )
+    assert draws.drop_path_scales is not None
+    assert (draws.drop_path_scales == 0).any() and (draws.drop_path_scales > 1).any()
     return draws
 
 
@@ -60,31 +62,35 @@ def test_dropped_branches_against_torch_and_the_definition(backend: Backend, nam
     expected_losses, expected = train(backends.load("torch"), a, DROPPING, batches, [1.0])
     exactness = EXACTNESS.get(backend_name(backend), 1e-9)
     assert losses == pytest.approx(expected_losses, rel=exactness)
-    before = {f"weights/{n}": v for n, v in double(lively_weights(a)).items()}
+    before = {f"weights/{n}": v for n, v in to_float64(random_weights(a)).items()}
     steps = {n: before[n] - v for n, v in expected.items() if n in before}
     largest = max(float(np.abs(step).max()) for step in steps.values())
     for name_, step in steps.items():
         assert np.abs(before[name_] - state[name_] - step).max() < exactness * largest, name_
     x = (images.pixels.transpose(0, 3, 1, 2) / 255 - 0.4) / 0.3
-    weights = double(lively_weights(a))
-    branches = batches[0].draws.branches
+    weights = to_float64(random_weights(a))
+    branches = batches[0].augmentation.drop_path_scales
     forward = reference.forward(a, weights, x, training=True, branches=branches)
-    assert expected_losses[0] == pytest.approx(from_logits(forward.logits, images.labels).loss)
+    assert expected_losses[0] == pytest.approx(evaluate_logits(forward.logits, images.labels).loss)
     for name_, array in forward.statistics.items():
-        assert relative(expected[f"weights/{name_}"], array) < 1e-9, name_
+        assert relative_difference(expected[f"weights/{name_}"], array) < 1e-9, name_
     whole = reference.forward(a, weights, x, training=True).logits
-    assert relative(whole, forward.logits) > 1e-2
+    assert relative_difference(whole, forward.logits) > 1e-2
 
 
 def test_a_branch_that_every_image_drops_learns_nothing(backend: Backend) -> None:
     a = named("basic")
-    draws = Draws(branches=np.array([[1.0] * 4, [1.0] * 4, [1.0] * 4, [0.0] * 4]))
-    recipe = DROPPING.changed(weight_decay=0.0)
+    draws = AugmentationParameters(
+        drop_path_scales=np.array([[1.0] * 4, [1.0] * 4, [1.0] * 4, [0.0] * 4])
+    )
+    recipe = DROPPING.replace(weight_decay=0.0)
     _, state = train(backend, a, recipe, [Batch(random_images(a, 4, 12), draws)], [0.1])
-    before, last = lively_weights(a), block_names(a)[-1][-1]
+    before, last = random_weights(a), block_names(a)[-1][-1]
     for tensor in tensors(a):
         moved = np.abs(state[f"weights/{tensor.name}"] - before[tensor.name]).max()
-        assert (moved == 0) == (tensor.learned and tensor.name.startswith(f"{last}.")), tensor.name
+        assert (moved == 0) == (tensor.is_parameter and tensor.name.startswith(f"{last}.")), (
+            tensor.name
+        )
 
 
 PREPROCESSING = Preprocessing(size=28, mean=(0.3,), std=(0.35,))
@@ -101,15 +107,17 @@ def start(backend: Backend, a: Architecture, recipe: Recipe, weights: Weights) -
 
 
 def batch(recipe: Recipe, images: Images, step: int, blocks: int) -> Batch:
-    index = chosen(recipe, len(images), step)
-    return Batch(images[index], draw(recipe, step, len(index), (28, 28), blocks))
+    index = step_indices(recipe, len(images), step=step)
+    return Batch(
+        images[index], draw_parameters(recipe, step, count=len(index), size=(28, 28), blocks=blocks)
+    )
 
 
 @pytest.mark.parametrize("kind", ["sgd", "adamw"])
 def test_it_goes_on_bit_for_bit_in_the_middle_of_a_warm_up(
     backend: Backend, kind: str, fashion: Images
 ) -> None:
-    recipe = RECIPES[kind].changed(stochastic_depth=0.4)
+    recipe = RECIPES[kind].replace(stochastic_depth=0.4)
     new = [name for name in (t.name for t in tensors(NETWORK)) if name.startswith("layer2.0.")]
 
     def steps(session: Session, numbers: range) -> list[float]:
@@ -117,16 +125,16 @@ def test_it_goes_on_bit_for_bit_in_the_middle_of_a_warm_up(
             session.train_step(
                 batch(recipe, fashion, step, 3),
                 recipe.rate,
-                slowed=dict.fromkeys(new, (step + 1) / 4) if step < 3 else {},
+                lr_scales=dict.fromkeys(new, (step + 1) / 4) if step < 3 else {},
             ).loss
             for step in numbers
         ]
 
-    whole = start(backend, NETWORK, recipe, lively_weights(NETWORK))
+    whole = start(backend, NETWORK, recipe, random_weights(NETWORK))
     losses = steps(whole, range(5))
-    first = start(backend, NETWORK, recipe, lively_weights(NETWORK))
+    first = start(backend, NETWORK, recipe, random_weights(NETWORK))
     steps(first, range(2))
-    second = start(backend, NETWORK, recipe, lively_weights(NETWORK, seed=5))
+    second = start(backend, NETWORK, recipe, random_weights(NETWORK, seed=5))
     second.restore(first.state())
     assert steps(second, range(2, 5)) == losses[2:]
     one, other = whole.state(), second.state()
@@ -139,9 +147,9 @@ def test_it_goes_on_bit_for_bit_in_the_middle_of_a_warm_up(
 def test_slowed_tensors_take_their_share_of_the_rate(backend: Backend, kind: str) -> None:
     """Two groups of them, whose shares meet in one step; against torch, and against the share."""
     a = named("basic")
-    recipe = RECIPES[kind].changed(precision="fp64", nesterov=kind == "sgd")
+    recipe = RECIPES[kind].replace(precision="fp64", nesterov=kind == "sgd")
     images, rate = random_images(a, 4, 12), recipe.rate
-    names = [t.name for t in tensors(a) if t.learned]
+    names = [t.name for t in tensors(a) if t.is_parameter]
     new, newer = ([n for n in names if n.startswith(at)] for at in ("layer1.1.", "layer2.1."))
     shares = [
         dict.fromkeys(new, 0.25) | dict.fromkeys(newer, 0.0),
@@ -151,12 +159,12 @@ def test_slowed_tensors_take_their_share_of_the_rate(backend: Backend, kind: str
     ]
 
     def states(of: Backend, shares: Sequence[Mapping[str, float]]) -> list[Weights]:
-        model = of.build(a, weights=lively_weights(a))
+        model = of.build(a, weights=random_weights(a))
         preprocessing = Preprocessing(size=8, mean=(0.4,) * 3, std=(0.3,) * 3)
         session = of.session(model, recipe, preprocessing=preprocessing, device="cpu")
         found = [session.state()]
         for slowed in shares:
-            session.train_step(Batch(images, Draws()), rate, slowed=slowed)
+            session.train_step(Batch(images, AugmentationParameters()), rate, lr_scales=slowed)
             found.append(session.state())
         return found
 
@@ -176,7 +184,7 @@ def test_slowed_tensors_take_their_share_of_the_rate(backend: Backend, kind: str
 @pytest.mark.parametrize("kind", ["sgd", "adamw"])
 def test_lifted_tensors_are_raised_and_go_on_from_there(backend: Backend, kind: str) -> None:
     """In the weights and nowhere else; a step after it is the one from a state raised by hand."""
-    recipe = RECIPES[kind].changed(precision="fp64", average=0.9)
+    recipe = RECIPES[kind].replace(precision="fp64", average=0.9)
     a = named("basic")
     images = random_images(a, 4, 12)
     shapes = {tensor.name: tensor.shape for tensor in tensors(a)}
@@ -185,15 +193,15 @@ def test_lifted_tensors_are_raised_and_go_on_from_there(backend: Backend, kind: 
     lifted = {name: drawn.normal(size=shapes[name]) for name in names}
 
     def session() -> Session:
-        model = backend.build(a, weights=lively_weights(a))
+        model = backend.build(a, weights=random_weights(a))
         preprocessing = Preprocessing(size=8, mean=(0.4,) * 3, std=(0.3,) * 3)
         found = backend.session(model, recipe, preprocessing=preprocessing, device="cpu")
-        found.train_step(Batch(images, Draws()), recipe.rate)
+        found.train_step(Batch(images, AugmentationParameters()), recipe.rate)
         return found
 
     one, other = session(), session()
     before = one.state()
-    one.lift(lifted)
+    one.add_to_parameters(lifted)
     after = one.state()
     assert before.keys() == after.keys()
     for name, array in before.items():
@@ -201,7 +209,7 @@ def test_lifted_tensors_are_raised_and_go_on_from_there(backend: Backend, kind: 
         np.testing.assert_array_equal(after[name], array + amount, err_msg=name)
     other.restore(after)
     for each in (one, other):
-        each.train_step(Batch(images, Draws()), recipe.rate)
+        each.train_step(Batch(images, AugmentationParameters()), recipe.rate)
     found, expected = one.state(), other.state()
     for name in found:
         np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
@@ -211,8 +219,8 @@ def test_lifted_tensors_are_raised_and_go_on_from_there(backend: Backend, kind: 
 def test_the_step_is_not_compiled_again_for_other_rates_or_draws(
     name: str, fashion: Images
 ) -> None:
-    recipe = RECIPES["sgd"].changed(stochastic_depth=0.4)
-    session: Any = start(backends.load(name), NETWORK, recipe, lively_weights(NETWORK))
+    recipe = RECIPES["sgd"].replace(stochastic_depth=0.4)
+    session: Any = start(backends.load(name), NETWORK, recipe, random_weights(NETWORK))
     counts = []
     for step, share in enumerate((0.5, 0.7, None)):
         slowed = {} if share is None else {"layer1.0.conv1.weight": share}
@@ -229,34 +237,34 @@ def test_a_growth_is_no_jump(backend: Backend, fashion: Images) -> None:
     XLA compiles the deeper network into another program, which may round otherwise.
     """
     recipe = RECIPES["sgd"]
-    session = start(backend, NETWORK, recipe, lively_weights(NETWORK))
+    session = start(backend, NETWORK, recipe, random_weights(NETWORK))
     for step in range(2):
         session.train_step(batch(recipe, fashion, step, 0), recipe.rate)
     growth = Deepening(NETWORK, DEEPER)
     state = session.state()
-    deeper = start(backend, DEEPER, recipe, growth.weights(session.weights()))
-    deeper.restore(growth.state(state))
+    deeper = start(backend, DEEPER, recipe, growth.grow_weights(session.weights()))
+    deeper.restore(growth.grow_state(state))
     pixels = fashion.pixels[:32]
     before, after = session.eval_step(pixels), deeper.eval_step(pixels)
-    assert relative(after, before) <= (1e-6 if backend_name(backend) == "jax" else 0)
+    assert relative_difference(after, before) <= (1e-6 if backend_name(backend) == "jax" else 0)
     losses = [
         s.train_step(batch(recipe, fashion, 2, 0), recipe.rate).loss for s in (session, deeper)
     ]
     assert losses[1] == pytest.approx(losses[0], rel=1e-6)
     # Old tensors go on as they would have, and with what they remember.
     one, other = session.state(), deeper.state()
-    new = added([growth])
+    new = added_tensors([growth])
     assert new and not one.keys() & {f"weights/{name}" for name in new}
     for name in one:
         if name != "steps":
-            assert relative(other[name], one[name]) < 1e-4, name
+            assert relative_difference(other[name], one[name]) < 1e-4, name
 
 
 def test_random_blocks_do_jump(fashion: Images) -> None:
     """What the test above would see."""
     torch = backends.load("torch")
     growth = Deepening(NETWORK, DEEPER, start="random")
-    weights = lively_weights(NETWORK)
+    weights = random_weights(NETWORK)
     one = start(torch, NETWORK, RECIPES["sgd"], weights).eval_step(fashion.pixels[:32])
-    other = start(torch, DEEPER, RECIPES["sgd"], growth.weights(weights))
-    assert relative(other.eval_step(fashion.pixels[:32]), one) > 0.1
+    other = start(torch, DEEPER, RECIPES["sgd"], growth.grow_weights(weights))
+    assert relative_difference(other.eval_step(fashion.pixels[:32]), one) > 0.1

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from resnets.backends.jax.augmentation import Preparation
-from resnets.data.augmentation import Draws, Mix, draw
+from resnets.data.augmentation import AugmentationParameters, Mix, draw_parameters
 from resnets.recipes.recipe import Recipe
 
 MEAN, STD = (0.2, 0.4, 0.6), (0.3, 0.2, 0.1)
@@ -19,9 +19,9 @@ def _pixels(n: int = 6, height: int = 9, width: int = 7) -> npt.NDArray[np.uint8
     return np.random.default_rng(0).integers(0, 256, (n, height, width, 3), dtype=np.uint8)
 
 
-def _expected(pixels: npt.NDArray[np.uint8], draws: Draws) -> npt.NDArray[Any]:
+def _expected(pixels: npt.NDArray[np.uint8], draws: AugmentationParameters) -> npt.NDArray[Any]:
     n, height, width, _ = pixels.shape
-    b, out = draws.border, np.zeros((n, height, width, 3))
+    b, out = draws.padding, np.zeros((n, height, width, 3))
     for k in range(n):
         image = np.pad(pixels[k], ((b, b), (b, b), (0, 0)))
         row, column = draws.offsets[k] if draws.offsets is not None else (0, 0)
@@ -29,8 +29,8 @@ def _expected(pixels: npt.NDArray[np.uint8], draws: Draws) -> npt.NDArray[Any]:
         if draws.flipped is not None and draws.flipped[k]:
             image = image[:, ::-1]
         out[k] = (image / 255 - np.array(MEAN)) / np.array(STD)
-        if draws.erased is not None:
-            top, left, tall, wide = draws.erased[k]
+        if draws.erased_boxes is not None:
+            top, left, tall, wide = draws.erased_boxes[k]
             out[k, top : top + tall, left : left + wide] = 0
     if draws.mix is not None:
         other = out[draws.mix.partner]
@@ -57,7 +57,7 @@ RECIPES = {
 @pytest.mark.parametrize("step", [0, 1, 2])
 def test_against_loops(settings: dict[str, Any], step: int) -> None:
     pixels = _pixels()
-    draws = draw(Recipe(**settings), step, len(pixels), (9, 7))
+    draws = draw_parameters(Recipe(**settings), step, count=len(pixels), size=(9, 7))
     found = np.asarray(PREPARE(pixels, draws))
     np.testing.assert_allclose(found, _expected(pixels, draws), atol=1e-5)
 
@@ -65,5 +65,10 @@ def test_against_loops(settings: dict[str, Any], step: int) -> None:
 def test_the_stored_pixels_are_untouched() -> None:
     pixels = _pixels()
     before = pixels.copy()
-    PREPARE(pixels, Draws(np.ones(6, bool), mix=Mix(np.arange(6)[::-1].copy(), 0.5, (1, 1, 4, 4))))
+    PREPARE(
+        pixels,
+        AugmentationParameters(
+            np.ones(6, bool), mix=Mix(np.arange(6)[::-1].copy(), 0.5, (1, 1, 4, 4))
+        ),
+    )
     np.testing.assert_array_equal(pixels, before)

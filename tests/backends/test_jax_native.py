@@ -9,14 +9,14 @@ import optax
 import pytest
 from flax import nnx
 
-from backends.networks import double, images, lively_weights, relative
+from backends.networks import images, random_weights, relative_difference, to_float64
 from resnets import backends
 from resnets.backends import Batch
 from resnets.backends import jax as backend
 from resnets.backends.jax.canonical import variables
 from resnets.backends.jax.norm import BatchNorm
 from resnets.backends.jax.parts import max_pool
-from resnets.data.augmentation import Draws, draw
+from resnets.data.augmentation import AugmentationParameters, draw_parameters
 from resnets.data.images import Images
 from resnets.networks import catalog, reference
 from resnets.networks.architecture import Architecture
@@ -40,17 +40,17 @@ PLAIN = Recipe(batch=4, precision="fp32")
 
 
 def _model(a: Architecture = TINY) -> Any:
-    return backend.build(a, weights=lively_weights(a))
+    return backend.build(a, weights=random_weights(a))
 
 
 def _input(a: Architecture = TINY) -> jax.Array:
     return jnp.asarray(images(a, 12, 11).transpose(0, 2, 3, 1))
 
 
-def _batch(n: int = 4, draws: Draws | None = None) -> Batch:
+def _batch(n: int = 4, draws: AugmentationParameters | None = None) -> Batch:
     rng = np.random.default_rng(n)
     pixels = rng.integers(0, 256, (n, 12, 12, 3), np.uint8)
-    return Batch(Images(pixels, rng.integers(0, 5, n)), draws or Draws())
+    return Batch(Images(pixels, rng.integers(0, 5, n)), draws or AugmentationParameters())
 
 
 def test_the_module_by_name_and_index() -> None:
@@ -66,11 +66,13 @@ def test_the_module_by_name_and_index() -> None:
 def test_jit_split_and_merge_give_the_same_logits() -> None:
     model, x = _model(), _input()
     model.eval()
-    expected = reference.forward(TINY, double(lively_weights(TINY)), images(TINY, 12, 11)).logits
+    expected = reference.forward(
+        TINY, to_float64(random_weights(TINY)), images(TINY, 12, 11)
+    ).logits
     definition, state = nnx.split(model)
     merged = jax.jit(lambda state, x: nnx.merge(definition, state)(x))(state, x)
     for logits in (model(x), nnx.jit(lambda m, x: m(x))(model, x), merged):
-        assert relative(np.asarray(logits), expected) < 1e-5
+        assert relative_difference(np.asarray(logits), expected) < 1e-5
 
 
 def test_modes_and_running_statistics() -> None:
@@ -82,11 +84,11 @@ def test_modes_and_running_statistics() -> None:
     assert all((backend.dump(model)[n] == before[n]).all() for n in before)
     model.train()
     nnx.jit(lambda m, x: m(x))(model, x)
-    after, wide = backend.dump(model), double(before)
+    after, wide = backend.dump(model), to_float64(before)
     forward = reference.forward(TINY, wide, images(TINY, 12, 11), training=True)
     assert forward.statistics.keys() == {n for n in before if (after[n] != before[n]).any()}
     for name, array in forward.statistics.items():
-        assert relative(after[name], array) < 1e-5, name
+        assert relative_difference(after[name], array) < 1e-5, name
 
 
 def test_batch_norm_keeps_its_digits_far_from_zero() -> None:
@@ -118,7 +120,7 @@ def test_max_pool_and_its_gradient_are_flaxs(size: tuple[int, int]) -> None:
 
 def test_training_by_optax_is_the_sessions_step() -> None:
     """``nnx.Optimizer`` with optax's SGD, on the module itself."""
-    recipe = PLAIN.changed(momentum=0.9, nesterov=True)
+    recipe = PLAIN.replace(momentum=0.9, nesterov=True)
     session = backend.session(_model(), recipe, preprocessing=PREPROCESSING, device="cpu")
     model, prepare, rate = _model(), session.prepare, 0.05
     optimiser = nnx.Optimizer(model, optax.sgd(rate, 0.9, nesterov=True), wrt=nnx.Param)
@@ -139,7 +141,7 @@ def test_training_by_optax_is_the_sessions_step() -> None:
         loss = step(model, optimiser, prepare(batch.images.pixels), batch.images.labels)
         assert session.train_step(batch, rate).loss == pytest.approx(float(loss), rel=1e-5)
     found, expected = backend.dump(model), session.weights()
-    assert max(relative(found[n], expected[n]) for n in expected) < 1e-4
+    assert max(relative_difference(found[n], expected[n]) for n in expected) < 1e-4
 
 
 @pytest.mark.parametrize(
@@ -206,7 +208,7 @@ def test_gradients_for_each_image_by_vmap() -> None:
 
 def test_float64_is_asked_for_and_stays_inside() -> None:
     session = backend.session(
-        _model(), PLAIN.changed(precision="fp64"), preprocessing=PREPROCESSING, device="cpu"
+        _model(), PLAIN.replace(precision="fp64"), preprocessing=PREPROCESSING, device="cpu"
     )
     session.train_step(_batch(), 0.1)
     assert all(v.dtype == np.float64 for n, v in session.state().items() if n != "steps")
@@ -217,35 +219,37 @@ def test_float64_is_asked_for_and_stays_inside() -> None:
             variable.set_value(variable[...].astype(np.float64))
     x = images(TINY, 12, 11).astype(np.float64)
     found = backend.features(model, x, wanted=["stage1", "logits"])
-    expected = reference.forward(TINY, double(lively_weights(TINY)), x)
+    expected = reference.forward(TINY, to_float64(random_weights(TINY)), x)
     assert found["stage1"].dtype == found["logits"].dtype == np.float64
-    assert relative(found["logits"], expected.logits) < 1e-12
+    assert relative_difference(found["logits"], expected.logits) < 1e-12
 
 
 def test_the_module_given_stays_as_it_is() -> None:
     model = _model()
     session = backend.session(model, PLAIN, preprocessing=PREPROCESSING, device="cpu")
     session.train_step(_batch(), 0.1)
-    for name, array in lively_weights(TINY).items():
+    for name, array in random_weights(TINY).items():
         np.testing.assert_array_equal(backend.dump(model)[name], array)
-    assert (session.weights()["fc.bias"] != lively_weights(TINY)["fc.bias"]).any()
+    assert (session.weights()["fc.bias"] != random_weights(TINY)["fc.bias"]).any()
 
 
 def test_rates_and_draws_compile_nothing_again() -> None:
-    recipe = PLAIN.changed(flip=True, crop=2, erase=0.5, mixup=1.0, cutmix=1.0, average=0.9)
+    recipe = PLAIN.replace(flip=True, crop=2, erase=0.5, mixup=1.0, cutmix=1.0, average=0.9)
     # Sessions of equal settings share what is compiled: these settings are no other test's.
-    recipe = recipe.changed(label_smoothing=0.07)
+    recipe = recipe.replace(label_smoothing=0.07)
     session = backend.session(_model(), recipe, preprocessing=PREPROCESSING, device="cpu")
     for step in range(4):
-        session.train_step(_batch(4, draw(recipe, step, 4, (12, 12))), 0.1 / (step + 1))
+        session.train_step(
+            _batch(4, draw_parameters(recipe, step, count=4, size=(12, 12))), 0.1 / (step + 1)
+        )
     assert session._step._cache_size() == 1
-    session.train_step(_batch(3, draw(recipe, 4, 3, (12, 12))), 0.1)
+    session.train_step(_batch(3, draw_parameters(recipe, 4, count=3, size=(12, 12))), 0.1)
     assert session._step._cache_size() == 2
 
 
 def test_bf16_only_computes_so() -> None:
     session = backend.session(
-        _model(), PLAIN.changed(precision="bf16"), preprocessing=PREPROCESSING, device="cpu"
+        _model(), PLAIN.replace(precision="bf16"), preprocessing=PREPROCESSING, device="cpu"
     )
     batch = _batch()
     loss = session.train_step(batch, 0.1).loss
@@ -261,7 +265,7 @@ def test_bf16_only_computes_so() -> None:
 
 @pytest.mark.parametrize("first, second", [("torch", "jax"), ("jax", "torch")])
 def test_a_run_goes_on_in_the_other_framework(first: str, second: str) -> None:
-    recipe = PLAIN.changed(
+    recipe = PLAIN.replace(
         optimiser="adamw", precision="fp64", weight_decay=0.1, average=0.9, label_smoothing=0.1
     )
 
@@ -270,7 +274,7 @@ def test_a_run_goes_on_in_the_other_framework(first: str, second: str) -> None:
         model = loaded.build(TINY, weights=weights)
         return loaded.session(model, recipe, preprocessing=PREPROCESSING, device="cpu")
 
-    one = session(first, lively_weights(TINY))
+    one = session(first, random_weights(TINY))
     one.train_step(_batch(), 1e-3)
     # As if that bias had been added after three steps: AdamW counts a new tensor's own steps.
     state = {**one.state(), "steps": np.array(4), "born/fc.bias": np.array(3)}
@@ -282,7 +286,7 @@ def test_a_run_goes_on_in_the_other_framework(first: str, second: str) -> None:
     found, expected = other.state(), one.state()
     assert found.keys() == expected.keys()
     for name, array in expected.items():
-        assert relative(found[name], array) < 1e-9, name
+        assert relative_difference(found[name], array) < 1e-9, name
 
 
 def test_a_network_is_pickled(small: Architecture) -> None:

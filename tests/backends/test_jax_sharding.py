@@ -10,11 +10,11 @@ import jax
 import numpy as np
 import pytest
 
-from backends.networks import lively_weights, relative
+from backends.networks import random_weights, relative_difference
 from resnets.backends import Batch
 from resnets.backends import jax as backend
 from resnets.backends.jax.placement import Placement
-from resnets.data.augmentation import draw
+from resnets.data.augmentation import draw_parameters
 from resnets.data.images import Images
 from resnets.networks.architecture import Architecture
 from resnets.networks.network import Preprocessing
@@ -51,12 +51,12 @@ RECIPE = Recipe(
 def _batch(step: int, n: int) -> Batch:
     rng = np.random.default_rng(step)
     images = Images(rng.integers(0, 256, (n, 12, 12, 3), np.uint8), rng.integers(0, 5, n))
-    return Batch(images, draw(RECIPE, step, n, (12, 12)))
+    return Batch(images, draw_parameters(RECIPE, step, count=n, size=(12, 12)))
 
 
 def trained(path: Path, devices: int) -> None:
     """Take steps on whole batches and on one that does not divide; save what there is then."""
-    model = backend.build(TINY, weights=lively_weights(TINY))
+    model = backend.build(TINY, weights=random_weights(TINY))
     preprocessing = Preprocessing(size=12, mean=(0.4, 0.5, 0.6), std=(0.3, 0.2, 0.25))
     session: Any = backend.session(model, RECIPE, preprocessing=preprocessing, device="cpu")
     assert len(session.placement.devices) == devices
@@ -66,7 +66,7 @@ def trained(path: Path, devices: int) -> None:
     session.restore(session.state())
     losses.append(session.train_step(_batch(5, 6), 0.1).loss)
     with jax.enable_x64(True):
-        x = session.prepare(_batch(0, 6).images.pixels, _batch(0, 6).draws)
+        x = session.prepare(_batch(0, 6).images.pixels, _batch(0, 6).augmentation)
     assert [part.data.shape[0] for part in x.addressable_shards] == [6 // devices] * devices
     weight = session._state["weights"]["conv1.weight"]
     assert [part.data.shape for part in weight.addressable_shards] == [weight.shape] * devices
@@ -99,7 +99,7 @@ def test_two_devices_are_one(tmp_path: Path) -> None:
     for name in set(one.files) - {"device"}:
         # Logits are float32.
         within = 1e-6 if name in ("even", "odd") else 1e-9
-        assert relative(two[name], one[name]) < within, name
+        assert relative_difference(two[name], one[name]) < within, name
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

@@ -8,7 +8,7 @@ import pytest
 
 from resnets.backends.mxnet.augmentation import Preparation
 from resnets.backends.mxnet.importing import mx
-from resnets.data.augmentation import Draws, Mix, draw
+from resnets.data.augmentation import AugmentationParameters, Mix, draw_parameters
 from resnets.recipes.recipe import Recipe
 
 MEAN, STD = (0.2, 0.4, 0.6), (0.3, 0.2, 0.1)
@@ -19,9 +19,9 @@ def _pixels(n: int = 6, height: int = 9, width: int = 7) -> npt.NDArray[np.uint8
     return np.random.default_rng(0).integers(0, 256, (n, height, width, 3), dtype=np.uint8)
 
 
-def _expected(pixels: npt.NDArray[np.uint8], draws: Draws) -> npt.NDArray[Any]:
+def _expected(pixels: npt.NDArray[np.uint8], draws: AugmentationParameters) -> npt.NDArray[Any]:
     n, height, width, _ = pixels.shape
-    b, out = draws.border, np.zeros((n, 3, height, width))
+    b, out = draws.padding, np.zeros((n, 3, height, width))
     for k in range(n):
         image = np.pad(pixels[k], ((b, b), (b, b), (0, 0)))
         row, column = draws.offsets[k] if draws.offsets is not None else (0, 0)
@@ -29,8 +29,8 @@ def _expected(pixels: npt.NDArray[np.uint8], draws: Draws) -> npt.NDArray[Any]:
         if draws.flipped is not None and draws.flipped[k]:
             image = image[:, ::-1]
         x = (image / 255 - np.array(MEAN)) / np.array(STD)
-        if draws.erased is not None:
-            top, left, tall, wide = draws.erased[k]
+        if draws.erased_boxes is not None:
+            top, left, tall, wide = draws.erased_boxes[k]
             x[top : top + tall, left : left + wide] = 0
         out[k] = x.transpose(2, 0, 1)
     if draws.mix is not None:
@@ -58,7 +58,7 @@ RECIPES = {
 @pytest.mark.parametrize("step", [0, 1, 2])
 def test_against_loops(settings: dict[str, Any], step: int) -> None:
     pixels = _pixels()
-    draws = draw(Recipe(**settings), step, len(pixels), (9, 7))
+    draws = draw_parameters(Recipe(**settings), step, count=len(pixels), size=(9, 7))
     found = PREPARE(pixels, draws)
     np.testing.assert_allclose(found.asnumpy(), _expected(pixels, draws), atol=1e-5)
 
@@ -67,6 +67,6 @@ def test_a_box_without_pixels_and_the_stored_pixels_untouched() -> None:
     pixels = _pixels()
     before = pixels.copy()
     mix = Mix(np.arange(6)[::-1].copy(), 1.0, (4, 2, 4, 5))
-    found = PREPARE(pixels, Draws(None, None, 0, None, mix))
+    found = PREPARE(pixels, AugmentationParameters(None, None, 0, None, mix))
     np.testing.assert_array_equal(found.asnumpy(), PREPARE(pixels).asnumpy())
     np.testing.assert_array_equal(pixels, before)

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backends.networks import images, lively_weights, relative
+from backends.networks import images, random_weights, relative_difference
 from resnets import backends
 from resnets.backends import Batch
 from resnets.backends import mxnet as backend
 from resnets.backends.mxnet.importing import _NAMES, mx
 from resnets.backends.mxnet.parameters import parameters
 from resnets.backends.mxnet.transfer import to_device
-from resnets.data.augmentation import Draws
+from resnets.data.augmentation import AugmentationParameters
 from resnets.data.images import Images
 from resnets.errors import MissingDependency, ResnetsError, WeightsError
 from resnets.networks import catalog, reference
@@ -29,7 +29,7 @@ SLIM = catalog.get("resnet8_slim")
 
 
 def _model_and_input(a: Architecture) -> tuple[Any, Any]:
-    return backend.build(a, weights=lively_weights(a)), _array(images(a, 17, 16))
+    return backend.build(a, weights=random_weights(a)), _array(images(a, 17, 16))
 
 
 def _array(values: np.ndarray) -> Any:
@@ -46,7 +46,7 @@ def test_hybridize_compiles_the_whole_network(small: Architecture) -> None:
     model.apply(children.append)
     for block in children:
         object.__setattr__(block, "hybrid_forward", lambda *_: calls.append("run") or 1 / 0)
-    assert relative(model(x).asnumpy(), expected) < 1e-6
+    assert relative_difference(model(x).asnumpy(), expected) < 1e-6
     assert not calls  # the graph ran, and none of the Python that it was made from
 
 
@@ -59,9 +59,9 @@ def test_an_exported_network_opens_without_ours(small: Architecture, tmp_path: P
     model.export(str(tmp_path / "network"))
     files = [str(tmp_path / f"network-{end}") for end in ("symbol.json", "0000.params")]
     opened = mx.gluon.SymbolBlock.imports(files[0], ["data"], files[1])
-    assert relative(opened(x).asnumpy(), expected) < 1e-6
+    assert relative_difference(opened(x).asnumpy(), expected) < 1e-6
     other = _array(images(small, 9, 14, n=3))  # any size and any number of images
-    assert relative(opened(other).asnumpy(), model(other).asnumpy()) < 1e-6
+    assert relative_difference(opened(other).asnumpy(), model(other).asnumpy()) < 1e-6
 
 
 def test_saved_parameters_load_into_another_network(small: Architecture, tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_saved_parameters_load_into_another_network(small: Architecture, tmp_pat
 
 
 def _gradients(a: Architecture, dtype: str) -> dict[str, np.ndarray]:
-    model = backend.build(a, weights=lively_weights(a))
+    model = backend.build(a, weights=random_weights(a))
     model.cast(dtype)
     model.hybridize(static_alloc=True, static_shape=True)
     with mx.autograd.record():
@@ -87,7 +87,7 @@ def _gradients(a: Architecture, dtype: str) -> dict[str, np.ndarray]:
 def test_gradients_reach_every_parameter(small: Architecture) -> None:
     """In fp32 MXNet computes with oneDNN, in fp64 without: two programs, one function."""
     expected, found = _gradients(small, "float64"), _gradients(small, "float32")
-    assert list(found) == [t.name for t in tensors(small) if t.learned]
+    assert list(found) == [t.name for t in tensors(small) if t.is_parameter]
     largest = max(np.abs(gradient).max() for gradient in expected.values())
     for name, gradient in expected.items():
         assert np.abs(found[name] - gradient).max() < 1e-4 * largest, name
@@ -112,7 +112,7 @@ def test_gluons_trainer_trains_it(fashion: Images) -> None:
 
 def _one_norm_step(training: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Give the first norm's old and new running variance, and the batch's biased one."""
-    a, weights = SLIM, lively_weights(SLIM)
+    a, weights = SLIM, random_weights(SLIM)
     model = backend.build(a, weights=weights)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 3, 1), np.uint8)
     x = pixels.transpose(0, 3, 1, 2) / 255
@@ -121,7 +121,7 @@ def _one_norm_step(training: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         session = backend.session(
             model, recipe, preprocessing=Preprocessing(size=3, mean=(0,), std=(1,)), device="cpu"
         )
-        session.train_step(Batch(Images(pixels, np.array([1, 2])), Draws()), 0.1)
+        session.train_step(Batch(Images(pixels, np.array([1, 2])), AugmentationParameters()), 0.1)
     else:
         with mx.autograd.record():
             loss = model(_array(x)).sum()
@@ -148,7 +148,7 @@ def test_evaluation_leaves_the_statistics_alone() -> None:
         other = backend.features(model, x.asnumpy(), training=True)["logits"]
     mx.nd.waitall()
     np.testing.assert_array_equal(backend.features(model, x.asnumpy())["logits"], found)
-    assert relative(other, found) > 1e-3
+    assert relative_difference(other, found) > 1e-3
     for name, array in backend.dump(model).items():
         np.testing.assert_array_equal(before[name], array)
 
@@ -159,7 +159,7 @@ def test_a_session_trains_the_model_it_was_given(fashion: Images) -> None:
     session = backend.session(
         model, Recipe(precision="fp32"), preprocessing=preprocessing, device="cpu"
     )
-    session.train_step(Batch(fashion[:8], Draws()), 0.1)
+    session.train_step(Batch(fashion[:8], AugmentationParameters()), 0.1)
     for name, array in session.weights().items():
         np.testing.assert_array_equal(backend.dump(model)[name], array)
 
@@ -175,13 +175,13 @@ def test_torch_goes_on_alike_with_parameters_that_came_later(fashion: Images) ->
 
     first = session("mxnet")
     for step in range(3):
-        first.train_step(Batch(fashion[8 * step : 8 * step + 8], Draws()), 1e-3)
+        first.train_step(Batch(fashion[8 * step : 8 * step + 8], AugmentationParameters()), 1e-3)
     state = first.state() | {"born/fc.weight": np.array(2, np.int64)}
     ends = []
     for name in ("mxnet", "torch"):
         other = session(name)
         other.restore(state)
-        other.train_step(Batch(fashion[-8:], Draws()), 1e-3)
+        other.train_step(Batch(fashion[-8:], AugmentationParameters()), 1e-3)
         ends.append(other.state())
     assert ends[0].keys() == ends[1].keys() == state.keys()
     for key, array in ends[1].items():
@@ -211,7 +211,7 @@ def test_hooks_slices_casts_and_children() -> None:
     assert list(model[1:3]._children) == ["bn1", "relu"]
     model.cast("float64")
     found = model(x.astype("float64")).asnumpy()
-    assert found.dtype == np.float64 and relative(logits, found) < 1e-5
+    assert found.dtype == np.float64 and relative_difference(logits, found) < 1e-5
     parts = "conv1 bn1 relu maxpool layer1 layer2 layer3 avgpool flatten fc"
     assert list(model._children) == parts.split()
 

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from backends.networks import double, images, lively_weights, modes, relative, set_mode
+from backends.networks import (
+    images,
+    modes,
+    random_weights,
+    relative_difference,
+    set_mode,
+    to_float64,
+)
 from resnets.backends import Backend
 from resnets.errors import WeightsError
 from resnets.networks import catalog, reference
@@ -14,25 +21,28 @@ from resnets.networks.tracing import trace
 def test_logits_and_features(
     backend: Backend, small: Architecture, sizes: list[tuple[int, int]]
 ) -> None:
-    weights = lively_weights(small)
+    weights = random_weights(small)
     model = backend.build(small, weights=weights)
     for size in sizes:
         x = images(small, *size)
-        expected = reference.forward(small, double(weights), x.astype(np.float64))
+        expected = reference.forward(small, to_float64(weights), x.astype(np.float64))
         wanted = trace(small, size).features
         found = backend.features(model, x, wanted=list(wanted))
         for feature, layer in wanted.items():
             assert found[feature].dtype == np.float32
-            assert relative(found[feature], expected.outputs[layer]) < 1e-5, (feature, size)
+            assert relative_difference(found[feature], expected.outputs[layer]) < 1e-5, (
+                feature,
+                size,
+            )
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 5])
 def test_channels(backend: Backend, channels: int) -> None:
     a = catalog.get("resnet8_slim", channels=channels, classes=3)
-    weights, x = lively_weights(a), images(a, 13, 12)
-    expected = reference.forward(a, double(weights), x.astype(np.float64)).logits
+    weights, x = random_weights(a), images(a, 13, 12)
+    expected = reference.forward(a, to_float64(weights), x.astype(np.float64)).logits
     model = backend.build(a, weights=weights)
-    assert relative(backend.features(model, x)["logits"], expected) < 1e-5
+    assert relative_difference(backend.features(model, x)["logits"], expected) < 1e-5
 
 
 @pytest.mark.slow
@@ -45,10 +55,10 @@ def test_channels(backend: Backend, channels: int) -> None:
 )
 def test_full_size_networks(backend: Backend, name: str) -> None:
     a = catalog.get(name)
-    weights, x = lively_weights(a), images(a, 65, 64, n=1)
-    expected = reference.forward(a, double(weights), x.astype(np.float64)).logits
+    weights, x = random_weights(a), images(a, 65, 64, n=1)
+    expected = reference.forward(a, to_float64(weights), x.astype(np.float64)).logits
     model = backend.build(a, weights=weights)
-    assert relative(backend.features(model, x)["logits"], expected) < 1e-5
+    assert relative_difference(backend.features(model, x)["logits"], expected) < 1e-5
 
 
 @pytest.mark.parametrize("mode", [False, True])
@@ -57,15 +67,15 @@ def test_features_choose_the_statistics_and_leave_the_model_alone(
     backend: Backend, training: bool, mode: bool
 ) -> None:
     a = catalog.get("resnet8_slim")
-    weights, x = lively_weights(a), images(a, 13, 12, n=3)
-    expected = reference.forward(a, double(weights), x.astype(np.float64), training=training)
+    weights, x = random_weights(a), images(a, 13, 12, n=3)
+    expected = reference.forward(a, to_float64(weights), x.astype(np.float64), training=training)
     model = backend.build(a, weights=weights)
     set_mode(model, training=mode)
     before = modes(model)
     wanted = trace(a, (13, 12)).features
     found = backend.features(model, x, wanted=list(wanted), training=training)
     for feature, layer in wanted.items():
-        assert relative(found[feature], expected.outputs[layer]) < 1e-5, feature
+        assert relative_difference(found[feature], expected.outputs[layer]) < 1e-5, feature
     assert modes(model) == before
     for name, array in backend.dump(model).items():
         np.testing.assert_array_equal(array, weights[name])
@@ -78,7 +88,7 @@ def test_an_unknown_feature_is_named(backend: Backend) -> None:
 
 
 def test_weights_come_out_as_they_went_in(backend: Backend, small: Architecture) -> None:
-    weights = lively_weights(small)
+    weights = random_weights(small)
     found = backend.dump(backend.build(small, weights=weights))
     assert list(found) == [t.name for layer in trace(small, 32).layers for t in layer.tensors]
     for name, array in weights.items():
@@ -95,7 +105,7 @@ def test_every_catalog_tensor_is_the_modules(backend: Backend, name: str) -> Non
 
 def test_weights_that_do_not_fit_are_refused_by_name_and_shape(backend: Backend) -> None:
     a = catalog.get("resnet8_slim")
-    weights = lively_weights(a)
+    weights = random_weights(a)
     weights["fc.weight"] = weights["fc.weight"][:7]
     weights["extra.weight"] = weights.pop("layer1.0.bn1.bias")
     with pytest.raises(WeightsError) as caught:

@@ -10,9 +10,9 @@ from resnets import Architecture
 from resnets.backends import Backend
 from resnets.convert.fitting import number_classes
 from resnets.data.images import Images
-from resnets.inference.evaluate import evaluator_of
+from resnets.inference.evaluate import make_framework_evaluator
 from resnets.inference.explain import Explainer
-from resnets.inference.predict import likeliest
+from resnets.inference.predict import top_classes
 from resnets.networks.initialization import initial_weights
 from resnets.networks.network import Network, Preprocessing
 from resnets.serve.service import Service
@@ -31,23 +31,30 @@ def test_what_is_asked_at_once_is_answered_each_as_alone(backend: Backend, fashi
     preprocessing = Preprocessing(size=28, mean=(0.3,), std=(0.4,))
     network = Network(a, initial_weights(a), preprocessing, number_classes(a.classes))
     pixels = fashion.pixels[:7]
-    logits = evaluator_of(network, "network", name, "cpu")
-    service = Service(network, evaluator_of(network, "network", name, "cpu"), name, name)
+    logits = make_framework_evaluator(network, "network", framework=name, device="cpu")
+    service = Service(
+        network,
+        make_framework_evaluator(network, "network", framework=name, device="cpu"),
+        name,
+        name,
+    )
 
     async def asked() -> tuple[list[dict[str, float]], str]:
-        jobs = (service.predict(saved(one), "image", a.classes) for one in pixels)
+        jobs = (service.predict(saved(one), "image", top=a.classes) for one in pixels)
         found = await asyncio.gather(*jobs)
         return [dict(one.classes) for one in found], await service.explain(saved(pixels[0]), "one")
 
     with service:
-        service.warm((2, 1))
+        service.warm_up((2, 1))
         answers, svg = asyncio.run(asked())
     shares = np.exp(logits(pixels) - np.log(np.exp(logits(pixels)).sum(axis=1, keepdims=True)))
     for answer, share in zip(answers, shares, strict=True):
-        expected = dict(likeliest(share, network.class_names, a.classes))
+        expected = dict(top_classes(share, network.class_names, top=a.classes))
         assert answer.keys() == expected.keys()
         np.testing.assert_allclose(
             [answer[k] for k in expected], [*expected.values()], rtol=1e-4, atol=1e-6
         )
-    first = likeliest(Explainer(network, name)(pixels[:1])[0][0], network.class_names, 1)[0][0]
+    first = top_classes(Explainer(network, name)(pixels[:1])[0][0], network.class_names, top=1)[0][
+        0
+    ]
     assert f"{first} " in svg and "one" in svg

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backends.networks import lively_weights, relative
+from backends.networks import random_weights, relative_difference
 from resnets.backends import Backend, Batch, Session
-from resnets.data.augmentation import chosen, draw
+from resnets.data.augmentation import draw_parameters, step_indices
 from resnets.data.images import Images
 from resnets.errors import ResnetsError, WeightsError
 from resnets.networks import catalog, reference
@@ -17,7 +17,7 @@ from resnets.networks.initialization import initial_weights
 from resnets.networks.network import Preprocessing, Weights
 from resnets.networks.tracing import tensors
 from resnets.recipes.recipe import Recipe
-from resnets.training.metrics import evaluate, from_logits
+from resnets.training.metrics import evaluate, evaluate_logits
 
 NETWORK = catalog.get("resnet8_slim")
 PREPROCESSING = Preprocessing(size=28, mean=(0.3,), std=(0.35,))
@@ -25,11 +25,11 @@ PLAIN = Recipe(batch=16, precision="fp32", rate=0.05)
 
 RECIPES = {
     "plain": PLAIN,
-    "nesterov": PLAIN.changed(momentum=0.9, nesterov=True, weight_decay=1e-3, rate=0.01),
-    "adamw": PLAIN.changed(optimiser="adamw", rate=1e-3, weight_decay=0.1, betas=(0.8, 0.95)),
-    "averaged": PLAIN.changed(momentum=0.9, average=0.99, rate=0.02),
-    "bf16": PLAIN.changed(momentum=0.9, precision="bf16", rate=0.02),
-    "augmented": PLAIN.changed(
+    "nesterov": PLAIN.replace(momentum=0.9, nesterov=True, weight_decay=1e-3, rate=0.01),
+    "adamw": PLAIN.replace(optimiser="adamw", rate=1e-3, weight_decay=0.1, betas=(0.8, 0.95)),
+    "averaged": PLAIN.replace(momentum=0.9, average=0.99, rate=0.02),
+    "bf16": PLAIN.replace(momentum=0.9, precision="bf16", rate=0.02),
+    "augmented": PLAIN.replace(
         flip=True, crop=3, erase=0.5, mixup=0.4, cutmix=1.0, label_smoothing=0.1, clip=1.0
     ),
 }
@@ -48,7 +48,7 @@ def refused(backend: Any, recipe: Recipe) -> bool:
 
 
 def start(backend: Backend, recipe: Recipe, weights: Weights | None = None) -> Session:
-    model = backend.build(NETWORK, weights=weights or lively_weights(NETWORK))
+    model = backend.build(NETWORK, weights=weights or random_weights(NETWORK))
     return backend.session(model, recipe, preprocessing=PREPROCESSING, device="cpu")
 
 
@@ -57,8 +57,8 @@ def steps(
 ) -> list[float]:
     losses = []
     for step in numbers:
-        index = chosen(recipe, len(images), step)
-        batch = Batch(images[index], draw(recipe, step, len(index), (28, 28)))
+        index = step_indices(recipe, len(images), step=step)
+        batch = Batch(images[index], draw_parameters(recipe, step, count=len(index), size=(28, 28)))
         rate_here = recipe.rate / (1 + step) if rate is None else rate
         losses.append(session.train_step(batch, rate_here).loss)
     return losses
@@ -80,7 +80,7 @@ def test_a_restored_session_goes_on_bit_for_bit(
     losses = steps(whole, recipe, fashion, range(6))
     first = start(backend, recipe)
     steps(first, recipe, fashion, range(3))
-    second = start(backend, recipe, lively_weights(NETWORK, seed=5))
+    second = start(backend, recipe, random_weights(NETWORK, seed=5))
     second.restore(first.state())
     assert steps(second, recipe, fashion, range(3, 6)) == losses[3:]
     assert_same(whole.state(), second.state())
@@ -93,7 +93,7 @@ def test_it_learns(backend: Backend, recipe: Recipe, fashion: Images) -> None:
     if refused(backend, recipe):
         return
     # Without what hinders learning on purpose: fifty steps would not be enough.
-    recipe = recipe.changed(mixup=None, cutmix=None, erase=0.0, clip=None)
+    recipe = recipe.replace(mixup=None, cutmix=None, erase=0.0, clip=None)
     session = start(backend, recipe, initial_weights(NETWORK))
     losses = steps(session, recipe, fashion, range(50), recipe.rate)
     assert np.mean(losses[-10:]) < 0.85 * np.mean(losses[:5])
@@ -104,16 +104,18 @@ def test_it_learns(backend: Backend, recipe: Recipe, fashion: Images) -> None:
 def test_a_step_of_plain_sgd_against_the_definition(backend: Backend, fashion: Images) -> None:
     """The gradient, by differences of the NumPy loss in float64, of a few parameters."""
     session = start(backend, PLAIN)
-    batch = fashion[chosen(PLAIN, len(fashion), 0)]
+    batch = fashion[step_indices(PLAIN, len(fashion), step=0)]
     before = session.weights()
-    loss = session.train_step(Batch(batch, draw(PLAIN, 0, 16, (28, 28))), 1.0).loss
+    loss = session.train_step(
+        Batch(batch, draw_parameters(PLAIN, 0, count=16, size=(28, 28))), 1.0
+    ).loss
     after = session.weights()
     weights = {name: array.astype(np.float64) for name, array in before.items()}
     x = (batch.pixels.transpose(0, 3, 1, 2) / 255 - 0.3) / 0.35
 
     def loss_at(changed: dict[str, Any]) -> float:
         logits = reference.forward(NETWORK, weights | changed, x, training=True).logits
-        return from_logits(logits, batch.labels).loss
+        return evaluate_logits(logits, batch.labels).loss
 
     assert loss == pytest.approx(loss_at({}), rel=1e-5)
     for name in ("conv1.weight", "layer2.0.bn1.weight", "layer3.0.downsample.0.weight", "fc.bias"):
@@ -126,7 +128,7 @@ def test_a_step_of_plain_sgd_against_the_definition(backend: Backend, fashion: I
         assert before[name][at] - after[name][at] == pytest.approx(gradient, abs=1e-3 * scale)
     expected = reference.forward(NETWORK, weights, x, training=True).statistics
     for name, array in expected.items():
-        assert relative(after[name], array) < 2e-5, name
+        assert relative_difference(after[name], array) < 2e-5, name
 
 
 @pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
@@ -136,13 +138,13 @@ def test_weight_decay_spares_norms_and_biases(
     rate, decay = 0.01, 0.3
     ends = []
     for recipe in (
-        PLAIN.changed(optimiser=optimiser),
-        PLAIN.changed(optimiser=optimiser, weight_decay=decay),
+        PLAIN.replace(optimiser=optimiser),
+        PLAIN.replace(optimiser=optimiser, weight_decay=decay),
     ):
         session = start(backend, recipe)
         steps(session, recipe, fashion, range(1), rate)
         ends.append(session.weights())
-    before = lively_weights(NETWORK)
+    before = random_weights(NETWORK)
     for tensor in tensors(NETWORK):
         without, with_decay = (end[tensor.name] for end in ends)
         if tensor.role in ("kernel", "dense"):
@@ -154,7 +156,7 @@ def test_weight_decay_spares_norms_and_biases(
 
 def test_momentum_is_torchs_when_the_rate_changes(backend: Backend, fashion: Images) -> None:
     """v ← μv + g, w ← w - rate·v: the rate is not inside the velocity (DESIGN, fact 3)."""
-    recipe = PLAIN.changed(momentum=0.5)
+    recipe = PLAIN.replace(momentum=0.5)
     session = start(backend, recipe)
     seen = [session.weights()["fc.bias"]]
     velocity = [np.zeros(10)]
@@ -167,20 +169,20 @@ def test_momentum_is_torchs_when_the_rate_changes(backend: Backend, fashion: Ima
 
 
 def test_clipping_bounds_the_whole_gradient(backend: Backend, fashion: Images) -> None:
-    recipe = PLAIN.changed(clip=0.01)
+    recipe = PLAIN.replace(clip=0.01)
     session = start(backend, recipe)
     before = session.weights()
     steps(session, recipe, fashion, range(1), 1.0)
     after = session.weights()
-    learned = [t.name for t in tensors(NETWORK) if t.learned]
+    learned = [t.name for t in tensors(NETWORK) if t.is_parameter]
     length = np.sqrt(sum(((after[n] - before[n]).astype(np.float64) ** 2).sum() for n in learned))
     assert length == pytest.approx(0.01, rel=1e-2)
 
 
 def test_the_average_is_what_is_evaluated(backend: Backend, fashion: Images) -> None:
-    recipe = PLAIN.changed(average=0.9)
+    recipe = PLAIN.replace(average=0.9)
     session = start(backend, recipe)
-    average = lively_weights(NETWORK)["fc.weight"].astype(np.float64)
+    average = random_weights(NETWORK)["fc.weight"].astype(np.float64)
     for step in range(4):
         steps(session, recipe, fashion, range(step, step + 1), 0.1)
         decay = min(0.9, (2 + step) / (11 + step))
@@ -193,7 +195,7 @@ def test_the_average_is_what_is_evaluated(backend: Backend, fashion: Images) -> 
 
 def test_an_average_of_the_last_weights_alone_is_one(backend: Backend, fashion: Images) -> None:
     """``average=0`` is kept in the state by all frameworks, so it moves between them."""
-    recipe = PLAIN.changed(average=0.0)
+    recipe = PLAIN.replace(average=0.0)
     session = start(backend, recipe)
     steps(session, recipe, fashion, range(1), 0.1)
     state = session.state()
@@ -203,15 +205,15 @@ def test_an_average_of_the_last_weights_alone_is_one(backend: Backend, fashion: 
 
 
 def test_smoothed_and_mixed_loss_against_the_definition(backend: Backend, fashion: Images) -> None:
-    recipe = PLAIN.changed(label_smoothing=0.2, cutmix=1.0)
-    batch = fashion[chosen(recipe, len(fashion), 0)]
-    draws = draw(recipe, 0, 16, (28, 28))
+    recipe = PLAIN.replace(label_smoothing=0.2, cutmix=1.0)
+    batch = fashion[step_indices(recipe, len(fashion), step=0)]
+    draws = draw_parameters(recipe, 0, count=16, size=(28, 28))
     assert draws.mix is not None and draws.mix.box is not None
     measured = start(backend, recipe).train_step(Batch(batch, draws), 0.0)
     top, left, bottom, right = draws.mix.box
     x = ((batch.pixels.transpose(0, 3, 1, 2) / 255) - 0.3) / 0.35
     x[:, :, top:bottom, left:right] = x[draws.mix.partner][:, :, top:bottom, left:right]
-    weights = {n: a.astype(np.float64) for n, a in lively_weights(NETWORK).items()}
+    weights = {n: a.astype(np.float64) for n, a in random_weights(NETWORK).items()}
     logits = reference.forward(NETWORK, weights, x, training=True).logits
     logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     own = np.eye(10)[batch.labels]
@@ -262,7 +264,7 @@ def test_an_unknown_device_is_named(backend: Backend) -> None:
 
 def test_biases_that_do_nothing_are_left_alone(backend: Backend, fashion: Images) -> None:
     """Before a batch norm their gradient is zero; AdamW would make full steps of its rounding."""
-    recipe = PLAIN.changed(optimiser="adamw", rate=0.01, weight_decay=0.1)
+    recipe = PLAIN.replace(optimiser="adamw", rate=0.01, weight_decay=0.1)
     model = backend.build(replace(NETWORK, bias=True))
     before = backend.dump(model)
     session = backend.session(model, recipe, preprocessing=PREPROCESSING, device="cpu")

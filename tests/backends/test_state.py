@@ -15,7 +15,7 @@ from resnets.recipes.recipe import Recipe
 NETWORK = catalog.get("resnet8_slim")
 RECIPE = Recipe(optimiser="adamw", rate=1e-3, average=0.9)
 SHAPES = {tensor.name: tensor.shape for tensor in tensors(NETWORK)}
-LEARNED = [tensor.name for tensor in tensors(NETWORK) if tensor.learned]
+LEARNED = [tensor.name for tensor in tensors(NETWORK) if tensor.is_parameter]
 
 
 def saved_state() -> SavedState:
@@ -56,7 +56,7 @@ def test_unexpected_entries_are_named() -> None:
     with pytest.raises(WeightsError, match=r"average/fc\.bias"):
         read(arrays, replace(RECIPE, average=None))
     with pytest.raises(WeightsError, match=r"born/fc\.bias.*mean/fc\.bias"):
-        read(arrays, RECIPE.changed(optimiser="sgd"))
+        read(arrays, RECIPE.replace(optimiser="sgd"))
     with pytest.raises(WeightsError, match=r"mean/bn1\.running_mean"):
         read(arrays | {"mean/bn1.running_mean": np.ones(16)})
 
@@ -78,18 +78,18 @@ def test_before_the_first_step_there_are_no_buffers() -> None:
     ],
 )
 def test_buffers_of_an_optimiser(changes: dict[str, object], buffers: tuple[str, ...]) -> None:
-    assert OptimiserSettings.of(Recipe().changed(**changes)).buffers == buffers
+    assert OptimiserSettings.of(Recipe().replace(**changes)).buffers == buffers
 
 
 def test_weight_decay_spares_vectors_unless_all_decay() -> None:
     recipe = Recipe(weight_decay=0.1)
     settings = OptimiserSettings.of(recipe)
     assert [settings.decay(shape) for shape in [(8, 4, 3, 3), (10, 8), (8,)]] == [0.1, 0.1, 0]
-    assert OptimiserSettings.of(recipe.changed(decay_all=True)).decay((8,)) == 0.1
+    assert OptimiserSettings.of(recipe.replace(decay_all=True)).decay((8,)) == 0.1
 
 
 def test_bias_corrections_of_numbers_and_arrays() -> None:
-    settings = OptimiserSettings.of(RECIPE.changed(betas=(0.5, 0.75)))
+    settings = OptimiserSettings.of(RECIPE.replace(betas=(0.5, 0.75)))
     assert settings.bias_corrections(2) == (0.75, 0.4375)
     first, second = settings.bias_corrections(np.array([1, 2]))
     assert first.tolist() == [0.5, 0.75] and second.tolist() == [0.25, 0.4375]

@@ -67,7 +67,7 @@ def test_the_module_stays_as_it_is() -> None:
         layers = [one for one in model.layers if isinstance(one, Convolution)]
         assert layers and all(one.own_gradient is not None for one in layers)
     assert all(one.own_gradient is None for one in layers)
-    recipe = presets.named("chapter").changed(size=12)
+    recipe = presets.get_preset("chapter").replace(size=12)
     preprocessing = Preprocessing(size=12, mean=(0.0,), std=(1.0,))
     session = backend.session(model, recipe, preprocessing=preprocessing, device="cpu")
     function = session._compiled_step.get_concrete_function(

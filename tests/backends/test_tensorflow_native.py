@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from backends.networks import images, lively_weights, relative
+from backends.networks import images, random_weights, relative_difference
 from resnets.backends import Batch
 from resnets.backends import tensorflow as backend
-from resnets.data.augmentation import Draws
+from resnets.data.augmentation import AugmentationParameters
 from resnets.data.images import Images
 from resnets.networks import catalog, reference
 from resnets.networks.architecture import Architecture
@@ -47,7 +47,7 @@ TINY = Architecture(
 
 
 def _model_and_input(a: Architecture, n: int = 2) -> tuple[keras.Model, Any]:
-    model = backend.build(a, weights=lively_weights(a))
+    model = backend.build(a, weights=random_weights(a))
     return model, tf.constant(images(a, 17, 16, n).transpose(0, 2, 3, 1))
 
 
@@ -119,7 +119,10 @@ def test_the_order_that_keras_is_set_to_does_not_matter(name: str) -> None:
     model, x = _model_and_input(a)
     weights = {n: array.astype(np.float64) for n, array in backend.dump(model).items()}
     channels_first = x.numpy().transpose(0, 3, 1, 2).astype(np.float64)
-    assert relative(model(x).numpy(), reference.forward(a, weights, channels_first).logits) < 1e-5
+    assert (
+        relative_difference(model(x).numpy(), reference.forward(a, weights, channels_first).logits)
+        < 1e-5
+    )
 
 
 @pytest.mark.parametrize("policy", ["float16", "bfloat16", "mixed_float16"])
@@ -131,9 +134,9 @@ def test_norms_work_in_every_policy(policy: str) -> None:
     for training in (False, True):
         found, expected = narrow(x, training=training), model(x, training=training)
         assert found.dtype == narrow.variable_dtype
-        assert relative(tf.cast(found, tf.float32).numpy(), expected.numpy()) < close
+        assert relative_difference(tf.cast(found, tf.float32).numpy(), expected.numpy()) < close
     for old, new in zip(model.weights, narrow.weights, strict=True):  # the statistics moved
-        assert relative(np.asarray(new, np.float32), np.asarray(old)) < close
+        assert relative_difference(np.asarray(new, np.float32), np.asarray(old)) < close
 
 
 @pytest.mark.parametrize("name", ["", "_[bold] é/1", "a b"])
@@ -148,7 +151,7 @@ def test_saved_model_without_keras(tmp_path: Path) -> None:
     model, x = _model_and_input(TINY)
     model.export(tmp_path / "exported", verbose=False)
     loaded = tf.saved_model.load(tmp_path / "exported")
-    assert relative(loaded.serve(x).numpy(), model(x).numpy()) < 1e-6
+    assert relative_difference(loaded.serve(x).numpy(), model(x).numpy()) < 1e-6
 
 
 def test_compile_fit_evaluate_and_predict(fashion: Images) -> None:
@@ -177,7 +180,7 @@ def test_fit_moves_the_statistics_by_the_definition() -> None:
     x = x.numpy().transpose(0, 3, 1, 2).astype(np.float64)
     expected = reference.forward(TINY, before, x, training=True).statistics
     for name, array in after.items():
-        assert relative(array, expected.get(name, before[name])) < 1e-5, name
+        assert relative_difference(array, expected.get(name, before[name])) < 1e-5, name
 
 
 def test_a_frozen_norm_keeps_its_statistics() -> None:
@@ -196,7 +199,7 @@ def test_function_gradients_and_features_of_any_layer(a: Architecture) -> None:
     end = trace(a, 32).features["stage1"]
     both = keras.Model(model.input, [model.get_layer(end).output, model.output])
     stage, logits = tf.function(both, autograph=False)(x)
-    assert relative(logits.numpy(), model(x).numpy()) < 1e-5
+    assert relative_difference(logits.numpy(), model(x).numpy()) < 1e-5
     assert stage.shape[-1] == a.stages[0].width
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(model(x, training=True) ** 2)
@@ -208,7 +211,7 @@ def test_function_gradients_and_features_of_any_layer(a: Architecture) -> None:
 
 def test_keras_policies() -> None:
     """Under a mixed policy weights and logits stay float32; in between it computes in bf16."""
-    weights = lively_weights(TINY)
+    weights = random_weights(TINY)
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         model = backend.build(TINY, weights=weights)
@@ -220,7 +223,7 @@ def test_keras_policies() -> None:
     assert model.get_layer("layer1.0.conv1").output.dtype == "bfloat16"
     np.testing.assert_array_equal(backend.dump(model)["conv1.weight"], weights["conv1.weight"])
     expected = backend.build(TINY, weights=weights)(x)
-    assert 1e-5 < relative(logits.numpy(), expected.numpy()) < 0.1
+    assert 1e-5 < relative_difference(logits.numpy(), expected.numpy()) < 0.1
     found = backend.features(model, images(TINY, 17, 16), wanted=["stage1"])["stage1"]
     assert found.dtype == np.float32 and found.shape == (2, 4, 5, 4)
 
@@ -238,7 +241,7 @@ def test_keras_own_grouped_convolution_is_ours(groups: int, stride: int) -> None
     theirs.build(padded.shape)
     ours.build(x.shape)
     theirs.set_weights(ours.get_weights())
-    assert relative(ours(x).numpy(), theirs(padded).numpy()) < 1e-5
+    assert relative_difference(ours(x).numpy(), theirs(padded).numpy()) < 1e-5
 
 
 @pytest.mark.parametrize("kernel", [3, 7])
@@ -266,7 +269,7 @@ def test_keras_own_convolution_of_few_pixels_is_ours(
         found.append([y, tape.gradient(loss, layer.kernel)])
     for one, other in zip(*found, strict=True):
         assert one.shape == other.shape
-        assert relative(one.numpy(), other.numpy()) < 1e-5
+        assert relative_difference(one.numpy(), other.numpy()) < 1e-5
 
 
 def test_a_session_trains_the_model_it_is_given_and_compiles_once() -> None:
@@ -278,12 +281,12 @@ def test_a_session_trains_the_model_it_is_given_and_compiles_once() -> None:
     rng = np.random.default_rng(0)
     for step in range(4):
         batch = Images(rng.integers(0, 256, (4, 9, 9, 1), np.uint8), rng.integers(0, 2, 4))
-        session.train_step(Batch(batch, Draws()), 0.1 / (1 + step))
+        session.train_step(Batch(batch, AugmentationParameters()), 0.1 / (1 + step))
     assert session._compiled_step.experimental_get_tracing_count() == 1
     trained = backend.dump(model)
     for name, array in session.weights().items():
         np.testing.assert_array_equal(trained[name], array)
-    assert (trained["fc.weight"] != lively_weights(TINY)["fc.weight"]).any()
+    assert (trained["fc.weight"] != random_weights(TINY)["fc.weight"]).any()
 
 
 def test_a_session_in_bf16_leaves_the_models_policies_as_they_were() -> None:
@@ -301,9 +304,9 @@ def test_a_session_in_bf16_leaves_the_models_policies_as_they_were() -> None:
         model, recipe, preprocessing=Preprocessing(size=9, mean=(0.5,), std=(0.5,)), device="cpu"
     )
     batch = Images(np.full((4, 9, 9, 1), 7, np.uint8), np.array([0, 1, 0, 1]))
-    session.train_step(Batch(batch, Draws()), 0.0)
+    session.train_step(Batch(batch, AugmentationParameters()), 0.0)
     assert {layer.dtype_policy.name for layer in model.layers} == {"float32"}
-    backend.load(model, lively_weights(a))
+    backend.load(model, random_weights(a))
     np.testing.assert_array_equal(model(x).numpy(), before)
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from backends.networks import images, lively_weights
+from backends.networks import images, random_weights
 from resnets.backends import torch as backend
 from resnets.networks.architecture import Architecture
 from resnets.networks.memory import OPTIMISERS, Optimiser, Precision, training_memory
@@ -38,19 +38,19 @@ def bytes_kept(model: torch.nn.Module) -> Iterator[list[int]]:
 def test_activations_are_what_autograd_keeps_to_the_byte(
     small: Architecture, precision: Precision
 ) -> None:
-    model = backend.build(small, weights=lively_weights(small)).train()
+    model = backend.build(small, weights=random_weights(small)).train()
     x = torch.from_numpy(images(small, *SIZE, n=BATCH)).requires_grad_()
     with (
         torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"),
         bytes_kept(model) as sizes,
     ):
         model(x).float().sum()
-    assert sum(sizes) == training_memory(trace(small, SIZE), BATCH, precision).activations
+    assert sum(sizes) == training_memory(trace(small, SIZE), BATCH, precision=precision).activations
 
 
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
 def test_weights_gradients_and_buffers(small: Architecture, optimiser: Optimiser) -> None:
-    model = backend.build(small, weights=lively_weights(small)).train()
+    model = backend.build(small, weights=random_weights(small)).train()
     parameters = list(model.parameters())
     kind = {
         "sgd": lambda: torch.optim.SGD(parameters, 0.1, momentum=0.9),
@@ -58,7 +58,7 @@ def test_weights_gradients_and_buffers(small: Architecture, optimiser: Optimiser
     }[optimiser]()
     model(torch.from_numpy(images(small, *SIZE, n=BATCH))).sum().backward()
     kind.step()
-    found = training_memory(trace(small, SIZE), BATCH, "fp32", optimiser)
+    found = training_memory(trace(small, SIZE), BATCH, precision="fp32", optimiser=optimiser)
     floats = [value for value in model.state_dict().values() if value.is_floating_point()]
     buffers = [v for state in kind.state.values() for v in state.values() if v is not None]
     assert _bytes(floats) == found.weights

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from backends.networks import images, lively_weights
+from backends.networks import images, random_weights
 from resnets.backends import torch as backend
 from resnets.backends.torch import parts
 from resnets.networks import catalog
@@ -18,7 +18,7 @@ from resnets.networks.tracing import trace
 
 
 def _model_and_input(a: Architecture) -> tuple[torch.nn.Module, torch.Tensor]:
-    model = backend.build(a, weights=lively_weights(a)).eval()
+    model = backend.build(a, weights=random_weights(a)).eval()
     return model, torch.from_numpy(images(a, 17, 16))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from backends.networks import lively_weights
+from backends.networks import random_weights
 from resnets.backends import Batch
 from resnets.backends import torch as backend
 from resnets.backends.torch import eager
@@ -19,7 +19,7 @@ from resnets.backends.torch.recorded.augmentation import batch_of
 from resnets.backends.torch.recorded.losses import MOST, Losses
 from resnets.backends.torch.recorded.thin import ThinConvolution, use_thin_convolution
 from resnets.backends.torch.session import TorchSession
-from resnets.data.augmentation import Draws, chosen, draw
+from resnets.data.augmentation import AugmentationParameters, draw_parameters, step_indices
 from resnets.data.images import Images
 from resnets.networks import catalog
 from resnets.networks.network import Preprocessing, Weights
@@ -32,11 +32,11 @@ PREPROCESSING = Preprocessing(size=28, mean=(0.3,), std=(0.35,))
 PLAIN = Recipe(batch=8, precision="fp32", rate=0.05)
 ALL = {"flip": True, "crop": 3, "erase": 0.5, "mixup": 0.4, "cutmix": 1.0}
 RECIPES = {
-    "nesterov": PLAIN.changed(momentum=0.9, nesterov=True, weight_decay=1e-3, flip=True),
-    "adamw": PLAIN.changed(optimiser="adamw", rate=1e-3, weight_decay=0.1, crop=2),
-    "averaged": PLAIN.changed(momentum=0.9, average=0.99, erase=0.6),
-    "bf16": PLAIN.changed(momentum=0.9, precision="bf16", **ALL),
-    "everything": PLAIN.changed(
+    "nesterov": PLAIN.replace(momentum=0.9, nesterov=True, weight_decay=1e-3, flip=True),
+    "adamw": PLAIN.replace(optimiser="adamw", rate=1e-3, weight_decay=0.1, crop=2),
+    "averaged": PLAIN.replace(momentum=0.9, average=0.99, erase=0.6),
+    "bf16": PLAIN.replace(momentum=0.9, precision="bf16", **ALL),
+    "everything": PLAIN.replace(
         **ALL, average=0.9, label_smoothing=0.1, clip=0.5, stochastic_depth=0.3
     ),
 }
@@ -44,13 +44,17 @@ RECORDED = Speed(compile=None)
 
 
 def start(recipe: Recipe, speed: Speed | None, network: Any = NETWORK) -> TorchSession:
-    model = backend.build(network, weights=lively_weights(network))
+    model = backend.build(network, weights=random_weights(network))
     return TorchSession(model, recipe, preprocessing=PREPROCESSING, device="cpu", speed=speed)
 
 
 def batch_at(recipe: Recipe, images: Images, step: int, n: int | None = None) -> Batch:
-    index = chosen(recipe, len(images), step)[:n]
-    return Batch(images, draw(recipe, step, len(index), images.pixels.shape[1:3], 3), index)
+    index = step_indices(recipe, len(images), step=step)[:n]
+    return Batch(
+        images,
+        draw_parameters(recipe, step, count=len(index), size=images.pixels.shape[1:3], blocks=3),
+        index,
+    )
 
 
 def run(session: TorchSession, images: Images, count: range, small: int = 3) -> list[float]:
@@ -136,7 +140,9 @@ def test_images_that_do_not_fit_are_brought_batch_by_batch(
     assert_close(brought.state(), held.state(), 0.0)
     gathered = start(recipe, RECORDED)
     batch = batch_at(recipe, fashion, 0)
-    assert gathered.train_step(Batch(batch.images, batch.draws), recipe.rate).loss == losses[0]
+    assert (
+        gathered.train_step(Batch(batch.images, batch.augmentation), recipe.rate).loss == losses[0]
+    )
 
 
 @pytest.mark.parametrize("settings", [{"flip": True}, {"crop": 3}, ALL], ids=str)
@@ -144,21 +150,21 @@ def test_pixels_are_those_of_the_ordinary_augmentation(settings: dict[str, Any])
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (20, 9, 7, 3), dtype=np.uint8)
     images = Images(pixels, rng.integers(0, 5, 20))
-    recipe = PLAIN.changed(**settings)
+    recipe = PLAIN.replace(**settings)
     prepare = Preparation.of((0.2, 0.4, 0.6), (0.3, 0.2, 0.1), device=torch.device("cpu"))
     for step in range(4):
         batch = batch_at(recipe, images, step)
-        layout = numbers.numbers_of(recipe, batch.draws, n=8, groups=1, held=True)
+        layout = numbers.numbers_of(recipe, batch.augmentation, n=8, groups=1, held=True)
         words = np.zeros(layout.words, np.int64)
         layout.write(words, numbers.values_of(batch, nearer=None, rates=[0.1], slot=0))
         views = layout.views(torch.from_numpy(words))
         found = batch_of(torch.from_numpy(pixels), views, border=recipe.crop, prepare=prepare)
-        expected = prepare(batch.images.pixels, batch.draws)
+        expected = prepare(batch.images.pixels, batch.augmentation)
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
 
 
 def test_compiled_steps_are_the_same_to_rounding(fashion: Images) -> None:
-    recipe = RECIPES["everything"].changed(average=None, clip=None)
+    recipe = RECIPES["everything"].replace(average=None, clip=None)
     plain = start(recipe, RECORDED)
     compiled = start(recipe, Speed(compile="default", compiler="aot_eager"))
     expected = run(plain, fashion, range(4), small=1)
@@ -179,10 +185,10 @@ def test_a_step_that_cannot_be_compiled_is_taken_anyhow(fashion: Images) -> None
 
 
 def test_the_loop_gives_the_same_events(fashion: Images) -> None:
-    recipe = PLAIN.changed(epochs=2, batch=32, partial_batch=True, rate=0.0625, flip=True)
+    recipe = PLAIN.replace(epochs=2, batch=32, partial_batch=True, rate=0.0625, flip=True)
     data = TrainingData(fashion[:90], fashion[90:110])
     ordinary, recorded = (
-        list(train(start(recipe, speed), data, recipe)) for speed in (None, RECORDED)
+        list(train(start(recipe, speed), data, recipe=recipe)) for speed in (None, RECORDED)
     )
     assert [type(event) for event in recorded] == [type(event) for event in ordinary]
     for found, expected in zip(recorded, ordinary, strict=True):
@@ -201,19 +207,19 @@ def test_what_has_grown_is_slowed_and_raised(fashion: Images) -> None:
         batch = batch_at(recipe, fashion, step)
         if share:
             for session in (ordinary, recorded):
-                session.lift({"layer2.0.bn1.weight": np.full(width, share / 10)})
-        losses = [s.train_step(batch, 0.01, slowed=slowed).loss for s in (ordinary, recorded)]
+                session.add_to_parameters({"layer2.0.bn1.weight": np.full(width, share / 10)})
+        losses = [s.train_step(batch, 0.01, lr_scales=slowed).loss for s in (ordinary, recorded)]
         assert losses[1] == pytest.approx(losses[0], rel=1e-5)
     assert_close(recorded.weights(), ordinary.weights(), 1e-4)
 
 
 def test_every_draw_is_among_a_steps_numbers(fashion: Images) -> None:
     """Whoever adds a kind of draw adds it to ``numbers_of`` and to what reads it there."""
-    assert {f.name for f in fields(Draws)} == {
+    assert {f.name for f in fields(AugmentationParameters)} == {
         *("flipped", "offsets", "border", "erased", "mix", "branches")
     }
     recipe = RECIPES["everything"]
-    draws = batch_at(recipe, fashion, 0).draws
+    draws = batch_at(recipe, fashion, 0).augmentation
     found = numbers.numbers_of(recipe, draws, n=8, groups=2, held=False).shapes
     assert {"flipped", "offsets", "erased", "partner", "branches", "labels"} <= found.keys()
 
@@ -230,11 +236,11 @@ def test_losses_are_kept_until_they_are_read() -> None:
         if step == 5:
             assert taken[3].loss == 3
     assert [measured.loss for measured in taken] == list(range(2 * MOST + 10))
-    assert losses.lag == MOST  # a fast device is asked seldom
+    assert losses.max_in_flight == MOST  # a fast device is asked seldom
 
 
 def test_losses_of_images_are_those_of_ordinary_steps(fashion: Images) -> None:
-    recipe = PLAIN.changed(skip=0.4, mixup=0.4, label_smoothing=0.1)
+    recipe = PLAIN.replace(skip=0.4, mixup=0.4, label_smoothing=0.1)
     ordinary, recorded = start(recipe, None), start(recipe, RECORDED)
     taken = []
     for step in range(6):
@@ -247,10 +253,10 @@ def test_losses_of_images_are_those_of_ordinary_steps(fashion: Images) -> None:
 
 
 def test_compiling_is_for_long_trainings() -> None:
-    chapter = presets.named("chapter")
+    chapter = presets.get_preset("chapter")
     network = catalog.get("chapter_resnet18")
     assert Speed().mode(network, chapter, images=60_000, size=(96, 96)) is None
-    imagenet = chapter.changed(size=224, epochs=90)
+    imagenet = chapter.replace(size=224, epochs=90)
     assert (
         Speed().mode(catalog.get("resnet50"), imagenet, images=1_281_167, size=(224, 224))
         == "default"
@@ -259,7 +265,7 @@ def test_compiling_is_for_long_trainings() -> None:
 
 
 def test_fp64_and_the_cpu_take_ordinary_steps() -> None:
-    assert start(PLAIN.changed(precision="fp64"), RECORDED).recorded is None
+    assert start(PLAIN.replace(precision="fp64"), RECORDED).recorded is None
     assert start(PLAIN, None).recorded is None
 
 
@@ -271,12 +277,12 @@ def test_images_on_a_disk_are_read_ahead_only_where_batches_are_gathered(fashion
             expected.append(index.tolist())
 
     source = Watched(fashion.pixels[:64], fashion.labels[:64])
-    recipe = PLAIN.changed(epochs=1)
+    recipe = PLAIN.replace(epochs=1)
     data = TrainingData(source, None)
-    list(train(start(recipe, RECORDED), data, recipe))
+    list(train(start(recipe, RECORDED), data, recipe=recipe))
     assert expected == []
-    list(train(start(recipe, None), data, recipe))
-    assert expected == [chosen(recipe, 64, step).tolist() for step in range(1, 9)]
+    list(train(start(recipe, None), data, recipe=recipe))
+    assert expected == [step_indices(recipe, 64, step=step).tolist() for step in range(1, 9)]
 
 
 @pytest.mark.parametrize("decay_all", [False, True])
@@ -284,13 +290,13 @@ def test_biases_before_norms_stay_out_of_steps_and_in_the_statistics(
     decay_all: bool, fashion: Images
 ) -> None:
     network = replace(NETWORK, bias=True)
-    recipe = RECIPES["nesterov"].changed(decay_all=decay_all)
+    recipe = RECIPES["nesterov"].replace(decay_all=decay_all)
     ordinary, recorded = start(recipe, None, network), start(recipe, RECORDED, network)
     # A step by hand, which computes redundant biases like any other.
-    model = backend.build(network, weights=lively_weights(network))
+    model = backend.build(network, weights=random_weights(network))
     batch = batch_at(recipe, fashion, 0)
     prepare = Preparation.of(PREPROCESSING.mean, PREPROCESSING.std, device=torch.device("cpu"))
-    logits = model.train()(prepare(batch.images.pixels, batch.draws))
+    logits = model.train()(prepare(batch.images.pixels, batch.augmentation))
     torch.nn.functional.cross_entropy(logits, torch.from_numpy(batch.images.labels)).backward()
     expected = model.state_dict()
     for session in (ordinary, recorded):

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from backends.networks import lively_weights
+from backends.networks import random_weights
 from resnets.backends import Batch
 from resnets.backends import torch as backend
 from resnets.backends.torch.kernels import convolution
 from resnets.backends.torch.kernels.convolution import FastConvolutions
-from resnets.data.augmentation import draw
+from resnets.data.augmentation import draw_parameters
 from resnets.data.images import Images
 from resnets.networks import catalog
 from resnets.networks.architecture import Architecture
@@ -124,14 +124,18 @@ def test_a_step_of_any_network_on_small_maps(
     """Blocks without norms, too, which add their shortcut in place to what a convolution gives."""
     recipe = Recipe(precision=precision, rate=0.1)
     found = []
-    for way in (recipe, recipe.changed(precision="fp64")):
-        model = backend.build(small, weights=lively_weights(small))
+    for way in (recipe, recipe.replace(precision="fp64")):
+        model = backend.build(small, weights=random_weights(small))
         channels = small.channels
         preprocessing = Preprocessing(size=size, mean=(0.5,) * channels, std=(0.5,) * channels)
         session = backend.session(model, way, preprocessing=preprocessing, device="cpu")
         pixels = np.random.default_rng(0).integers(0, 256, (6, size, size, channels), np.uint8)
         images = Images(pixels, np.arange(6) % small.classes)
-        found.append(session.train_step(Batch(images, draw(way, 0, 6, (size, size))), 0.1).loss)
+        found.append(
+            session.train_step(
+                Batch(images, draw_parameters(way, 0, count=6, size=(size, size))), 0.1
+            ).loss
+        )
     assert np.isfinite(found).all()
     assert found[0] == pytest.approx(found[1], rel=5e-2 if precision == "bf16" else 1e-4)
 

@@ -34,8 +34,8 @@ def test_every_run_kept_is_found_by_its_arm_and_seed(growth: Any) -> None:
         work = works[line["recipe"]["network"].rpartition("_")[2]]
         wanted = work.recipe_of(growth.ARMS[line["arm"]], line["recipe"]["seed"])
         assert growth.same_run(line, wanted), (line["arm"], line["recipe"]["seed"])
-        assert not growth.same_run(line, wanted.changed(seed=9))
-        assert not growth.same_run(line, wanted.changed(skip=0.2))
+        assert not growth.same_run(line, wanted.replace(seed=9))
+        assert not growth.same_run(line, wanted.replace(skip=0.2))
 
 
 def told(

@@ -32,7 +32,7 @@ def small(**dense: Any) -> Any:
     return net
 
 
-def seen(dtype: str = "float32", **dense: Any) -> Any:
+def make_batch(dtype: str = "float32", **dense: Any) -> Any:
     net = small(**dense)
     net.initialize()
     net(mx_np.zeros((1, 1, 32, 32)))
@@ -66,14 +66,14 @@ class Square(Book):
         return self(*batch[:-1])
 
 
-def trained(model: Any) -> Any:
+def fit_briefly(model: Any) -> Any:
     trainer = d2l.Trainer(max_epochs=2, folder=None)
     trainer.fit(model, Noise())
     losses = [[e.training_loss, e.validation_loss] for e in trainer.epochs]
     return [losses, {label: len(points) for label, points in trainer.board.lines.items()}]
 
 
-def outcome(call: Callable[[], Any]) -> Any:
+def result_or_error(call: Callable[[], Any]) -> Any:
     try:
         return call()
     except ResnetsError as error:
@@ -86,13 +86,13 @@ def width(net: Any) -> int:
 
 if __name__ == "__main__":
     asked: dict[str, Callable[[], Any]] = {
-        "float64": lambda: width(seen("float64")),
-        "float16": lambda: width(seen("float16")),
+        "float64": lambda: width(make_batch("float64")),
+        "float16": lambda: width(make_batch("float16")),
         "empty": lambda: width(nn.Sequential()),
-        "no bias": lambda: width(seen(use_bias=False)),
-        "book": lambda: trained(Book()),
-        "square": lambda: trained(Square()),
-        "forgotten": lambda: trained(Book(forgotten=True)),
+        "no bias": lambda: width(make_batch(use_bias=False)),
+        "book": lambda: fit_briefly(Book()),
+        "square": lambda: fit_briefly(Square()),
+        "forgotten": lambda: fit_briefly(Book(forgotten=True)),
         "summary": lambda: Book(forgotten=True).layer_summary((1, 1, 8, 8)),
     }
-    print(json.dumps({name: outcome(call) for name, call in asked.items()}))
+    print(json.dumps({name: result_or_error(call) for name, call in asked.items()}))

@@ -32,7 +32,7 @@ def images() -> Images:
         return Images(pixels[shuffled], labels[shuffled])
 
 
-def offer(training: int, test: int, asked: list[int]) -> None:
+def patch_data(training: int, test: int, asked: list[int]) -> None:
     """Let the data set be the first images to train on and the last to test, at 28 pixels."""
     found = images()
 
@@ -41,7 +41,7 @@ def offer(training: int, test: int, asked: list[int]) -> None:
         asked.append(size)
         return Dataset(name, tuple("0123456789"), found[:training], lambda: found[-test:])
 
-    data.load = load
+    data.load_dataset = load
 
 
 def run(tab: str) -> tuple[dict[str, Any], list[str]]:
@@ -63,7 +63,7 @@ def run(tab: str) -> tuple[dict[str, Any], list[str]]:
     return space, shown
 
 
-def learn(tab: str, space: dict[str, Any]) -> dict[str, Any]:
+def train_reader_class(tab: str, space: dict[str, Any]) -> dict[str, Any]:
     """Train the reader's own class for 280 steps, and look at its norms."""
     d2l = space["d2l"]
     importlib.import_module("looking").seed(tab)
@@ -83,12 +83,12 @@ def learn(tab: str, space: dict[str, Any]) -> dict[str, Any]:
         "statistics": [[float(np.abs(a).min()), float(np.abs(a - 1).max())] for a in statistics],
         "alone": relative(logits(X[:1]), logits(X)[:1]),
         "validation_loss": mean_loss(logits, module.get_dataloader(False)),
-        "absent": refused(lambda: d2l.gpu(99)),
-        "described": described(model, getattr(trainer, "variables", None)),
+        "absent": error_message(lambda: d2l.gpu(99)),
+        "described": describe_or_explain(model, getattr(trainer, "variables", None)),
     }
 
 
-def described(model: Any, variables: Any) -> Any:
+def describe_or_explain(model: Any, variables: Any) -> Any:
     """Give the architecture's JSON, or why the network has none."""
     try:
         return chapter.describe(model, variables).to_json()
@@ -96,7 +96,7 @@ def described(model: Any, variables: Any) -> Any:
         return str(error)
 
 
-def refused(call: Callable[[], Any]) -> str:
+def error_message(call: Callable[[], Any]) -> str:
     """Give the sentence of an error that is the user's to mend."""
     try:
         call()
@@ -124,7 +124,7 @@ def main() -> None:
     tab, folder = sys.argv[1], Path(sys.argv[2])
     sys.path.insert(0, str(HERE))
     asked: list[int] = []
-    offer(16, 16, asked)
+    patch_data(16, 16, asked)
     space, shown = run(tab)
     trainer = space["trainer"]
     outcome = {
@@ -133,8 +133,8 @@ def main() -> None:
         "parameters": importlib.import_module("looking").parameters(tab, space),
         "losses": [epoch.training_loss for epoch in trainer.epochs],
     }
-    offer(320, 80, asked)
-    outcome["learned"] = learn(tab, space)
+    patch_data(320, 80, asked)
+    outcome["learned"] = train_reader_class(tab, space)
     (folder / "outcome.json").write_text(json.dumps(outcome))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backends.networks import images, lively_weights, relative
+from backends.networks import images, random_weights, relative_difference
 from resnets import backends
 from resnets.networks import catalog
 from resnets.networks.architecture import Architecture
@@ -34,8 +34,8 @@ NETWORKS = {
         Stage(depth=1, width=64, block=PLAIN), Stage(depth=2, width=16, stride=2, block=PLAIN)
     ),
     "next": network(
-        Stage(depth=1, width=64, block=chapter_resnext_block(64, 8, 0.5)),
-        Stage(depth=2, width=32, stride=2, block=chapter_resnext_block(32, 8, 0.5)),
+        Stage(depth=1, width=64, block=chapter_resnext_block(64, 8, multiplier=0.5)),
+        Stage(depth=2, width=32, stride=2, block=chapter_resnext_block(32, 8, multiplier=0.5)),
     ),
     "normed": network(Stage(depth=1, width=64), Stage(depth=1, width=16, stride=2)),
 }
@@ -45,7 +45,7 @@ NETWORKS = {
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("conversation")
     for name, architecture in NETWORKS.items():
-        given = lively_weights(architecture)
+        given = random_weights(architecture)
         np.savez(folder / f"{name}.npz", images=images(architecture, 30, 36), **given)
     return folder
 
@@ -62,12 +62,12 @@ def test_weights_and_outputs_are_the_same_in_every_tab(tab: str, folder: Path) -
     )
     assert done.returncode == 0, done.stderr
     for name, architecture in NETWORKS.items():
-        given = lively_weights(architecture)
+        given = random_weights(architecture)
         with np.load(folder / f"{name}-{tab}.npz") as file:
             found = dict(file)
         logits = found.pop("logits")
         expected = forward(architecture, given, images(architecture, 30, 36)).logits
-        assert relative(logits, expected) < 1e-5, name
+        assert relative_difference(logits, expected) < 1e-5, name
         assert found.keys() == given.keys(), name
         assert all(np.array_equal(found[key], given[key]) for key in given), name
         described = Architecture.from_json(json.loads((folder / f"{name}-{tab}.json").read_text()))
@@ -89,8 +89,8 @@ def normalised(architecture: Architecture) -> Architecture:
 def test_a_backend_takes_over_a_chapters_network(framework: str) -> None:
     architecture = NETWORKS["plain"]
     backend = backends.load(framework)
-    weights = lively_weights(architecture)
+    weights = random_weights(architecture)
     model = backend.build(architecture, weights=weights)
     x = images(architecture, 30, 36)
     expected = forward(architecture, weights, x).logits
-    assert relative(backend.features(model, x)["logits"], expected) < 1e-5
+    assert relative_difference(backend.features(model, x)["logits"], expected) < 1e-5

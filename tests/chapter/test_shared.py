@@ -13,13 +13,13 @@ import pytest
 
 from resnets import data as sources
 from resnets.chapter import tab, views
-from resnets.chapter.arguments import block_widths, same_channels, stages
+from resnets.chapter.arguments import block_widths, check_same_channels, parse_stages
 from resnets.chapter.board import ProgressBoard
 from resnets.chapter.data import FashionMNIST, Loader
 from resnets.chapter.hyperparameters import HyperParameters, add_to_class
-from resnets.chapter.measures import measured, single
+from resnets.chapter.measures import read_measures, unwrap_scalar
 from resnets.chapter.plotting import Plots
-from resnets.chapter.requirements import needed
+from resnets.chapter.requirements import require_framework
 from resnets.chapter.trainer import Trainer
 from resnets.data.images import Dataset, Images
 from resnets.errors import (
@@ -118,9 +118,9 @@ def few(fashion: Images, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def load(name: str, *, size: int, announce: Any) -> Dataset:
         found = Dataset(name, tuple("0123456789"), fashion, lambda: fashion[:50])
-        return sources.resized(found, size)
+        return sources.resize_dataset(found, size)
 
-    monkeypatch.setattr(sources, "load", load)
+    monkeypatch.setattr(sources, "load_dataset", load)
 
 
 def test_images_are_scaled_resized_and_named(few: None) -> None:
@@ -258,21 +258,21 @@ def test_a_model_plots_itself_and_its_validation_step_gives_nothing() -> None:
 
 
 def test_what_a_validation_step_gives_is_read() -> None:
-    assert measured((np.ones(()), None), {}) == (1.0, None)
-    assert measured(np.ones((1, 1)), {"val_acc": 0.5}) == (1.0, 0.5)
-    assert measured(None, {"val_loss": 3}) == (3.0, None)
-    assert measured(None, {}) == (None, None)
+    assert read_measures((np.ones(()), None), {}) == (1.0, None)
+    assert read_measures(np.ones((1, 1)), {"val_acc": 0.5}) == (1.0, 0.5)
+    assert read_measures(None, {"val_loss": 3}) == (3.0, None)
+    assert read_measures(None, {}) == (None, None)
     with pytest.raises(InvalidDescription, match=r"validation loss: it has the shape \[3\], not"):
-        measured(np.ones(3), {})
+        read_measures(np.ones(3), {})
     with pytest.raises(InvalidDescription, match="validation_step: 3 values; return the loss, or"):
-        measured((1, 2, 3), {})
+        read_measures((1, 2, 3), {})
     with pytest.raises(InvalidDescription, match="the loss: the model gives NoneType, not an"):
-        single("the loss", None)
+        unwrap_scalar("the loss", None)
 
 
 def test_a_plotted_line_is_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
     board = ProgressBoard(display=False)
-    show(views.Notebook(board, {"train_loss", "val_loss"}))
+    show(views.NotebookView(board, {"train_loss", "val_loss"}))
     assert board.lines == {"val_acc": [(1, 0.5)]}
 
 
@@ -334,48 +334,48 @@ def test_impossible_training_is_refused(arguments: dict[str, Any], words: str) -
 
 def test_numpys_whole_numbers_are_taken() -> None:
     assert Trainer(np.int64(2), np.int32(1), np.float32(0.5)).max_epochs == 2
-    assert block_widths(32, np.int64(16), 1, None) == (32, 2)
+    assert block_widths(32, np.int64(16), bot_mul=1, cardinality=None) == (32, 2)
 
 
 def test_a_framework_that_is_missing_is_a_sentence() -> None:
     with (
         pytest.raises(MissingDependency, match=r'jax tab needs jax: pip install "resnets\[jax\]"'),
-        needed("jax"),
+        require_framework("jax"),
     ):
         raise ImportError("No module named 'jax'")
 
 
 def test_groups_are_the_chapters_or_the_papers() -> None:
-    assert block_widths(32, 16, 1, None) == (32, 2)
-    assert block_widths(32, None, 1, 16) == (32, 16)
-    assert block_widths(64, 4, 0.5, None) == (32, 8)
+    assert block_widths(32, 16, bot_mul=1, cardinality=None) == (32, 2)
+    assert block_widths(32, None, bot_mul=1, cardinality=16) == (32, 16)
+    assert block_widths(64, 4, bot_mul=0.5, cardinality=None) == (32, 8)
     with pytest.raises(InvalidDescription, match="groups: 12 does not divide the 32 inner"):
-        block_widths(32, 12, 1, None)
+        block_widths(32, 12, bot_mul=1, cardinality=None)
     with pytest.raises(InvalidDescription, match="cardinality: 5 does not divide"):
-        block_widths(32, None, 1, 5)
+        block_widths(32, None, bot_mul=1, cardinality=5)
     with pytest.raises(InvalidDescription, match=r"groups: 16\.0 is not a whole number from 1 on"):
-        block_widths(32, 16.0, 1, None)  # pyright: ignore[reportArgumentType]
+        block_widths(32, 16.0, bot_mul=1, cardinality=None)  # pyright: ignore[reportArgumentType]
     with pytest.raises(InvalidDescription, match="num_channels: 'a' is not a whole number"):
-        block_widths("a", 16, 1, None)  # pyright: ignore[reportArgumentType]
+        block_widths("a", 16, bot_mul=1, cardinality=None)  # pyright: ignore[reportArgumentType]
     with pytest.raises(InvalidDescription, match="bot_mul: 'x' is not a number above 0"):
-        block_widths(32, 16, "x", None)  # pyright: ignore[reportArgumentType]
+        block_widths(32, 16, bot_mul="x", cardinality=None)  # pyright: ignore[reportArgumentType]
     with pytest.raises(InvalidDescription, match="state one of groups"):
-        block_widths(32, 4, 1, 4)
+        block_widths(32, 4, bot_mul=1, cardinality=4)
 
 
 @pytest.mark.parametrize("arch", [(), 3, ((0, 64),), ((1, 64), (0, 128)), ((1, "a"),), ((1,),)])
 def test_stages_that_cannot_be_are_a_sentence(arch: Any) -> None:
     with pytest.raises(InvalidDescription, match="ResNet is not valid:\n  arch"):
-        stages(arch)
-    assert stages([[np.int64(2), 64]]) == ((2, 64),)
+        parse_stages(arch)
+    assert parse_stages([[np.int64(2), 64]]) == ((2, 64),)
 
 
 def test_an_identity_shortcut_needs_the_same_shape() -> None:
-    same_channels("Residual", 8, 8, (1, 1))
+    check_same_channels("Residual", 8, width=8, strides=(1, 1))
     with pytest.raises(InvalidDescription, match="has 4 channels, the identity shortcut needs 8"):
-        same_channels("Residual", 4, 8, 1)
+        check_same_channels("Residual", 4, width=8, strides=1)
     with pytest.raises(InvalidDescription, match="strides=2 makes the output smaller"):
-        same_channels("Residual", 8, 8, (2, 2))
+        check_same_channels("Residual", 8, width=8, strides=(2, 2))
 
 
 def test_a_boards_line_is_of_means() -> None:
@@ -408,8 +408,8 @@ def events() -> list[Step | Epoch]:
     return [*steps, epoch]
 
 
-def show(view: views.View) -> None:
-    view.start(views.Plan(title="Model", epochs=1, steps=2))
+def show(view: views.FitView) -> None:
+    view.start(views.FitInfo(title="Model", epochs=1, steps=2))
     for event in events():
         view.epoch(event) if isinstance(event, Epoch) else view.step(event)
     view.stop()
@@ -431,7 +431,7 @@ def test_a_notebook_sees_one_picture_that_changes(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "IPython", ipython)
     monkeypatch.setitem(sys.modules, "IPython.display", pictures)
     board = ProgressBoard()
-    view = views.view(board)
+    view = views.choose_fit_view(board)
     show(view)
     assert board.lines == {
         "train_loss": [(0.5, 2.0), (1.0, 1.0)],
@@ -444,7 +444,7 @@ def test_a_notebook_sees_one_picture_that_changes(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_log_has_a_line_for_each_epoch(capsys: pytest.CaptureFixture[str]) -> None:
-    show(views.view(ProgressBoard()))
+    show(views.choose_fit_view(ProgressBoard()))
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "Model"
     assert lines[1].split() == [
@@ -469,6 +469,6 @@ def test_a_terminal_has_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
     written = io.StringIO()
     console = Console(file=written, force_terminal=True, width=80, height=20, no_color=True)
     monkeypatch.setattr(views, "REFRESH", 0.0)
-    show(views.OnTerminal(console))
+    show(views.TerminalView(console))
     assert "step 1/2  loss 2.0000" in written.getvalue()
     assert "50.00%" in written.getvalue().splitlines()[-2]

@@ -414,6 +414,6 @@ def test_every_setting_of_a_recipe_is_a_documented_flag(tmp_path: Path) -> None:
     for field in dataclasses.fields(Recipe):
         if field.name != "name":
             assert f"--{field.name.replace('_', '-')}" in shown
-    assert f"{', '.join(presets.NAMED)}, or a recipe's JSON or TOML file" in " ".join(
+    assert f"{', '.join(presets.PRESETS)}, or a recipe's JSON or TOML file" in " ".join(
         shown.replace("│", " ").split()
     )

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from backends.networks import lively_weights
+from backends.networks import random_weights
 from commands import resnets, resnets_process
 from resnets import files
 from resnets.backends import torch as backend
@@ -26,7 +26,7 @@ def network(name: str = "resnet8_slim", seed: int = 0, **changes: Any) -> Networ
     a = catalog.get(name, **changes)
     preprocessing = Preprocessing(size=28, mean=(0.1,) * a.channels, std=(0.5,) * a.channels)
     names = tuple(f"class {i}" for i in range(a.classes))
-    return Network(a, lively_weights(a, seed), preprocessing, names)
+    return Network(a, random_weights(a, seed), preprocessing, names)
 
 
 def assert_same(one: Network, other: Network) -> None:
@@ -151,7 +151,7 @@ def test_a_folder_onto_itself(tmp_path: Path) -> None:
 @pytest.fixture
 def bare(tmp_path: Path) -> Path:
     path = tmp_path / "net.safetensors"
-    folder.save_weights(lively_weights(catalog.get("cifar_resnet20")), path)
+    folder.save_weights(random_weights(catalog.get("cifar_resnet20")), path)
     return path
 
 
@@ -159,7 +159,7 @@ def bare(tmp_path: Path) -> Path:
 def state_dict(tmp_path: Path) -> Path:
     a = catalog.get("cifar_resnet20")
     path = tmp_path / "net.pth"
-    tensors = {name: torch.from_numpy(array) for name, array in lively_weights(a).items()}
+    tensors = {name: torch.from_numpy(array) for name, array in random_weights(a).items()}
     torch.save({"state_dict": {f"module.{name}": value for name, value in tensors.items()}}, path)
     return path
 

@@ -10,10 +10,10 @@ import onnxruntime
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from backends.networks import relative
+from backends.networks import relative_difference
 from commands import resnets
 from resnets import data
-from resnets.inference.evaluate import evaluator_of
+from resnets.inference.evaluate import make_framework_evaluator
 from resnets.networks.folder import load
 
 
@@ -42,10 +42,18 @@ def test_a_run_becomes_a_file(trained: Path, picture_folder: Path, tmp_path: Pat
     assert (code, err) == (0, "")
     assert "images: uint8 [n, 14, 14, 3]" in out
     assert f"logits: float32 [n, 3] written {path} (ONNX, opset 17," in " ".join(out.split())
-    stored = data.load(str(picture_folder), size=14).training[:16].pixels
+    stored = data.load_dataset(str(picture_folder), size=14).training[:16].pixels
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     (logits,) = session.run(None, {"images": stored})
-    assert relative(logits, evaluator_of(load(trained), trained, "torch", "cpu")(stored)) < 1e-5
+    assert (
+        relative_difference(
+            logits,
+            make_framework_evaluator(load(trained), trained, framework="torch", device="cpu")(
+                stored
+            ),
+        )
+        < 1e-5
+    )
     told = session.get_modelmeta().custom_metadata_map
     assert json.loads(told["class_names"]) == ["bag", "dress", "sneaker"]
 
@@ -304,7 +312,7 @@ def test_what_cannot_be_is_said_before_anything_is_read(
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == "openvino" else there(name)
     )
-    monkeypatch.setattr("resnets.data.load", read)
+    monkeypatch.setattr("resnets.data.load_dataset", read)
     monkeypatch.setattr("resnets.inference.sources.receive", read)
     code, _, err = typed("export", trained, "--to", tmp_path / "made", *arguments)
     assert code == 1

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from commands import resnets
-from resnets.inference.evaluate import held_out
+from resnets.inference.evaluate import load_held_out
 from resnets.networks.folder import load, save_weights
 
 
@@ -64,13 +64,13 @@ def test_a_folder_spelled_otherwise_is_the_runs_own(
     data = Path(json.loads((run / "recipe.json").read_text())["data"])
     monkeypatch.chdir(data.parent)
     said: list[str] = []
-    own = held_out(run, load(run), None, said.append)
+    own = load_held_out(run, load(run), name=None, announce=said.append)
     for name in (f"./{data.name}", f"{data}/", str(data / ".." / data.name)):
         np.testing.assert_array_equal(
-            held_out(run, load(run), name, said.append).labels, own.labels
+            load_held_out(run, load(run), name=name, announce=said.append).labels, own.labels
         )
     assert not any("may have been among them" in text for text in said)
-    held_out(deeper, load(deeper), str(data), said.append)
+    load_held_out(deeper, load(deeper), name=str(data), announce=said.append)
     assert any("may have been among them" in text for text in said)
 
 

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from backends.networks import double, lively_weights
+from backends.networks import random_weights, to_float64
 from resnets import backends
 from resnets.networks.architecture import Architecture
 from resnets.networks.network import Network, Preprocessing
@@ -33,7 +33,7 @@ CAFFE = Preprocessing(
 )
 
 
-def lively(model: Any) -> Any:
+def randomise(model: Any) -> Any:
     """Give a model random weights and moving statistics, all different."""
     rng = np.random.default_rng(5)
     for variable in model.weights:
@@ -48,11 +48,11 @@ def lively(model: Any) -> Any:
     return model
 
 
-def built(blocks: Any, preact: bool = False, **others: Any) -> Any:
+def build(blocks: Any, preact: bool = False, **others: Any) -> Any:
     """keras.applications' own function, with fewer and narrower blocks."""
     given = {"weights": None, "input_shape": (41, 41, 3), "classes": 5, **others}
     given.setdefault("classifier_activation", None)
-    return lively(resnet.ResNet(blocks, preact, True, **given))
+    return randomise(resnet.ResNet(blocks, preact, True, **given))
 
 
 def two_stages(x: Any) -> Any:
@@ -60,45 +60,45 @@ def two_stages(x: Any) -> Any:
     return resnet.stack_residual_blocks_v1(x, 8, 1, name="conv3")
 
 
-def narrow(**others: Any) -> Any:
-    return built(two_stages, **others)
+def build_narrow(**others: Any) -> Any:
+    return build(two_stages, **others)
 
 
-def counted(model: Any, path: Path) -> Path:
+def save_counted(model: Any, path: Path) -> Path:
     path = path.with_name("net.weights.h5")
     model.save_weights(path)
     return path
 
 
-def whole_and_grouped(model: Any, path: Path) -> Path:
+def save_whole_and_grouped(model: Any, path: Path) -> Path:
     path = path.with_name("whole.h5")
     model.save(path)
     return path
 
 
-def grouped(model: Any, path: Path) -> Path:
+def save_grouped(model: Any, path: Path) -> Path:
     path = path.with_name("net.h5")
     with h5py.File(path, "w") as file:
         legacy_h5_format.save_weights_to_hdf5_group(file, model)
     return path
 
 
-def archived(model: Any, path: Path) -> Path:
+def save_archive(model: Any, path: Path) -> Path:
     path = path.with_name("net.keras")
     model.save(path)
     return path
 
 
-def unnamed(model: Any, path: Path) -> Path:
+def save_unnamed(model: Any, path: Path) -> Path:
     """As Keras 3 wrote before it noted names."""
-    path = counted(model, path)
+    path = save_counted(model, path)
     with h5py.File(path, "r+") as file:
         _forget_names(file)
     return path
 
 
-def archived_unnamed(model: Any, path: Path) -> Path:
-    old, path = archived(model, path), path.with_name("old.keras")
+def save_unnamed_archive(model: Any, path: Path) -> Path:
+    old, path = save_archive(model, path), path.with_name("old.keras")
     with zipfile.ZipFile(old) as before, zipfile.ZipFile(path, "w") as after:
         for name in before.namelist():
             content = before.read(name)
@@ -118,10 +118,17 @@ def _forget_names(file: Any) -> None:
             del group["vars"]
 
 
-FORMS = (counted, grouped, whole_and_grouped, archived, unnamed, archived_unnamed)
+FORMS = (
+    save_counted,
+    save_grouped,
+    save_whole_and_grouped,
+    save_archive,
+    save_unnamed,
+    save_unnamed_archive,
+)
 
 
-def prepared(p: Preprocessing, pixels: npt.NDArray[Any] = PIXELS) -> npt.NDArray[Any]:
+def preprocess(p: Preprocessing, pixels: npt.NDArray[Any] = PIXELS) -> npt.NDArray[Any]:
     """What a network here gets: red, green, blue from 0 to 1, [n, channels, height, width]."""
     scaled = (pixels.astype(np.float32) / 255 - np.float32(p.mean)) / np.float32(p.std)
     return scaled.transpose(0, 3, 1, 2)
@@ -129,8 +136,8 @@ def prepared(p: Preprocessing, pixels: npt.NDArray[Any] = PIXELS) -> npt.NDArray
 
 def logits(network: Any, images: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
     """What the definition of the function gives for images."""
-    x = prepared(network.preprocessing) if images is None else images
-    return forward(network.architecture, double(network.weights), x.astype(np.float64)).logits
+    x = preprocess(network.preprocessing) if images is None else images
+    return forward(network.architecture, to_float64(network.weights), x.astype(np.float64)).logits
 
 
 def keras_logits(model: Any) -> npt.NDArray[Any]:
@@ -141,7 +148,7 @@ def keras_logits(model: Any) -> npt.NDArray[Any]:
 def network(a: Architecture, p: Preprocessing | None = None) -> Network:
     names = tuple(f"class {k}" for k in range(a.classes))
     p = p or Preprocessing(size=41, mean=(0.5,) * a.channels, std=(0.25,) * a.channels)
-    return Network(a, lively_weights(a), p, names)
+    return Network(a, random_weights(a), p, names)
 
 
 V1 = Architecture(

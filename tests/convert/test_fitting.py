@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from backends.networks import images, lively_weights
+from backends.networks import images, random_weights
 from resnets import convert
 from resnets.convert.fitting import draw_head, reset_head, with_channels
 from resnets.errors import WeightsError
 from resnets.networks.architecture import Architecture
 from resnets.networks.folder import save, save_weights
 from resnets.networks.initialization import initial_weights
-from resnets.networks.naming import names_of
+from resnets.networks.naming import naming_scheme
 from resnets.networks.network import Network, Preprocessing, check_weights
 from resnets.networks.reference import forward
 from resnets.networks.spec import Stage, Stem
@@ -25,7 +25,7 @@ def network(a: Architecture) -> Network:
     mean = tuple(0.1 * (i + 1) for i in range(a.channels))
     std = tuple(0.2 * (i + 1) for i in range(a.channels))
     preprocessing = Preprocessing(size=16, mean=mean, std=std)
-    return Network(a, lively_weights(a), preprocessing, tuple(map(str, range(a.classes))))
+    return Network(a, random_weights(a), preprocessing, tuple(map(str, range(a.classes))))
 
 
 def plain(channels: int = 3) -> Architecture:
@@ -50,7 +50,7 @@ def test_a_new_layer_leaves_the_rest(a: Architecture) -> None:
     assert after.architecture == replace(a, classes=9)
     assert after.class_names == tuple("abcdefghi")
     check_weights(after.architecture, after.weights)
-    dense = names_of(a).dense
+    dense = naming_scheme(a).dense
     for tensor in tensors(a):
         if not tensor.name.startswith(f"{dense}."):
             assert after.weights[tensor.name] is before.weights[tensor.name]
@@ -132,7 +132,7 @@ def test_what_is_asked_for_is_fitted_and_said(saved) -> None:
 
 
 def test_another_number_of_classes_in_the_weights_than_in_their_description(saved) -> None:
-    other = lively_weights(replace(plain(), classes=6))
+    other = random_weights(replace(plain(), classes=6))
     save_weights(other, saved / "model.safetensors")
     with pytest.raises(WeightsError, match=r"fc\.weight: shape \(6, 4\).*\(4, 4\)") as refusal:
         convert.read(saved)

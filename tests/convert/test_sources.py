@@ -12,13 +12,13 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 
-from backends.networks import images, lively_weights
+from backends.networks import images, random_weights
 from resnets import convert
 from resnets.convert.foreign_names import find_canonical_names
 from resnets.errors import InvalidDescription, MissingDependency, ResnetsError, WeightsError
 from resnets.networks import catalog
 from resnets.networks.architecture import Architecture
-from resnets.networks.folder import TIMM_NAMES, config, save, save_weights
+from resnets.networks.folder import TIMM_NAMES, save, save_weights, to_config
 from resnets.networks.network import Network, Preprocessing, Weights
 from resnets.networks.reference import forward
 from resnets.networks.spec import Block, Stage, Stem
@@ -32,7 +32,7 @@ COMMIT = "491b427b45c94c7fb0e78b5474cc919aff584bbf"
 def network(a: Architecture) -> Network:
     preprocessing = Preprocessing(size=40, mean=(0.1,) * a.channels, std=(0.5,) * a.channels)
     names = tuple(f"class {i}" for i in range(a.classes))
-    return Network(a, lively_weights(a), preprocessing, names)
+    return Network(a, random_weights(a), preprocessing, names)
 
 
 def assert_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> None:
@@ -81,7 +81,7 @@ TIMM = {
 
 @pytest.fixture(scope="module")
 def resnet18() -> Weights:
-    return lively_weights(catalog.get("resnet18", classes=5))
+    return random_weights(catalog.get("resnet18", classes=5))
 
 
 @settings(
@@ -105,7 +105,7 @@ def test_bare_files_are_recognised_and_what_was_assumed_is_said(
     tmp_path: Path, ending: str
 ) -> None:
     a = catalog.get("cifar_resnet20")
-    arrays, path = lively_weights(a), tmp_path / f"net.{ending}"
+    arrays, path = random_weights(a), tmp_path / f"net.{ending}"
     if ending == "safetensors":
         save_weights(arrays, path)
     else:
@@ -122,7 +122,7 @@ def test_bare_files_are_recognised_and_what_was_assumed_is_said(
 def test_a_stated_network_needs_no_recognition(tmp_path: Path) -> None:
     a = catalog.get("cifar_resnet20", classes=4, channels=2)
     path = tmp_path / "net.safetensors"
-    save_weights(lively_weights(a), path)
+    save_weights(random_weights(a), path)
     stated = replace(a, name="mine", activation="silu")
     (tmp_path / "mine.json").write_text(json.dumps(stated.to_json()))
     for given_ in (str(tmp_path / "mine.json"), replace(stated, classes=10, channels=3)):
@@ -226,7 +226,7 @@ def test_an_excited_network_of_another_activation_keeps_timms_relu_and_is_refuse
     a = catalog.get("seresnet18", classes=5)
     config = {**TIMM, "architecture": "seresnet18", "model_args": {"act_layer": "silu"}}
     with pytest.raises(WeightsError, match="act_layer"):
-        convert.read(timm_folder(tmp_path / "net", config, lively_weights(a)))
+        convert.read(timm_folder(tmp_path / "net", config, random_weights(a)))
 
 
 def timm_regnet_name(name: str) -> str:
@@ -250,7 +250,7 @@ def timm_regnet_name(name: str) -> str:
 
 def test_timms_names_of_regnets(tmp_path: Path) -> None:
     a = narrow_regnet()
-    arrays = lively_weights(a)
+    arrays = random_weights(a)
     theirs = {timm_regnet_name(name): array for name, array in arrays.items()}
     assert find_canonical_names(theirs)[0] == {timm_regnet_name(name): name for name in arrays}
     path = tmp_path / "net.safetensors"
@@ -286,7 +286,7 @@ def test_transformers_folders(tmp_path: Path) -> None:
             Stage(depth=1, width=32, stride=2, block=block),
         ),
     )
-    arrays = lively_weights(a)
+    arrays = random_weights(a)
     theirs = {transformers_name(name): array for name, array in arrays.items()}
     config = {
         "model_type": "resnet",
@@ -321,7 +321,7 @@ def test_names_that_would_become_one() -> None:
 
 def test_weights_of_another_width_are_converted_and_said(tmp_path: Path) -> None:
     a = catalog.get("cifar_resnet20")
-    arrays, path = lively_weights(a), tmp_path / "net.safetensors"
+    arrays, path = random_weights(a), tmp_path / "net.safetensors"
     halves = {name: array.astype(np.float16) for name, array in arrays.items()}
     save_weights(halves, path)
     received = convert.receive(path)
@@ -442,7 +442,7 @@ def test_every_readable_name_of_ours_is_timms() -> None:
 
 def config_of(a: Architecture) -> dict[str, Any]:
     zero, one, names = (0.0,) * a.channels, (1.0,) * a.channels, ("a",) * a.classes
-    return config(Network(a, {}, Preprocessing(size=32, mean=zero, std=one), names))
+    return to_config(Network(a, {}, Preprocessing(size=32, mean=zero, std=one), names))
 
 
 def test_timms_keys_are_written_for_what_timm_builds_alone() -> None:

@@ -6,14 +6,14 @@ import numpy as np
 from PIL import Image
 
 
-def messy(root: Path) -> Path:
+def make_messy_folder(root: Path) -> Path:
     """Two classes in every form that users have, and four files that are no images."""
     rng = np.random.default_rng(0)
     for name in ("cat", "dog"):
         (root / name).mkdir(parents=True)
         kinds = {
             "photo.jpg": {"quality": 90},
-            "turned.jpg": {"exif": _turned()},
+            "turned.jpg": {"exif": _rotated_jpeg()},
             "print.jpg": {"mode": "CMYK"},
             "few.png": {"mode": "P"},
             "clear.png": {"mode": "RGBA"},
@@ -34,13 +34,13 @@ def messy(root: Path) -> Path:
     return root
 
 
-def _turned() -> bytes:
+def _rotated_jpeg() -> bytes:
     exif = Image.Exif()
     exif[0x0112] = 6
     return exif.tobytes()
 
 
-def many(root: Path, count: int = 40, side: int = 12) -> Path:
+def make_image_folder(root: Path, count: int = 40, side: int = 12) -> Path:
     """Two classes of PNG files, each image with greys of its own."""
     rng = np.random.default_rng(1)
     for number in range(count):

@@ -40,7 +40,9 @@ def fill(root: Path, *, count: int = 5, classes: tuple[str, ...] = ("cat", "dog"
 def held(names: list[str]) -> set[str]:
     """Names of one class that are held out."""
     labels, readable = np.zeros(len(names), np.int64), np.ones(len(names), np.bool_)
-    return {names[row] for row in np.flatnonzero(folder._hold_out(names, labels, readable))}
+    return {
+        names[row] for row in np.flatnonzero(folder._hold_out(names, labels, readable=readable))
+    }
 
 
 def greys(images: folder.Images) -> list[int]:
@@ -79,7 +81,7 @@ def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
 class TestLayouts:
     def test_classes_alone(self, tmp_path: Path) -> None:
         lines: list[str] = []
-        found = folder.load(fill(tmp_path / "pets"), size=8, announce=lines.append)
+        found = folder.load_folder(fill(tmp_path / "pets"), size=8, announce=lines.append)
         assert found.name == "pets"
         assert found.class_names == ("cat", "dog")
         assert found.channels == 3
@@ -97,14 +99,14 @@ class TestLayouts:
 
     def test_the_same_each_time(self, tmp_path: Path) -> None:
         root = fill(tmp_path, count=9)
-        one, two = (folder.load(root, size=8) for _ in range(2))
+        one, two = (folder.load_folder(root, size=8) for _ in range(2))
         np.testing.assert_array_equal(one.training.pixels, two.training.pixels)
         np.testing.assert_array_equal(one.test().pixels, two.test().pixels)
 
     @pytest.mark.parametrize("change", ["add", "remove", "damage"])
     def test_an_image_beside_them_moves_no_other(self, tmp_path: Path, change: str) -> None:
         root = fill(tmp_path, count=12)
-        before = set(greys(folder.load(root, size=8).test()))
+        before = set(greys(folder.load_folder(root, size=8).test()))
         assert 20 not in before
         if change == "add":
             for label, name in enumerate(("cat", "dog")):
@@ -113,14 +115,14 @@ class TestLayouts:
             (root / "cat" / "1.png").unlink()
         else:
             (root / "cat" / "1.png").write_bytes(b"")
-        assert set(greys(folder.load(root, size=8).test())) - {250, 251} == before
+        assert set(greys(folder.load_folder(root, size=8).test())) - {250, 251} == before
 
     def test_a_folder_that_is_renamed_is_held_out_alike(self, tmp_path: Path) -> None:
         root = fill(tmp_path / "pets", count=12)
-        before = greys(folder.load(root, size=8).test())
+        before = greys(folder.load_folder(root, size=8).test())
         (tmp_path / "moved").mkdir()
         moved = root.rename(tmp_path / "moved" / "train").parent
-        assert greys(folder.load(moved, size=8).test()) == before
+        assert greys(folder.load_folder(moved, size=8).test()) == before
 
     @given(
         names=st.lists(st.text(min_size=1), min_size=1, max_size=40, unique=True),
@@ -148,7 +150,7 @@ class TestLayouts:
         fill(tmp_path, count=1)
         save(tmp_path / "cat" / "another.png")
         lines: list[str] = []
-        found = folder.load(tmp_path, size=8, announce=lines.append)
+        found = folder.load_folder(tmp_path, size=8, announce=lines.append)
         assert lines[1:] == ["dog has one image: it is trained on, never tested"]
         assert found.training.labels.tolist() == [0, 1]
         assert found.test().labels.tolist() == [0]
@@ -158,7 +160,7 @@ class TestLayouts:
         save(tmp_path / "bee" / "another.png")
         (tmp_path / "bee" / "damaged.png").write_bytes(b"")
         lines: list[str] = []
-        folder.load(tmp_path, size=8, announce=lines.append)
+        folder.load_folder(tmp_path, size=8, announce=lines.append)
         words = "4 classes have one image, trained on, never tested: ant, cat, dog and 1 more"
         assert lines[-1] == words
 
@@ -169,7 +171,7 @@ class TestLayouts:
         fill(tmp_path / test, count=2)
         (tmp_path / "notes").mkdir()
         lines: list[str] = []
-        found = folder.load(tmp_path, size=8, announce=lines.append)
+        found = folder.load_folder(tmp_path, size=8, announce=lines.append)
         assert greys(found.training) == [0, 20, 40, 1, 21, 41]
         assert greys(found.test()) == [0, 20, 1, 21]
         assert lines == [f"{tmp_path}: training on {train}, testing on {test}; not used: notes"]
@@ -178,14 +180,14 @@ class TestLayouts:
         fill(tmp_path / "train", count=3)
         fill(tmp_path / "val", count=2)
         fill(tmp_path / "test", count=1)
-        assert len(folder.load(tmp_path, size=8).test()) == 2
+        assert len(folder.load_folder(tmp_path, size=8).test()) == 2
 
     def test_train_without_test(self, tmp_path: Path) -> None:
-        found = folder.load(fill(tmp_path / "train").parent, size=8)
+        found = folder.load_folder(fill(tmp_path / "train").parent, size=8)
         assert (len(found.training), len(found.test())) == (8, 2)
 
     def test_a_class_called_train(self, tmp_path: Path) -> None:
-        found = folder.load(fill(tmp_path, classes=("plane", "train")), size=8)
+        found = folder.load_folder(fill(tmp_path, classes=("plane", "train")), size=8)
         assert found.class_names == ("plane", "train")
 
     def test_any_depth_links_and_no_suffix(self, tmp_path: Path) -> None:
@@ -196,7 +198,7 @@ class TestLayouts:
         (root / "cat" / "link").symlink_to(tmp_path / "elsewhere")
         (root / "cat" / "a" / "circle").symlink_to(root / "cat")
         (root / "cat" / "above").symlink_to(root)  # where the dogs are
-        found = folder.load(root, size=8)
+        found = folder.load_folder(root, size=8)
         both = greys(found.training) + greys(found.test())
         assert sorted(both) == [0, 1, 20, 21, 100, 120, 140]
 
@@ -208,7 +210,7 @@ class TestLayouts:
         (root / "dog" / "notes.txt").write_text("not an image")
         (root / "dog" / "Thumbs.db").write_bytes(bytes(100))
         lines: list[str] = []
-        found = folder.load(root, size=8, announce=lines.append)
+        found = folder.load_folder(root, size=8, announce=lines.append)
         assert found.class_names == ("cat", "dog")
         assert len(found.training) == 8
         assert lines[0] == f"{root}: ignored 3 files that are hidden or not images"
@@ -242,7 +244,7 @@ class TestPipes:
         device = socket.socket(socket.AF_UNIX)
         device.bind(os.path.relpath(root / "cat" / "socket.png"))
         lines: list[str] = []
-        assert len(folder.load(root, size=8, announce=lines.append).training) == 8
+        assert len(folder.load_folder(root, size=8, announce=lines.append).training) == 8
         device.close()
         assert lines[0] == f"{root}: ignored 4 files that are hidden or not images"
         assert not any("unreadable" in line for line in lines)
@@ -263,12 +265,12 @@ class TestDamage:
             (root / "cat" / f"1{number}.jpg").write_bytes(whole[: 60 + number])
         (root / "dog" / "0.png").write_bytes(b"")
         lines: list[str] = []
-        found = folder.load(root, size=8, announce=lines.append)
+        found = folder.load_folder(root, size=8, announce=lines.append)
         assert sorted([*found.training.labels, *found.test().labels]) == [0] * 6 + [1] * 5
         assert "skipped 6 unreadable images" in lines[0]
         assert f"{root / 'cat' / '10.jpg'}: not a readable image" in lines[0]
         assert lines[0].endswith("and 3 more; resnets data --json names all")
-        (pack,) = pack_cache.kept()
+        (pack,) = pack_cache.list_packs()
         assert [reason.partition(":")[0] for reason in pack.unreadable] == [
             *(str(Path("cat", f"1{number}.jpg")) for number in range(5)),
             str(Path("dog", "0.png")),
@@ -282,7 +284,7 @@ class TestDamage:
             (root / "cat" / f"1{number}.jpg").write_bytes(b"")
         packs.write_text("no folder, so that packs cannot be made")
         lines: list[str] = []
-        folder.load(root, size=8, announce=lines.append)
+        folder.load_folder(root, size=8, announce=lines.append)
         (said,) = (line for line in lines if "unreadable" in line)
         assert all(f"1{number}.jpg: not a readable image" in said for number in range(5))
         assert "more" not in said
@@ -291,7 +293,7 @@ class TestDamage:
         root = fill(tmp_path, count=1)
         (root / "dog" / "0.png").write_bytes(b"no")
         with pytest.raises(DataError, match="no readable image of dog"):
-            folder.load(root, size=8)
+            folder.load_folder(root, size=8)
 
     @pytest.mark.parametrize("part", ["", "train", "test"])
     def test_a_class_without_a_file_is_refused_before_decoding(
@@ -305,7 +307,7 @@ class TestDamage:
         lines: list[str] = []
         expected = f"{tmp_path / part}: found no images in the folder dog; add some, or remove"
         with pytest.raises(DataError, match=re.escape(expected)):
-            folder.load(tmp_path, size=8, announce=lines.append)
+            folder.load_folder(tmp_path, size=8, announce=lines.append)
         assert lines[-1] == f"{tmp_path}: ignored 1 files that are hidden or not images"
         assert not packs.exists()
 
@@ -314,7 +316,7 @@ class TestDamage:
         fill(tmp_path / "test", count=1)
         (tmp_path / "test" / "cat" / "0.png").write_bytes(b"no")
         with pytest.raises(DataError, match=r"test: no readable image of cat"):
-            folder.load(tmp_path, size=8)
+            folder.load_folder(tmp_path, size=8)
 
     def test_a_bomb_is_skipped(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         root = fill(tmp_path)
@@ -322,7 +324,7 @@ class TestDamage:
         save(root / "cat" / "worse.png", size=(200, 200))
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200)
         lines: list[str] = []
-        folder.load(root, size=8, announce=lines.append)
+        folder.load_folder(root, size=8, announce=lines.append)
         assert "skipped 2 unreadable images" in lines[0]
         assert "bomb.png: 20×11 pixels; at most 200 are opened" in lines[0]
         assert "worse.png: too many pixels; at most 200 are opened" in lines[0]
@@ -349,7 +351,7 @@ class TestDamage:
 
         monkeypatch.setattr(decoding, "_flatten", full)
         lines: list[str] = []
-        found = folder.load(root, size=8, announce=lines.append)
+        found = folder.load_folder(root, size=8, announce=lines.append)
         assert len(found.training) + len(found.test()) == 10
         words = "70×60 pixels are more than the memory that is left; make it smaller"
         assert lines[0] == f"skipped 1 unreadable images:\n  {huge}: {words}"
@@ -426,7 +428,7 @@ test_alone.__test__ = False  # a maker of folders, not a test
 def test_folders_that_are_none(tmp_path: Path, make: Callable[[Path], Path], message: str) -> None:
     root = make(tmp_path / "data")
     with pytest.raises(DataError, match=re.escape(message.replace("DATA", str(root)))):
-        folder.load(root, size=8)
+        folder.load_folder(root, size=8)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names are text elsewhere")
@@ -434,22 +436,22 @@ def test_a_class_that_cannot_be_written_as_text(tmp_path: Path) -> None:
     root = fill(tmp_path / "data")
     os.rename(root / "cat", os.fsencode(root) + b"/caf\xe9")  # noqa: PTH104
     with pytest.raises(DataError, match=r"class folder caf\\xe9 has a name that is no UTF-8"):
-        folder.load(root, size=8)
+        folder.load_folder(root, size=8)
 
 
 def test_more_than_the_memory_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise MemoryError
 
-    sources = packing.Sources(tmp_path, [tmp_path / "x.png"], 1000, 3)
+    sources = packing.ImageSources(tmp_path, [tmp_path / "x.png"], 1000, 3)
     monkeypatch.setattr(np, "zeros", full)
     with pytest.raises(DataError, match=r"the disk is full. The memory .* so much is not left"):
-        packing._allocated(sources, "the disk is full")
+        packing._allocate_pixels(sources, "the disk is full")
 
 
 def test_more_than_the_memory(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="GB: choose a smaller size"):
-        folder.load(fill(tmp_path), size=10_000_000)
+        folder.load_folder(fill(tmp_path), size=10_000_000)
 
 
 class TestOpening:

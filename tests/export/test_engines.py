@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backends.networks import relative
-from export.networks import expected, network, pixels
+from backends.networks import relative_difference
+from export.networks import network, pixels, reference_logits
 from resnets import backends
 from resnets.backends import Evaluator
 from resnets.data.images import Images
@@ -64,11 +64,14 @@ def test_every_engine_computes_the_network(found: Engine, prepared: Prepared) ->
     evaluator = found.open(prepared)
     logits = evaluator(stored)
     assert logits.dtype == np.float32
-    assert relative(logits, expected(prepared.network, stored)) < LIMITS[found.precision]
+    assert (
+        relative_difference(logits, reference_logits(prepared.network, stored))
+        < LIMITS[found.precision]
+    )
     kept = logits.copy()
     one = evaluator(stored[::2])  # another batch, and no contiguous array
     np.testing.assert_array_equal(logits, kept)  # which must not write over the first result
-    assert relative(one, logits[::2]) < LIMITS[found.precision]
+    assert relative_difference(one, logits[::2]) < LIMITS[found.precision]
 
 
 def test_the_compiled_engine_is_torchs_compiler_on_the_folded_module(
@@ -140,7 +143,7 @@ def test_a_package_that_is_broken(slim: Network, monkeypatch: pytest.MonkeyPatch
 def test_measuring_compares_with_the_first(prepared: Prepared) -> None:
     a = prepared.network.architecture
     stored = pixels(a, 28, 28, n=9)
-    labels = expected(prepared.network, stored).argmax(axis=1)
+    labels = reference_logits(prepared.network, stored).argmax(axis=1)
     labels[:3] = (labels[:3] + 1) % 10
     engines = [find_engine(name) for name in ("onnxruntime", "openvino", "openvino-int8")]
     said: list[str] = []

@@ -14,12 +14,12 @@ import onnxruntime
 import pytest
 from hypothesis import given, settings
 
-from backends.networks import relative
-from export.networks import expected, network, pixels, prepared
+from backends.networks import relative_difference
+from export.networks import network, pixels, preprocess, reference_logits
 from resnets.errors import InvalidDescription, MissingDependency, WeightsError
 from resnets.export import build_onnx, openvino, write_onnx
 from resnets.export.operations import OPSET
-from resnets.files import replacing
+from resnets.files import replace_file
 from resnets.networks import catalog
 from resnets.networks.architecture import Architecture
 from resnets.networks.network import Network
@@ -40,7 +40,7 @@ def test_pixels_to_logits(small: Architecture) -> None:
     made, stored = network(small), pixels(small, 17, 17)
     logits = run(build_onnx(made), stored)
     assert logits.dtype == np.float32
-    assert relative(logits, expected(made, stored)) < 1e-5
+    assert relative_difference(logits, reference_logits(made, stored)) < 1e-5
 
 
 def test_unfolded_normalised_and_of_any_size(small: Architecture) -> None:
@@ -48,22 +48,22 @@ def test_unfolded_normalised_and_of_any_size(small: Architecture) -> None:
     content = build_onnx(made, takes="normalised", fold=False, any_size=True)
     for size in ((9, 14), (1, 1), (33, 5)):
         stored = pixels(small, *size, n=2)
-        logits = run(content, prepared(made, stored).astype(np.float32))
-        assert relative(logits, expected(made, stored)) < 1e-5
+        logits = run(content, preprocess(made, stored).astype(np.float32))
+        assert relative_difference(logits, reference_logits(made, stored)) < 1e-5
 
 
 def test_openvino_computes_the_same(small: Architecture) -> None:
     made, stored = network(small), pixels(small, 17, 17)
     logits = openvino.build_evaluator(build_onnx(made), "fp32", threads=1)(stored)
-    assert relative(logits, expected(made, stored)) < 1e-5
+    assert relative_difference(logits, reference_logits(made, stored)) < 1e-5
 
 
 @settings(deadline=None, max_examples=25)
 @given(architectures())
 def test_any_network(a: Architecture) -> None:
     made, stored = network(dataclasses.replace(a, name="any"), size=13), pixels(a, 13, 13, n=2)
-    want = expected(made, stored)
-    assert relative(run(build_onnx(made), stored), want) < 2e-5
+    want = reference_logits(made, stored)
+    assert relative_difference(run(build_onnx(made), stored), want) < 2e-5
 
 
 @pytest.mark.parametrize("size", [9, 10, 11])
@@ -75,14 +75,14 @@ def test_averages_over_windows_that_lie_apart(size: int) -> None:
     made = network(a, size=size)
     stored = pixels(a, size, size, n=2)
     logits = run(build_onnx(made), stored)
-    assert relative(logits, expected(made, stored)) < 1e-5
+    assert relative_difference(logits, reference_logits(made, stored)) < 1e-5
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnetv2_50", "seresnext50_32x4d", "regnet_y_400mf"])
 def test_full_size_networks(name: str) -> None:
     a = catalog.get(name, classes=7)
     made, stored = network(a, size=64), pixels(a, 64, 64, n=1)
-    assert relative(run(build_onnx(made), stored), expected(made, stored)) < 1e-5
+    assert relative_difference(run(build_onnx(made), stored), reference_logits(made, stored)) < 1e-5
 
 
 def test_the_batch_is_the_callers(small: Architecture) -> None:
@@ -91,7 +91,7 @@ def test_the_batch_is_the_callers(small: Architecture) -> None:
     many = pixels(small, 17, 17, n=5)
     together = run(content, many)
     apart = np.concatenate([run(content, many[i : i + 1]) for i in range(5)])
-    assert relative(together, apart) < 1e-5
+    assert relative_difference(together, apart) < 1e-5
 
 
 def test_a_folded_graph_has_no_batch_norms_where_convolutions_come_first() -> None:
@@ -193,7 +193,7 @@ def test_a_write_that_fails_leaves_the_old_file(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(f"{replacing.__module__}.os.fsync", full)
+    monkeypatch.setattr(f"{replace_file.__module__}.os.fsync", full)
     with pytest.raises(WeightsError, match=r"cannot write .*model\.onnx: No space left"):
         write_onnx(made, path, fold=False)
     assert path.read_bytes() == before

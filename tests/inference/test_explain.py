@@ -11,23 +11,27 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from backends.networks import double, images, lively_weights
+from backends.networks import images, random_weights, to_float64
 from commands import resnets
 from resnets.cli.explain import explain
 from resnets.data import folder
 from resnets.data.decoding import open_image
 from resnets.data.images import Images
 from resnets.errors import DataError, RunError, WeightsError
-from resnets.inference.evaluate import evaluator_of, held_out, parted
+from resnets.inference.evaluate import (
+    load_held_out,
+    load_training_and_held_out,
+    make_framework_evaluator,
+)
 from resnets.inference.explain import (
     Explainer,
     Explanation,
     Mistakes,
-    class_maps,
-    mistakes,
-    prepared,
+    class_activation_maps,
+    find_mistakes,
+    preprocess,
 )
-from resnets.inference.sources import pictures
+from resnets.inference.sources import load_calibration_images
 from resnets.networks import catalog, reference
 from resnets.networks.architecture import Architecture
 from resnets.networks.folder import save
@@ -43,10 +47,12 @@ from resnets.training.run_folder import RECIPE
 
 @pytest.mark.parametrize("size", [(16, 16), (9, 14), (1, 1)])
 def test_the_means_of_the_maps_are_the_logits(small: Architecture, size: tuple[int, int]) -> None:
-    weights, x = double(lively_weights(small)), images(small, *size).astype(np.float64)
+    weights, x = to_float64(random_weights(small)), images(small, *size).astype(np.float64)
     outputs = reference.forward(small, weights, x)
     steps = trace(small, size)
-    maps = class_maps(small, weights, outputs.outputs[steps.features[f"stage{len(small.stages)}"]])
+    maps = class_activation_maps(
+        small, weights, last=outputs.outputs[steps.features[f"stage{len(small.stages)}"]]
+    )
     bias = weights[steps.layers[-1].tensors[1].name]
     found = maps.mean(axis=(2, 3)) + bias - bias.mean()
     logits = outputs.logits
@@ -58,10 +64,10 @@ def test_evidence_is_where_it_was_put() -> None:
     a = catalog.get("resnet8_slim", channels=1, classes=2)
     last = np.zeros((1, 128, 3, 3))
     last[0, :, 0, 2] = 1
-    weights = {n: np.zeros_like(v) for n, v in lively_weights(a).items()}
+    weights = {n: np.zeros_like(v) for n, v in random_weights(a).items()}
     weights["fc.weight"][0] = 1
     width = weights["fc.weight"].shape[1]
-    maps = class_maps(a, weights, last[:, :width])
+    maps = class_activation_maps(a, weights, last=last[:, :width])
     assert maps[0, 0, 0, 2] == -maps[0, 1, 0, 2] == width / 2
     assert np.count_nonzero(maps) == 2
 
@@ -75,7 +81,7 @@ def test_logits_that_are_not_finite_are_refused(network: Network) -> None:
 
 def test_images_are_prepared_as_training_does() -> None:
     pixels = np.arange(24, dtype=np.uint8).reshape(1, 2, 4, 3)
-    found = prepared(pixels, Preprocessing(size=2, mean=(0.1, 0.2, 0.3), std=(0.5, 1, 2)))
+    found = preprocess(pixels, Preprocessing(size=2, mean=(0.1, 0.2, 0.3), std=(0.5, 1, 2)))
     assert found.shape == (1, 3, 2, 4) and found.dtype == np.float32
     assert found[0, 2, 1, 3] == pytest.approx((23 / 255 - 0.3) / 2)
 
@@ -85,7 +91,7 @@ def network() -> Network:
     """Three classes, of random weights: wrong about most images."""
     a = catalog.get("resnet8_slim", channels=3, classes=3)
     preprocessing = Preprocessing(size=28, mean=(0.3,) * 3, std=(0.3,) * 3)
-    return Network(a, lively_weights(a), preprocessing, ("bag", "dress", "sneaker"))
+    return Network(a, random_weights(a), preprocessing, ("bag", "dress", "sneaker"))
 
 
 @pytest.fixture(scope="module")
@@ -98,11 +104,13 @@ def saved(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_mistakes_are_the_wrong_images_of_the_largest_loss(
     network: Network, saved: Path, picture_folder: Path
 ) -> None:
-    held = parted(saved, network, str(picture_folder), lambda _: None)[1]
-    logits = evaluator_of(network, saved, "torch", "cpu")(held.pixels)
+    held = load_training_and_held_out(
+        saved, network, name=str(picture_folder), announce=lambda _: None
+    )[1]
+    logits = make_framework_evaluator(network, saved, framework="torch", device="cpu")(held.pixels)
     losses = -log_softmax(logits)[np.arange(len(held)), held.labels]
     wrong = np.flatnonzero(logits.argmax(axis=1) != held.labels)
-    found = mistakes(network, saved, str(picture_folder), 2, "torch", "cpu", lambda _: None)
+    found = find_mistakes(network, saved, str(picture_folder), 2, "torch", "cpu", lambda _: None)
     assert (found.images, found.wrong) == (len(held), len(wrong))
     best = wrong[np.argsort(-losses[wrong], kind="stable")][:2]
     for one, i in zip(found.worst, best, strict=True):
@@ -123,14 +131,17 @@ def test_a_run_that_held_none_out_shows_mistakes_among_what_it_learned(
     (tmp_path / "run" / RECIPE).write_text(json.dumps(to_json(recipe)))
     given = (network, tmp_path / "run", None, 3, "torch", "cpu", lambda _: None)
     with pytest.raises(RunError, match="held no images out; name other data by --data"):
-        mistakes(*given)
+        find_mistakes(*given)
     with pytest.raises(RunError, match="held no images out"):
-        held_out(tmp_path / "run", network, None, lambda _: None)
+        load_held_out(tmp_path / "run", network, name=None, announce=lambda _: None)
     said: list[str] = []
-    assert pictures(str(tmp_path / "run"), network, None, said.append) is None
+    assert (
+        load_calibration_images(str(tmp_path / "run"), network, data=None, announce=said.append)
+        is None
+    )
     assert "held no images out" in said[-1]
-    found = mistakes(*given, trained=True)
-    assert found.images == len(folder.load(picture_folder, size=28).training)
+    found = find_mistakes(*given, trained=True)
+    assert found.images == len(folder.load_folder(picture_folder, size=28).training)
     assert len(found.worst) == 3
 
 
@@ -141,10 +152,10 @@ def test_training_images_are_named_by_their_files(picture_folder: Path, tmp_path
         for i in range(12):
             Image.new("RGB", (8, 8), (20 * i, 0, 0)).save(tmp_path / name / f"{i}.png")
         (tmp_path / name / "10b.png").write_bytes(b"no")
-    found = folder.load(tmp_path, size=8)
+    found = folder.load_folder(tmp_path, size=8)
     assert 12 < len(found.training) < 24
     for i, pixels in enumerate(found.training.pixels):
-        path = Path(found.name_of(i))
+        path = Path(found.image_name(i))
         assert pixels[0, 0, 0] == 20 * int(path.stem)
         assert found.class_names[found.training.labels[i]] == path.parent.name
 
@@ -236,7 +247,7 @@ def test_without_mistakes_it_says_that_nothing_is_drawn(
     saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     right = Mistakes(Evaluation(0.0, np.eye(3, dtype=np.int64)), [])
-    monkeypatch.setattr("resnets.inference.explain.mistakes", lambda *_, **__: right)
+    monkeypatch.setattr("resnets.inference.explain.find_mistakes", lambda *_, **__: right)
     explain(str(saved), output=tmp_path / "x.png", framework="torch")
     assert f"there is nothing to draw: {tmp_path / 'x.png'} was not written" in (
         capsys.readouterr().err
@@ -253,4 +264,4 @@ def test_other_data_that_leave_nothing_are_what_is_blamed(
             source = picture_folder / name / f"0{number}.png"
             (tmp_path / name / source.name).write_bytes(source.read_bytes())
     with pytest.raises(DataError, match=f"{tmp_path} leaves no images to judge on"):
-        mistakes(network, saved, str(tmp_path), 2, "torch", "cpu", lambda _: None)
+        find_mistakes(network, saved, str(tmp_path), 2, "torch", "cpu", lambda _: None)

@@ -13,7 +13,7 @@ from commands import Done, resnets, resnets_process
 from resnets import backends
 from resnets.errors import WeightsError
 from resnets.inference import parity
-from resnets.inference.parity import Framework, Results
+from resnets.inference.parity import Framework, FrameworkResults
 
 
 def check(*arguments: object) -> Done:
@@ -41,7 +41,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = json.loads(done.stdout)
     (torch,) = found["frameworks"]
     assert torch["name"] == "torch" and "cpu" in torch["devices"] and torch["error"] is None
-    assert len(found["comparisons"]) == len(parity.networks())
+    assert len(found["comparisons"]) == len(parity.parity_networks())
     assert all(line["equal"] and line["against"] == "NumPy" for line in found["comparisons"])
     return path
 
@@ -60,31 +60,33 @@ def test_all_frameworks_are_here_and_equal() -> None:
 
 
 def test_frameworks_meet_through_files(saved: Path) -> None:
-    (torch,) = parity.load(saved)
-    other = Results(Framework("jax", {"jax": "0"}), torch.arrays)
-    lines = parity.compared([torch, other])
+    (torch,) = parity.load_results(saved)
+    other = FrameworkResults(Framework("jax", {"jax": "0"}), torch.arrays)
+    lines = parity.compare_results([torch, other])
     assert {line.what for line in lines} == {"logits, fp32", "one step, fp64"}
     assert all(line.equal for line in lines)
     steps = [line for line in lines if line.what == "one step, fp64"]
-    assert [line.difference for line in steps] == [0] * len(parity.networks())
+    assert [line.difference for line in steps] == [0] * len(parity.parity_networks())
 
 
 @pytest.mark.parametrize("wrong", [1e-6, float("nan")])
 def test_a_difference_is_seen_wherever_it_is(saved: Path, wrong: float) -> None:
-    (torch,) = parity.load(saved)
+    (torch,) = parity.load_results(saved)
     for key in ("ResNeXt/weights/layer2.0.bn2.running_var", "SE-ResNet/loss", "RegNet-Y/logits"):
         arrays = {name: array.copy() for name, array in torch.arrays.items()}
         arrays[key] = arrays[key] * (1 + 100 * wrong)
-        other = Results(Framework("mxnet" if wrong == 1e-6 else "jax", {}), arrays)
-        unequal = [line for line in parity.compared([torch, other]) if not line.equal]
+        other = FrameworkResults(Framework("mxnet" if wrong == 1e-6 else "jax", {}), arrays)
+        unequal = [line for line in parity.compare_results([torch, other]) if not line.equal]
         assert [line.network for line in unequal] == [key.partition("/")[0]]
 
 
 def test_the_command_fails_where_results_differ(saved: Path, tmp_path: Path) -> None:
-    (torch,) = parity.load(saved)
+    (torch,) = parity.load_results(saved)
     arrays = {name: array + 1e-3 for name, array in torch.arrays.items()}
     path = tmp_path / "other.safetensors"
-    parity.save([replace(torch, framework=Framework("jax", {"jax": "9"}), arrays=arrays)], path)
+    parity.save_results(
+        [replace(torch, framework=Framework("jax", {"jax": "9"}), arrays=arrays)], path
+    )
     done = check("torch", "--against", path)
     assert done.returncode == 1
     assert "differs: " in done.stdout and "jax 9" in done.stdout
@@ -125,10 +127,10 @@ def test_whatever_a_framework_raises_is_its_own_failure(
             raise error
 
     monkeypatch.setattr(backends, "load", lambda _: Broken())
-    found = parity.found("torch")
+    found = parity.probe_framework("torch")
     assert found.error.startswith(f"torch finds no devices: {type(error).__name__}")
     monkeypatch.setattr(Broken, "available_devices", lambda _: ["cpu"])
-    here, results = parity.measured_here(["torch"], lambda _: None)
+    here, results = parity.measure_installed(["torch"], lambda _: None)
     assert here[0].error.startswith("torch cannot compute: AttributeError") and not results
 
 
@@ -147,11 +149,11 @@ def test_an_environment_without_frameworks_is_said(saved: Path, tmp_path: Path) 
 
 def test_one_framework_of_two_environments_has_two_lines(saved: Path, tmp_path: Path) -> None:
     """An equal result does not hide one that differs, whichever is read last."""
-    (torch,) = parity.load(saved)
+    (torch,) = parity.load_results(saved)
     arrays = {name: array + 1e-3 for name, array in torch.arrays.items()}
     other = tmp_path / "other.safetensors"
-    parity.save([replace(torch, arrays=arrays)], other)
-    lines = parity.compared([torch, *parity.load(other)])
+    parity.save_results([replace(torch, arrays=arrays)], other)
+    lines = parity.compare_results([torch, *parity.load_results(other)])
     assert {line.environment for line in lines} == {str(saved), str(other)}
     assert {line.environment for line in lines if not line.equal} == {str(other)}
     assert {line.version for line in lines} == {torch.framework.version}
@@ -162,11 +164,11 @@ def test_one_framework_of_two_environments_has_two_lines(saved: Path, tmp_path: 
 
 
 def test_files_of_something_else_are_refused(saved: Path, tmp_path: Path) -> None:
-    (torch,) = parity.load(saved)
+    (torch,) = parity.load_results(saved)
     path = tmp_path / "old.safetensors"
-    parity.save([replace(torch, arrays={"old/logits": np.zeros(3)})], path)
+    parity.save_results([replace(torch, arrays={"old/logits": np.zeros(3)})], path)
     with pytest.raises(WeightsError, match="results of another version of resnets"):
-        parity.load(path)
+        parity.load_results(path)
     assert check("pytorch").stderr.startswith("error: no framework is called pytorch")
     done = check("torch", "--python", tmp_path / "no-python")
     assert done.returncode == 1 and "cannot run" in done.stderr

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from data.pictures import many
+from data.pictures import make_image_folder
 from resnets import Architecture, Stage, Stem
 from resnets.convert.fitting import number_classes
 from resnets.data import folder
@@ -34,13 +34,22 @@ def network(tmp_path: Path) -> Path:
 def predict(network: Path) -> Predict:
     def run(*images: Path, said: "list[str] | None" = None) -> list[Prediction]:
         announce = (said if said is not None else []).append
-        return [*predict_images(network, [*map(str, images)], 1, "torch", "cpu", announce)]
+        return [
+            *predict_images(
+                network,
+                [*map(str, images)],
+                top=1,
+                framework="torch",
+                device="cpu",
+                announce=announce,
+            )
+        ]
 
     return run
 
 
 def test_of_a_folder_it_takes_what_training_takes(predict: Predict, tmp_path: Path) -> None:
-    root = many(tmp_path / "pets", 6)
+    root = make_image_folder(tmp_path / "pets", 6)
     image = (root / "a" / "0000.png").read_bytes()
     for name in (".hidden", "__MACOSX", "a/.cache"):
         (root / name).mkdir()
@@ -48,19 +57,19 @@ def test_of_a_folder_it_takes_what_training_takes(predict: Predict, tmp_path: Pa
     for name in ("a/notes.txt", "b/Thumbs.db", "b/v.svg"):
         (root / name).write_text("no image")
     (root / "b" / "bare").write_bytes(image)
-    elsewhere = many(tmp_path / "elsewhere", 4)
+    elsewhere = make_image_folder(tmp_path / "elsewhere", 4)
     (root / "b" / "link").symlink_to(elsewhere)
     (elsewhere / "circle").symlink_to(root / "b")
     said: list[str] = []
     found = predict(root, said=said)
-    dataset = folder.load(root, size=8)
+    dataset = folder.load_folder(root, size=8)
     assert len(found) == len(dataset.training) + len(dataset.test()) == 6 + 1 + 4
     assert all(prediction.error is None for prediction in found)
     assert said[-1] == f"note: {root}: ignored 3 files that are hidden or not images"
 
 
 def test_a_damaged_image_in_a_folder_is_an_error(predict: Predict, tmp_path: Path) -> None:
-    root = many(tmp_path / "pets", 4)
+    root = make_image_folder(tmp_path / "pets", 4)
     (root / "a" / "damaged.png").write_bytes(b"no")
     assert [p.image for p in predict(root) if p.error] == [str(root / "a" / "damaged.png")]
 
@@ -77,7 +86,7 @@ def test_files_that_are_named_are_taken_as_they_are(predict: Predict, tmp_path: 
 def test_what_pillow_warns_of_is_said_once_in_our_words(
     predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root = many(tmp_path / "pets", 2)
+    root = make_image_folder(tmp_path / "pets", 2)
     Image.new("RGB", (20, 11)).save(root / "a" / "bomb.png")
     (root / "a" / "bomb.png").rename(root / "a" / "bomb")  # opened to see what it is
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200)

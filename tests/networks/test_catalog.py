@@ -115,7 +115,7 @@ def test_preactivation_of_1001_layers_without_its_norms() -> None:
 
 
 def test_the_chapters_groups_are_the_width_of_a_group() -> None:
-    block = families.chapter_resnext_block(32, 16, 1)
+    block = families.chapter_resnext_block(32, 16, multiplier=1)
     assert block.groups == 2
     # The chapter's cell: ResNeXtBlock(32, 16, 1) on 32 channels has 6,944 parameters.
     a = Architecture(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from resnets.errors import InvalidDescription, ResnetsError, WeightsError
 from resnets.networks import catalog
 from resnets.networks.architecture import Architecture
-from resnets.networks.folder import config, load, save, save_weights
+from resnets.networks.folder import load, save, save_weights, to_config
 from resnets.networks.initialization import initial_weights, last_scales
 from resnets.networks.network import Network, Preprocessing, check_weights
 from resnets.networks.tracing import tensors, trace
@@ -41,12 +41,12 @@ def test_round_trip(tmp_path: Path, architecture: Architecture) -> None:
 
 
 def test_timms_keys_where_timm_has_the_network() -> None:
-    known = config(network(catalog.get("resnet18", channels=1, classes=10)))
+    known = to_config(network(catalog.get("resnet18", channels=1, classes=10)))
     assert known["architecture"] == "resnet18"
     assert known["num_classes"] == 10
     assert known["model_args"] == {"in_chans": 1}
     assert known["pretrained_cfg"]["input_size"] == [1, 28, 28]
-    assert "architecture" not in config(network(catalog.get("resnet18_small")))
+    assert "architecture" not in to_config(network(catalog.get("resnet18_small")))
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ import pytest
 import torch
 from torch import nn
 
-from backends.networks import relative
-from export.networks import expected, network, pixels, prepared
+from backends.networks import relative_difference
+from export.networks import network, pixels, preprocess, reference_logits
 from resnets import backends
 from resnets.backends.torch.folding import fold_norms
 from resnets.networks import catalog, reference
 from resnets.networks.architecture import Architecture
-from resnets.networks.folding import as_trained, foldable, folded
+from resnets.networks.folding import fold_batch_norms, foldable_norms, to_program
 from resnets.networks.tracing import trace
 
 
@@ -20,20 +20,20 @@ def test_convolution_and_norm_are_one_convolution() -> None:
     steps = trace(a, 32)
     made = network(a)
     weights = {name: array.astype(np.float64) for name, array in made.weights.items()}
-    program = folded(steps, weights)
+    program = fold_batch_norms(steps, weights)
     x = np.random.default_rng(0).normal(size=(2, 64, 5, 5))
-    layer = steps.named["layer1.0.conv1"]
+    layer = steps.by_name["layer1.0.conv1"]
     own = [weights[tensor.name] for tensor in layer.tensors]
     y = reference.convolution(x, own[0], own[1], 1, 1, 1)
-    norm = [weights[tensor.name] for tensor in steps.named["layer1.0.bn1"].tensors]
+    norm = [weights[tensor.name] for tensor in steps.by_name["layer1.0.bn1"].tensors]
     y = reference.norm(y, norm, a.norm.epsilon)
     kernel, bias = (program.weights[f"layer1.0.conv1.{part}"] for part in ("weight", "bias"))
-    assert relative(reference.convolution(x, kernel, bias, 1, 1, 1), y) < 1e-14
+    assert relative_difference(reference.convolution(x, kernel, bias, 1, 1, 1), y) < 1e-14
 
 
 def test_every_layer_reads_what_is_there(small: Architecture) -> None:
     steps, made = trace(small, 16), network(small)
-    for program in (folded(steps, made.weights), as_trained(steps, made.weights)):
+    for program in (fold_batch_norms(steps, made.weights), to_program(steps, made.weights)):
         seen: set[str] = set()
         for layer in program.layers:
             assert set(layer.inputs) <= seen
@@ -47,13 +47,15 @@ def test_every_layer_reads_what_is_there(small: Architecture) -> None:
 
 def test_what_folds() -> None:
     after = trace(catalog.get("resnet18"), 32)
-    assert len(foldable(after)) == sum(layer.operation == "norm" for layer in after.layers) == 20
+    assert (
+        len(foldable_norms(after)) == sum(layer.operation == "norm" for layer in after.layers) == 20
+    )
     before = trace(catalog.get("resnetv2_18"), 32)
     # A block's first norm reads a sum, or the stem's pool; its second a convolution.
-    assert set(foldable(before)) == {
+    assert set(foldable_norms(before)) == {
         f"stages.{i}.blocks.{j}.norm2" for i in range(4) for j in (0, 1)
     }
-    assert foldable(trace(catalog.get("resnet50_gn"), 32)) == {}
+    assert foldable_norms(trace(catalog.get("resnet50_gn"), 32)) == {}
 
 
 def test_torch_module(small: Architecture) -> None:
@@ -62,11 +64,11 @@ def test_torch_module(small: Architecture) -> None:
     inside = fold_norms(model)
     norms = sum(isinstance(module, nn.BatchNorm2d) for module in inside.modules())
     before = sum(isinstance(module, nn.BatchNorm2d) for module in model.modules())
-    assert norms == before - len(foldable(trace(small, 32)))
+    assert norms == before - len(foldable_norms(trace(small, 32)))
     assert not inside.training
     with torch.inference_mode():
-        logits = inside(torch.from_numpy(prepared(made, stored).astype(np.float32))).numpy()
-    assert relative(logits, expected(made, stored)) < 1e-5
+        logits = inside(torch.from_numpy(preprocess(made, stored).astype(np.float32))).numpy()
+    assert relative_difference(logits, reference_logits(made, stored)) < 1e-5
     for name, array in backends.load("torch").dump(model).items():
         np.testing.assert_array_equal(array, made.weights[name])
 

@@ -12,7 +12,7 @@ from strategies import architectures
 
 
 def test_table_1_of_the_resnet_paper() -> None:
-    steps = trace(catalog.get("resnet50_v1"), 224).named
+    steps = trace(catalog.get("resnet50_v1"), 224).by_name
     shapes = {name: steps[name].shape for name in ("conv1", "maxpool", "avgpool", "fc")}
     shapes |= {f"layer{i}": steps[f"layer{i}.0.relu"].shape for i in range(1, 5)}
     assert shapes == {
@@ -40,7 +40,7 @@ def test_canonical_names_and_shapes() -> None:
 
 
 def test_v1_and_v15_differ_in_where_the_stride_is() -> None:
-    v1, v15 = (trace(catalog.get(name), 224).named for name in ("resnet50_v1", "resnet50"))
+    v1, v15 = (trace(catalog.get(name), 224).by_name for name in ("resnet50_v1", "resnet50"))
     assert (v1["layer2.0.conv1"].stride, v1["layer2.0.conv2"].stride) == (2, 1)
     assert (v15["layer2.0.conv1"].stride, v15["layer2.0.conv2"].stride) == (1, 2)
 

@@ -21,7 +21,7 @@ def test_memory_of_resnet18_by_hand() -> None:
 
 def test_bf16_halves_the_activations_and_copies_the_kernels() -> None:
     steps = trace(catalog.get("cifar_resnet20"), 32)
-    single, half = training_memory(steps, 1), training_memory(steps, 1, "bf16")
+    single, half = training_memory(steps, 1), training_memory(steps, 1, precision="bf16")
     # Two norms' worth of vectors for each of 19 convolutions, scales and shifts are no kernels.
     norms = 7 * 16 + 6 * 32 + 6 * 64
     kernels = steps.parameters - 2 * norms - 10
@@ -31,13 +31,15 @@ def test_bf16_halves_the_activations_and_copies_the_kernels() -> None:
         single.gradients,
         single.buffers,
     )
-    more = training_memory(steps, 11, "bf16")
+    more = training_memory(steps, 11, precision="bf16")
     assert more.activations - half.activations == 10 * 2 * steps.activations
 
 
 def test_adamw_keeps_two_values_a_parameter() -> None:
     steps = trace(catalog.get("resnet8_slim"), 28)
-    sgd, adamw = (training_memory(steps, 1, "fp32", kind) for kind in ("sgd", "adamw"))
+    sgd, adamw = (
+        training_memory(steps, 1, precision="fp32", optimiser=kind) for kind in ("sgd", "adamw")
+    )
     assert adamw.buffers == 2 * sgd.buffers == 8 * steps.parameters
     assert adamw.total - sgd.total == sgd.buffers
 
@@ -56,7 +58,9 @@ def test_every_batch_precision_and_optimiser() -> None:
     kinds = [(one.batch, one.precision, one.optimiser) for one in found]
     assert len(kinds) == len(set(kinds)) == 8
     for one in found:
-        assert one == training_memory(steps, one.batch, one.precision, one.optimiser)
+        assert one == training_memory(
+            steps, one.batch, precision=one.precision, optimiser=one.optimiser
+        )
 
 
 @pytest.mark.parametrize("batch", [0, -3])

@@ -17,15 +17,15 @@ from resnets.recipes.schedule import Schedule
 from resnets.schema import from_json, to_json
 
 
-@pytest.mark.parametrize("name", presets.NAMED)
+@pytest.mark.parametrize("name", presets.PRESETS)
 def test_named_recipes_survive_json(name: str) -> None:
-    recipe = presets.named(name)
+    recipe = presets.get_preset(name)
     assert recipe.name == name
     assert from_json(Recipe, json.loads(json.dumps(to_json(recipe))), "recipe") == recipe
 
 
 def test_the_chapters_recipe_is_the_chapters() -> None:
-    r = presets.named("chapter")
+    r = presets.get_preset("chapter")
     assert (r.size, r.batch, r.epochs, r.optimiser, r.rate) == (96, 128, 10, "sgd", 0.01)
     assert (r.momentum, r.weight_decay, r.schedule, r.warmup) == (None, 0.0, "constant", 0.0)
     assert not (r.flip or r.crop or r.erase or r.mixup or r.cutmix or r.label_smoothing)
@@ -70,7 +70,7 @@ def test_refused(settings: dict[str, Any], paths: set[str]) -> None:
 
 def test_unknown_and_mistyped_settings_are_named() -> None:
     with pytest.raises(InvalidDescription) as caught:
-        presets.read({"epocs": 3, "batch": 1.5, "flip": "yes", "optimiser": "lamb"})
+        presets.recipe_from_json({"epocs": 3, "batch": 1.5, "flip": "yes", "optimiser": "lamb"})
     message = str(caught.value)
     assert "epocs: unknown (did you mean epochs?)" in message
     assert "batch: 1.5 is not a whole number" in message
@@ -80,7 +80,7 @@ def test_unknown_and_mistyped_settings_are_named() -> None:
 
 def _problems(settings: dict[str, Any], subject: str = "recipe") -> list[str]:
     try:
-        presets.read(settings, subject)
+        presets.recipe_from_json(settings, subject)
     except InvalidDescription as error:
         assert error.subject == subject
         return list(map(str, error.problems))
@@ -161,19 +161,19 @@ def test_a_setting_is_not_taken_for_python() -> None:
 
 
 def test_a_recipe_that_starts_from_a_named_one() -> None:
-    assert presets.read({"recipe": "chapter", "epochs": 3}) == presets.named("chapter").changed(
-        epochs=3
-    )
+    assert presets.recipe_from_json({"recipe": "chapter", "epochs": 3}) == presets.get_preset(
+        "chapter"
+    ).replace(epochs=3)
     with pytest.raises(UnknownName, match=r"mine\.toml: no recipe .* did you mean chapter"):
-        presets.read({"recipe": "chaptre"}, "mine.toml")
+        presets.recipe_from_json({"recipe": "chaptre"}, "mine.toml")
 
 
 def test_another_optimiser_leaves_the_settings_of_the_old_one_behind() -> None:
     sgd = Recipe(momentum=0.9, nesterov=True)
-    adamw = sgd.changed(optimiser="adamw", betas=[0.9, 0.95])
+    adamw = sgd.replace(optimiser="adamw", betas=[0.9, 0.95])
     assert (adamw.momentum, adamw.nesterov, adamw.betas) == (None, False, (0.9, 0.95))
     with pytest.raises(InvalidDescription, match="momentum"):
-        sgd.changed(optimiser="adamw", momentum=0.9)
+        sgd.replace(optimiser="adamw", momentum=0.9)
 
 
 def _rates(recipe: Recipe, per_epoch: int = 10) -> list[float]:
@@ -255,7 +255,7 @@ def test_what_a_growth_added_rises_to_the_whole_rate() -> None:
 )
 def test_what_growth_and_depth_cannot_be(settings: dict[str, Any], problem: str) -> None:
     with pytest.raises(InvalidDescription) as caught:
-        Recipe().changed(**settings)
+        Recipe().replace(**settings)
     assert problem in str(caught.value)
 
 

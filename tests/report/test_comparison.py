@@ -11,7 +11,7 @@ from rich.console import Console
 
 from resnets.networks import catalog
 from resnets.networks.architecture import Architecture
-from resnets.networks.geometry import natural_size
+from resnets.networks.geometry import default_image_size
 from resnets.networks.layers import Trace
 from resnets.networks.spec import Block, Stage, Stem
 from resnets.networks.tracing import trace
@@ -21,7 +21,7 @@ from strategies import SMALL_ARCHITECTURES
 
 def traced(name: str) -> Trace:
     architecture = catalog.get(name)
-    return trace(architecture, natural_size(architecture))
+    return trace(architecture, default_image_size(architecture))
 
 
 def drawn(names: list[str], width: int = 100, batches: tuple[int, ...] = (32,)) -> list[str]:
@@ -89,7 +89,7 @@ def test_parts_have_the_shapes_of_the_trace(a: Architecture) -> None:
     for i, stage in enumerate(a.stages):
         part = found[f"conv{i + 2}_x"]
         assert part.depth == stage.depth and part.shape[0] == stage.width
-        assert part.shape == steps.named[steps.features[f"stage{i + 1}"]].shape
+        assert part.shape == steps.by_name[steps.features[f"stage{i + 1}"]].shape
     assert ("pool" in found) == a.stem.pool
 
 

@@ -20,7 +20,7 @@ from resnets.cli.draw import draw as draw_command
 from resnets.errors import MissingDependency, ResnetsError, UnknownName
 from resnets.networks import catalog, families
 from resnets.networks.architecture import Architecture
-from resnets.networks.geometry import natural_size
+from resnets.networks.geometry import default_image_size
 from resnets.networks.spec import Block, Stage, Stem
 from resnets.networks.tracing import trace
 from resnets.report.drawing import (
@@ -41,7 +41,7 @@ from resnets.report.drawing.palette import DARK, LIGHT, Palette
 from resnets.report.drawing.parts import check_path
 from resnets.report.drawing.png import FONT_HAS, find_font_files
 from resnets.report.drawing.text import clean, load_pillow_font, measure_width, shorten
-from resnets.terminal import note
+from resnets.terminal import print_note
 from strategies import SMALL_ARCHITECTURES, architectures
 
 PARTS: tuple[Part, ...] = typing.get_args(Part)
@@ -49,7 +49,7 @@ PARTS: tuple[Part, ...] = typing.get_args(Part)
 
 def picture(name: str, part: Part = "network", block: str | None = None) -> Diagram:
     architecture = catalog.get(name)
-    return draw_part(trace(architecture, natural_size(architecture)), part, block)
+    return draw_part(trace(architecture, default_image_size(architecture)), part, block)
 
 
 def every_picture(architecture: Architecture, size: int) -> list[Diagram]:
@@ -167,7 +167,7 @@ def test_every_part_of_every_kind_of_network(architecture: Architecture) -> None
 )
 def test_every_part_of_known_networks(name: str) -> None:
     architecture = catalog.get(name)
-    steps = trace(architecture, natural_size(architecture))
+    steps = trace(architecture, default_image_size(architecture))
     for part in PARTS:
         if part == "paths" and not any(block.grouped for block in find_blocks(steps)):
             continue
@@ -485,7 +485,7 @@ def draw(*arguments: str) -> int:
     try:
         app.app(["draw", *arguments])
     except ResnetsError as error:
-        note(f"error: {error}")  # as ``main`` does
+        print_note(f"error: {error}")  # as ``main`` does
         return 1
     except SystemExit as left:
         return int(left.code or 0)

@@ -9,7 +9,7 @@ from rich.console import Console, RenderableType
 from resnets.errors import UnknownName
 from resnets.networks import catalog
 from resnets.networks.architecture import Architecture
-from resnets.networks.geometry import natural_size
+from resnets.networks.geometry import default_image_size
 from resnets.networks.spec import Block, Stage, Stem
 from resnets.networks.tracing import trace
 from resnets.report.summary import (
@@ -76,7 +76,7 @@ def test_table_has_a_line_for_every_layer():
 @pytest.mark.parametrize("width", [100, 80, 60])
 def test_tables_fit(name: str, width: int):
     architecture = catalog.get(name)
-    found = trace(architecture, natural_size(architecture))
+    found = trace(architecture, default_image_size(architecture))
     lines = drawn(show_table(found), width)
     assert max(map(len, lines)) <= width
     assert f"{found.parameters:,}" in line(lines, "total")
@@ -183,7 +183,7 @@ def test_layers_are_those_in_the_name(depth: int):
 
 
 def test_columns_close_up_before_they_go():
-    columns = (Column("name"), Column("size", spare=1), Column("count", right=True))
+    columns = (Column("name"), Column("size", drop_priority=1), Column("count", align_right=True))
     table = Table(columns, [Row(("  first", "2 × 3", "1,000"))])
     assert drawn(table, 40) == ["name     size   count", "  first  2 × 3  1,000"]
     assert drawn(table, 20) == ["name    size  count", " first  2×3   1,000"]

@@ -13,8 +13,8 @@ import pytest
 import uvicorn
 
 from resnets.serve.application import application
-from resnets.serve.connections import Connection
-from resnets.serve.running import listening
+from resnets.serve.connections import LimitedConnection
+from resnets.serve.running import listen
 from resnets.serve.service import Service
 
 
@@ -70,10 +70,10 @@ def serving() -> Serving:
 
     @contextmanager
     def run(service: Service, **options: Any) -> Iterator[Client]:
-        place: socket.socket = listening("127.0.0.1", 0)
+        place: socket.socket = listen("127.0.0.1", 0)
         config = uvicorn.Config(
             application(service, **options),
-            http=Connection,
+            http=LimitedConnection,
             log_config=None,
             log_level="critical",
             lifespan="on",

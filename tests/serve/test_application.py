@@ -45,7 +45,7 @@ def photo(value: int, size: tuple[int, int] = (20, 12), kind: str = "PNG") -> by
 
 @pytest.fixture
 def service() -> Service:
-    return Service(network(), brightness, by="brightness", framework=None)
+    return Service(network(), brightness, computed_by="brightness", framework=None)
 
 
 def test_an_image_is_named(service: Service, serving: Serving) -> None:
@@ -109,7 +109,7 @@ def test_who_ask_at_once_get_their_own_answers(service: Service, serving: Servin
 def test_what_is_wrong_is_said(
     service: Service, serving: Serving, path: str, body: bytes, status: int, said: str
 ) -> None:
-    with serving(service, largest=2000) as ask:
+    with serving(service, max_body_bytes=2000) as ask:
         found = ask("POST", path, body)
         assert found.status == status and said in found.json["error"]
         assert ask("POST", "/predict", photo(0)).status == 200  # and it goes on

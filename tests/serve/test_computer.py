@@ -78,7 +78,7 @@ def test_an_error_is_told_to_who_asked_and_the_thread_goes_on() -> None:
 
 def test_too_many_are_refused_and_none_is_lost() -> None:
     work = Work()
-    with Computer(waiting=3) as computer:
+    with Computer(max_waiting=3) as computer:
         jobs = [computer.submit(work, image(0))]
         assert work.entered.acquire(timeout=20)
         jobs += [computer.submit(work, image(k)) for k in (1, 2, 3)]

@@ -14,7 +14,7 @@ import pytest
 from commands import DEADLINE, wait_until
 from resnets.data.images import Pixels
 from resnets.serve.computer import Computer, Work
-from resnets.serve.connections import Connection
+from resnets.serve.connections import LimitedConnection
 from resnets.serve.service import Service
 from serve.conftest import Serving
 from serve.test_application import brightness, network, photo
@@ -22,7 +22,7 @@ from serve.test_application import brightness, network, photo
 
 @pytest.fixture
 def service() -> Service:
-    return Service(network(), brightness, by="brightness", framework=None)
+    return Service(network(), brightness, computed_by="brightness", framework=None)
 
 
 def closed(connection: socket.socket) -> bool:
@@ -37,8 +37,8 @@ def closed(connection: socket.socket) -> bool:
 def test_silence_does_not_keep_others_out(
     service: Service, serving: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Connection, "silence", 0.3)
-    monkeypatch.setattr(Connection, "most", 3)
+    monkeypatch.setattr(LimitedConnection, "idle_seconds", 0.3)
+    monkeypatch.setattr(LimitedConnection, "max_connections", 3)
     with serving(service) as ask:
         place = ("127.0.0.1", ask.port)
         silent = [socket.create_connection(place) for _ in range(3)]
@@ -51,7 +51,7 @@ def test_silence_does_not_keep_others_out(
 def test_an_answer_may_take_longer_than_silence(
     serving: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Connection, "silence", 0.1)
+    monkeypatch.setattr(LimitedConnection, "idle_seconds", 0.1)
 
     def slow(pixels: Pixels) -> npt.NDArray[np.float32]:
         time.sleep(0.1 if pixels.max() == 0 else 0.5)
@@ -64,7 +64,7 @@ def test_an_answer_may_take_longer_than_silence(
 def test_what_is_sent_ahead_is_bounded(
     service: Service, serving: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Connection, "ahead", 2**16)
+    monkeypatch.setattr(LimitedConnection, "max_pending_bytes", 2**16)
     request = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
     with serving(service) as ask:
         with socket.create_connection(("127.0.0.1", ask.port)) as honest:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from resnets.serve.uploads import Bounded, Message, Refused
+from resnets.serve.uploads import Message, RequestLimits, RequestRefused
 
 Scope = dict[str, Any]
 
@@ -38,14 +38,14 @@ async def reads(_: Any, receive: Any, send: Any) -> None:
     await send({"size": size})
 
 
-def refusal(refused: Refused) -> Any:
+def refusal(refused: RequestRefused) -> Any:
     async def application(_: Any, __: Any, send: Any) -> None:
         await send({"refused": refused.status})
 
     return application
 
 
-def answer(bounded: Bounded, about: Scope, receive: Any) -> list[Message]:
+def answer(bounded: RequestLimits, about: Scope, receive: Any) -> list[Message]:
     sent: list[Message] = []
 
     async def send(message: Message) -> None:
@@ -56,8 +56,12 @@ def answer(bounded: Bounded, about: Scope, receive: Any) -> list[Message]:
 
 
 def test_a_body_of_the_largest_size_passes_whole() -> None:
-    assert answer(Bounded(reads, refusal, largest=10), scope(10), client(4, 6)) == [{"size": 10}]
-    assert answer(Bounded(reads, refusal, largest=10), scope(), client(10)) == [{"size": 10}]
+    assert answer(RequestLimits(reads, refusal, max_body_bytes=10), scope(10), client(4, 6)) == [
+        {"size": 10}
+    ]
+    assert answer(RequestLimits(reads, refusal, max_body_bytes=10), scope(), client(10)) == [
+        {"size": 10}
+    ]
 
 
 @pytest.mark.parametrize(
@@ -71,14 +75,14 @@ def test_a_larger_one_is_refused_as_soon_as_it_is_known(
     async def receive() -> Message:
         return {"type": "http.request", "body": b"x" * left.pop(0), "more_body": bool(left)}
 
-    with pytest.raises(Refused, match="11 bytes; a request has at most 10") as error:
-        answer(Bounded(reads, refusal, largest=10), scope(length), receive)
+    with pytest.raises(RequestRefused, match="11 bytes; a request has at most 10") as error:
+        answer(RequestLimits(reads, refusal, max_body_bytes=10), scope(length), receive)
     assert error.value.status == 413 and len(left) == unread
 
 
 def test_a_slow_one_is_refused() -> None:
-    with pytest.raises(Refused, match=r"not there in 0\.05 s") as error:
-        answer(Bounded(reads, refusal, patience=0.05), scope(), client(1, 1, then=5))
+    with pytest.raises(RequestRefused, match=r"not there in 0\.05 s") as error:
+        answer(RequestLimits(reads, refusal, body_seconds=0.05), scope(), client(1, 1, then=5))
     assert error.value.status == 408
 
 
@@ -89,7 +93,7 @@ def test_as_many_bodies_as_fit_are_taken_and_the_others_refused() -> None:
         finally:
             await asyncio.sleep(0.05)  # a refusal takes a while to be told
 
-    bounded = Bounded(slowly, refusal, largest=10, together=40)
+    bounded = RequestLimits(slowly, refusal, max_body_bytes=10, max_total_bytes=40)
 
     async def several(count: int) -> list[object]:
         async def send(_: Message) -> None:
@@ -109,7 +113,7 @@ def test_as_many_bodies_as_fit_are_taken_and_the_others_refused() -> None:
 
     for count in (4, 6, 12, 4):  # what was held is let go of, answered or refused
         found = asyncio.run(several(count))
-        refused = [error for error in found if isinstance(error, Refused)]
+        refused = [error for error in found if isinstance(error, RequestRefused)]
         assert len(refused) == count - 4 and all(error.status == 503 for error in refused)
     assert (bounded.held, bounded.running) == (0, 0)
 
@@ -121,7 +125,7 @@ def test_requests_at_once_are_bounded() -> None:
         async def send(message: Message) -> None:
             sent.append(message)
 
-        bounded = Bounded(reads, refusal, requests=2)
+        bounded = RequestLimits(reads, refusal, max_requests=2)
         await asyncio.gather(*(bounded(scope(), client(1, 1, then=0.01), send) for _ in range(3)))
         return sent
 
@@ -141,7 +145,7 @@ def test_who_is_still_answered_when_the_server_ends_is_told() -> None:
             waiting.set()
             await asyncio.Event().wait()
 
-        task = asyncio.ensure_future(Bounded(waits, refusal)(scope(), client(1), send))
+        task = asyncio.ensure_future(RequestLimits(waits, refusal)(scope(), client(1), send))
         await waiting.wait()
         task.cancel()
         await task
@@ -156,5 +160,5 @@ def test_what_is_no_request_passes() -> None:
     async def application(about: Any, _: Any, __: Any) -> None:
         seen.append(about["type"])
 
-    answer(Bounded(application, refusal), {"type": "lifespan"}, client(0))
+    answer(RequestLimits(application, refusal), {"type": "lifespan"}, client(0))
     assert seen == ["lifespan"]

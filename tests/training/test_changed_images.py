@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.pictures import many
+from data.pictures import make_image_folder
 from resnets import data
 from resnets.errors import DataError
-from resnets.inference.evaluate import evaluate_folder, parted
+from resnets.inference.evaluate import evaluate_folder, load_training_and_held_out
 from resnets.networks.folder import load, save
 from resnets.networks.named import find_architecture
 from resnets.networks.network import Network
@@ -27,14 +27,14 @@ WORDS = "may include some it was trained on"
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    return many(tmp_path / "pictures", 60)
+    return make_image_folder(tmp_path / "pictures", 60)
 
 
 @pytest.fixture
 def run(pictures: Path, tmp_path: Path) -> Path:
     """What a run leaves that was never trained."""
     recipe = Recipe(network="resnet8_slim", data=str(pictures), size=8, validation=0.2)
-    dataset = data.load(recipe.data, size=8)
+    dataset = data.load_dataset(recipe.data, size=8)
     folder = tmp_path / "run"
     plan = RunPlan(recipe=recipe, architecture=find_architecture(recipe.network), source=None)
     save(plan.bind(dataset).network, folder)
@@ -55,13 +55,13 @@ def add(pictures: Path) -> None:
 
 def evaluated(run: Path, name: "str | None" = None) -> str:
     lines: list[str] = []
-    evaluate_folder(run, name, "torch", "cpu", lines.append)
+    evaluate_folder(run, name, framework="torch", device="cpu", announce=lines.append)
     return "\n".join(lines)
 
 
 def exported(run: Path, name: "str | None" = None, size: int = 8) -> str:
     lines: list[str] = []
-    parted(run, network(run, size), name, lines.append)
+    load_training_and_held_out(run, network(run, size), name=name, announce=lines.append)
     return "\n".join(lines)
 
 
@@ -85,12 +85,15 @@ def test_the_runs_own_data_by_another_name(
 
 @pytest.mark.parametrize("judged", [evaluated, exported])
 def test_other_data_is_not_compared(judged: Callable[..., str], run: Path, tmp_path: Path) -> None:
-    assert WORDS not in judged(run, str(many(tmp_path / "others", 50)))
+    assert WORDS not in judged(run, str(make_image_folder(tmp_path / "others", 50)))
 
 
 def test_its_own_folder_by_another_name_is_parted_alike(run: Path, pictures: Path) -> None:
     name = f"{pictures}/../pictures"
-    own, same = (parted(run, network(run), named, lambda _: None) for named in (None, name))
+    own, same = (
+        load_training_and_held_out(run, network(run), name=named, announce=lambda _: None)
+        for named in (None, name)
+    )
     for one, other in zip(own, same, strict=True):
         np.testing.assert_array_equal(one.pixels, other.pixels)
 

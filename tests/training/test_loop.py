@@ -11,7 +11,7 @@ import pytest
 
 from resnets.backends import Batch
 from resnets.data.images import Images, Pixels
-from resnets.data.sampling import Order
+from resnets.data.sampling import Sampler
 from resnets.errors import Diverged
 from resnets.networks import catalog
 from resnets.networks.architecture import Architecture
@@ -89,7 +89,7 @@ RECIPE = Recipe(batch=4, epochs=3, rate=0.5, schedule="linear")
 def _events(
     session: Counting, recipe: Recipe = RECIPE, start: Progress | None = None
 ) -> list[Event]:
-    return list(train(session, DATA, recipe, start=start))
+    return list(train(session, DATA, recipe=recipe, start=start))
 
 
 def test_steps_and_epochs_in_order() -> None:
@@ -118,11 +118,11 @@ def test_resuming_anywhere_gives_the_same_events() -> None:
 
 
 def test_growths_happen_between_epochs_and_resume_like_everything_else() -> None:
-    recipe = RECIPE.changed(grow=[{"epoch": 1, "to": "a"}, {"epoch": 2, "to": "b"}])
+    recipe = RECIPE.replace(grow=[{"epoch": 1, "to": "a"}, {"epoch": 2, "to": "b"}])
 
     def events(right: list[float], start: Progress | None = None) -> list[Event]:
         session = Counting(right)
-        return list(train(session, DATA, recipe, start=start, grow=lambda _: session))
+        return list(train(session, DATA, recipe=recipe, start=start, grow=lambda _: session))
 
     whole = events([0.6, 0.9, 0.7])
     kinds = "".join({Step: "s", Epoch: "E", Grown: "G"}[type(e)] for e in whole)
@@ -149,10 +149,10 @@ def test_losses_of_images_choose_the_epochs_after_them(lag: int) -> None:
             losses = np.where(batch.index < 10, 0.25, 1 + batch.index / 7)
             return Loss(float(losses.mean()), losses.astype(np.float32))
 
-    recipe = RECIPE.changed(skip=0.4, epochs=5)
+    recipe = RECIPE.replace(skip=0.4, epochs=5)
     numbers: list[list[int]] = []
-    order, states = Order(recipe, 20), {}
-    for event in train(Telling([0.5], lag=lag), DATA, recipe, order=order):
+    order, states = Sampler(recipe, 20), {}
+    for event in train(Telling([0.5], lag=lag), DATA, recipe=recipe, sampler=order):
         if event.progress is not None:
             states[len(numbers)] = (event.progress, order.state())
     whole = list(numbers)
@@ -163,9 +163,9 @@ def test_losses_of_images_choose_the_epochs_after_them(lag: int) -> None:
     assert len(states) >= 5
     for taken, (progress, arrays) in states.items():
         numbers.clear()
-        again = Order(recipe, 20)
+        again = Sampler(recipe, 20)
         again.restore(arrays, progress.step)
-        list(train(Telling([0.5], lag=lag), DATA, recipe, start=progress, order=again))
+        list(train(Telling([0.5], lag=lag), DATA, recipe=recipe, start=progress, sampler=again))
         assert numbers == whole[taken:]
 
 
@@ -181,10 +181,12 @@ class Treated:
 
 def test_compute_and_what_is_new_reach_where_they_belong() -> None:
     small, large = (catalog.get(f"resnet{n}_slim", channels=1) for n in (8, 14))
-    recipe = RECIPE.changed(grow=[{"epoch": 1, "to": "a"}])
+    recipe = RECIPE.replace(grow=[{"epoch": 1, "to": "a"}])
     sessions = [Counting([0.5], architecture=a) for a in (small, large)]
     slowed = [Treated().slowed(step) for step in range(15)]
-    loop = train(sessions[0], DATA, recipe, grow=lambda _: sessions[1], new_tensors=Treated())
+    loop = train(
+        sessions[0], DATA, recipe=recipe, grow=lambda _: sessions[1], new_tensors=Treated()
+    )
     events = list(loop)
     assert sessions[0].slowed == slowed[:5] and sessions[1].slowed == slowed[5:]
     assert sessions[0].lifted == [(n, {"fc.weight": n}) for n in (0, 3)]
@@ -213,11 +215,11 @@ def test_a_loss_that_is_no_number_stops_and_names_the_step(lag: int) -> None:
     session = Counting([0.5], bad_step=7, lag=lag)
     seen: list[Event] = []
     with pytest.raises(Diverged, match="nan at step 7, epoch 2"):
-        seen.extend(train(session, DATA, RECIPE))
+        seen.extend(train(session, DATA, recipe=RECIPE))
 
 
 def test_patience_ends_training_early() -> None:
-    recipe = RECIPE.changed(epochs=10, patience=2, schedule="constant")
+    recipe = RECIPE.replace(epochs=10, patience=2, schedule="constant")
     events = _events(Counting([0.5, 0.8, 0.7, 0.8, 0.9]), recipe)
     epochs = [e for e in events if isinstance(e, Epoch)]
     assert [e.epoch for e in epochs] == [1, 2, 3, 4]
@@ -226,7 +228,7 @@ def test_patience_ends_training_early() -> None:
 
 
 def test_patience_waits_for_growths_and_begins_anew_after_each() -> None:
-    recipe = RECIPE.changed(
+    recipe = RECIPE.replace(
         epochs=12,
         patience=2,
         schedule="constant",
@@ -234,7 +236,7 @@ def test_patience_waits_for_growths_and_begins_anew_after_each() -> None:
     )
     # The best epoch is the first; without growths training would stop after the third.
     session = Counting([0.9, *[0.5] * 11])
-    events = list(train(session, DATA, recipe, grow=lambda _: session))
+    events = list(train(session, DATA, recipe=recipe, grow=lambda _: session))
     assert [e.epoch for e in events if isinstance(e, Grown)] == [4, 5]
     epochs = [e for e in events if isinstance(e, Epoch)]
     # The second is faded in by the end of epoch 7; then it has two epochs to pay.
@@ -243,7 +245,7 @@ def test_patience_waits_for_growths_and_begins_anew_after_each() -> None:
 
 
 def test_without_validation_the_last_epoch_is_the_best() -> None:
-    events = list(train(Counting([]), TrainingData(DATA.training, None), RECIPE))
+    events = list(train(Counting([]), TrainingData(DATA.training, None), recipe=RECIPE))
     epochs = [e for e in events if isinstance(e, Epoch)]
     assert [e.best for e in epochs] == [True, True, True]
     assert epochs[-1].validation_accuracy is None

@@ -5,12 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resnets.training.metrics import from_logits, log_softmax, mirror, mirrored
+from resnets.training.metrics import (
+    average_mirrored,
+    evaluate_logits,
+    flip_horizontally,
+    log_softmax,
+)
 
 
 def test_figures_by_hand() -> None:
     logits = np.array([[2.0, 0, 0], [0, 1.0, 0], [0, 3.0, 0], [1.0, 0, 0]], np.float32)
-    found = from_logits(logits, np.array([0, 1, 0, 0]))
+    found = evaluate_logits(logits, np.array([0, 1, 0, 0]))
     assert found.accuracy == 0.75
     assert found.images == 4
     assert found.confusion.tolist() == [[2, 1, 0], [0, 1, 0], [0, 0, 0]]
@@ -29,7 +34,7 @@ def test_large_logits_do_not_overflow() -> None:
 @given(st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3)))
 def test_mirror_image_of_any_size(shape: tuple[int, int, int, int]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    found = mirror(pixels)
+    found = flip_horizontally(pixels)
     assert min(found.strides) > 0
     np.testing.assert_array_equal(found, pixels[:, :, ::-1])
 
@@ -42,4 +47,4 @@ def test_mirrored_averages_both_directions() -> None:
         return images[:, :, 0, 0].astype(np.float32)
 
     # Left column 0 and 3, right column 2 and 5, of the first image.
-    assert mirrored(left_column)(pixels).tolist() == [[1, 4], [7, 10]]
+    assert average_mirrored(left_column)(pixels).tolist() == [[1, 4], [7, 10]]

@@ -92,14 +92,14 @@ def test_another_recipe_is_refused_setting_by_setting(tmp_path: Path) -> None:
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
     with (
         pytest.raises(RunError, match=r"rate: saved 0\.1, now 0\.2"),
-        _open(tmp_path, RECIPE.changed(rate=0.2)),
+        _open(tmp_path, RECIPE.replace(rate=0.2)),
     ):
         pass
     late = [{"epoch": 2, "to": "resnet34_small"}]
     early = [{"epoch": 1, "depths": [2, 2, 2, 3], "start": "copy"}]
     for grow, written in ((late, "2:resnet34_small"), (early, "1:2-2-2-3:copy")):
         asked = f"grow: saved none, now {written}"
-        with pytest.raises(RunError, match=asked), _open(tmp_path, RECIPE.changed(grow=grow)):
+        with pytest.raises(RunError, match=asked), _open(tmp_path, RECIPE.replace(grow=grow)):
             pass
     with pytest.raises(RunError, match="another network"):
         network = Network(
@@ -127,7 +127,7 @@ def test_a_state_whose_progress_is_none_is_named(tmp_path: Path, progress: Any) 
     with _open(tmp_path):
         pass
     run = json.dumps({"progress": progress, "threads": 1})
-    save_weights({"steps": np.array(1)}, tmp_path / "state.safetensors", {"run": run})
+    save_weights({"steps": np.array(1)}, tmp_path / "state.safetensors", metadata={"run": run})
     with pytest.raises(ResnetsError, match=r"state\.safetensors"), _open(tmp_path):
         pass
 
@@ -267,7 +267,10 @@ def test_who_asks_for_no_framework_gets_the_runs_own(
     (tmp_path / "recipe.json").write_text("{}")
     assert framework_of(tmp_path) == "jax"
     for trained, expected in (("mxnet", "mxnet"), ("torch", "jax")):
-        folder.log("timings.jsonl", records.of_start(trained, "cpu", 1, "fp32", Progress()))
+        folder.log(
+            "timings.jsonl",
+            records.start_record(trained, "cpu", threads=1, precision="fp32", progress=Progress()),
+        )
         assert framework_of(tmp_path) == expected
     (tmp_path / "timings.jsonl").write_bytes(b"\xff\xfe{")
     assert framework_of(tmp_path) == "jax"
@@ -291,9 +294,9 @@ def test_a_wrong_recipe_is_refused_without_data(tmp_path: Path) -> None:
     with _open(tmp_path):
         pass
     folder = RunFolder(tmp_path)
-    for recipe, resume in ((RECIPE, False), (RECIPE.changed(rate=0.2), True)):
+    for recipe, resume in ((RECIPE, False), (RECIPE.replace(rate=0.2), True)):
         with pytest.raises(RunError), folder.claim(recipe, resume=resume):
             pytest.fail("the folder was claimed")
-    other = RECIPE.changed(precision="fp64")
+    other = RECIPE.replace(precision="fp64")
     with folder.claim(other, resume=True, any_precision=True):
         pass

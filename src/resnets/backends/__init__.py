@@ -12,7 +12,7 @@ from resnets.backends.protocol import Batch as Batch
 from resnets.backends.protocol import Evaluator as Evaluator
 from resnets.backends.protocol import Measured as Measured
 from resnets.backends.protocol import Session as Session
-from resnets.errors import MissingDependency, ResnetsError, UnknownName, in_one_line
+from resnets.errors import MissingDependency, ResnetsError, UnknownName, summarise_error
 
 NAMES = ("torch", "jax", "tensorflow", "mxnet")
 
@@ -61,5 +61,5 @@ def _unusable(name: str, error: Exception) -> str:
     install = f'pip install "resnets[{name}]"{_MORE.get(name, "")}'
     if isinstance(error, ImportError) and not is_installed(name):
         return f"{name} is not installed: {install}"
-    message = f"{name} is installed but cannot be imported: {in_one_line(error)}"
+    message = f"{name} is installed but cannot be imported: {summarise_error(error)}"
     return f"{message}: {install}" if isinstance(error, ModuleNotFoundError) else message

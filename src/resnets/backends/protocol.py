@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from resnets.data.augmentation import Draws, Index
+from resnets.data.augmentation import AugmentationParameters, Index
 from resnets.data.images import Images, Pixels
 from resnets.networks.architecture import Architecture
 from resnets.networks.network import Preprocessing, Weights
@@ -26,14 +26,14 @@ class Batch:
 
     Attributes:
         source: images that batches are taken from, the same object in every step.
-        draws: augmentation parameters of the images of this batch.
+        augmentation: augmentation parameters of the images of this batch.
         index: positions of this batch's images in ``source``, [n]. None means all of them.
         following: positions of the next batch's images. ``source`` starts to read them when
             the images of this batch are read.
     """
 
     source: Images
-    draws: Draws
+    augmentation: AugmentationParameters
     index: Index | None = None
     following: Index | None = None
 
@@ -45,7 +45,7 @@ class Batch:
         """The batch's images, gathered."""
         found = self.source if self.index is None else self.source[self.index]
         if self.following is not None:
-            self.source.expect(self.following)
+            self.source.prefetch(self.following)
         return found
 
 
@@ -86,7 +86,7 @@ class Session(Protocol):
         ...
 
     @property
-    def lag(self) -> int:
+    def max_in_flight(self) -> int:
         """Number of steps that may be in flight before a loss is read."""
         ...
 
@@ -99,15 +99,15 @@ class Session(Protocol):
         ...
 
     def train_step(
-        self, batch: Batch, rate: float, *, slowed: Mapping[str, float] | None = None
+        self, batch: Batch, rate: float, *, lr_scales: Mapping[str, float] | None = None
     ) -> Measured:
         """Take one optimiser step at the learning rate ``rate``.
 
-        ``slowed`` maps canonical names to factors: those tensors use ``rate`` times the factor.
+        ``lr_scales`` maps canonical names to factors: those tensors use ``rate`` times the factor.
         """
         ...
 
-    def lift(self, amounts: Weights) -> None:
+    def add_to_parameters(self, amounts: Weights) -> None:
         """Add ``amounts`` to parameters between two steps.
 
         Names and layout are canonical. Averaged weights follow in later steps.

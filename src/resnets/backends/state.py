@@ -130,7 +130,7 @@ class SavedState:
             raise WeightsError("the saved state lacks the number of steps")
         steps, settings = int(state[STEPS]), OptimiserSettings.of(recipe)
         shapes = {tensor.name: tensor.shape for tensor in tensors(architecture)}
-        learned = [tensor.name for tensor in tensors(architecture) if tensor.learned]
+        learned = [tensor.name for tensor in tensors(architecture) if tensor.is_parameter]
         needed: dict[str, Iterable[str]] = {WEIGHTS: shapes}
         if recipe.average is not None:
             needed[AVERAGE] = shapes

@@ -17,7 +17,7 @@ from resnets.bench.worker import Unavailable
 from resnets.errors import RunError
 from resnets.networks.architecture import Architecture
 from resnets.progress_bar import Announce
-from resnets.training.monitor.phrases import duration
+from resnets.training.monitor.phrases import format_duration
 
 LARGEST_BATCH = 2**16
 FEWEST_ROUNDS = 3
@@ -215,7 +215,7 @@ def _measure_part(
             seconds = sum(told["seconds"] for told in ready) * bench.rounds
             announce(
                 f"{title}: {bench.rounds} rounds of {len(ready)} processes in turn, "
-                f"about {duration(seconds)}"
+                f"about {format_duration(seconds)}"
             )
         turns = bench.rounds * sum(len(told["steps"]) for told in ready)
         with show_progress(f"measuring {title}", turns, announce) as advance:

@@ -47,13 +47,13 @@ def draw_speeds(rows: list[RowResult], batch: int, purpose: Purpose) -> Table:
     columns = (
         Column(f"{purpose}, batch {batch}"),
         Column(""),
-        Column("images/s", right=True),
-        Column("range", right=True, spare=2),
-        *([Column("latency", right=True)] if purpose == "inference" else []),
-        Column("ratio", right=True),
-        Column("range", right=True, spare=1),
-        Column("of matrix", right=True, spare=3),
-        Column("memory", right=True),
+        Column("images/s", align_right=True),
+        Column("range", align_right=True, drop_priority=2),
+        *([Column("latency", align_right=True)] if purpose == "inference" else []),
+        Column("ratio", align_right=True),
+        Column("range", align_right=True, drop_priority=1),
+        Column("of matrix", align_right=True, drop_priority=3),
+        Column("memory", align_right=True),
     )
     lines: list[Row | Rule] = []
     for framework in dict.fromkeys(row.framework for row in rows):
@@ -87,8 +87,8 @@ def draw_limits(parts: list[Part]) -> Table:
     columns = (
         Column("limit"),
         Column(""),
-        Column("matrix, 10^9 multiply-adds/s", right=True),
-        Column("range", right=True, spare=1),
+        Column("matrix, 10^9 multiply-adds/s", align_right=True),
+        Column("range", align_right=True, drop_priority=1),
     )
     lines = [
         Row(

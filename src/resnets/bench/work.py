@@ -76,7 +76,7 @@ class Work:
             layer.multiply_adds
             for layer in steps.layers
             if layer.operation == "convolution"
-            and steps.named[layer.inputs[0]].operation == "input"
+            and steps.by_name[layer.inputs[0]].operation == "input"
         )
         return 3 * steps.multiply_adds - sum(first)
 
@@ -90,7 +90,7 @@ class Work:
         if self.purpose == "training":
             return images + training_memory(steps, batch).total
         # An output, what it is computed from, and the shortcut that waits.
-        largest = sorted(layer.activation for layer in steps.layers)[-3:]
+        largest = sorted(layer.output_size for layer in steps.layers)[-3:]
         return images + FP32_BYTES * (batch * sum(largest) + steps.parameters)
 
     def to_json(self) -> dict[str, Any]:

@@ -9,11 +9,13 @@ from typing import Any
 
 from resnets.errors import InvalidDescription, Problem, ResnetsError
 
-MOST = 2**31 - 1
+LARGEST_INT = 2**31 - 1
 """The largest count that anything here can mean."""
 
 
-def whole(subject: str, name: str, value: Any, *, least: int = 1, most: int = MOST) -> int:
+def check_whole(
+    subject: str, name: str, *, value: Any, least: int = 1, most: int = LARGEST_INT
+) -> int:
     """Give ``value`` as an int; NumPy's whole numbers are taken too.
 
     Raises:
@@ -30,7 +32,7 @@ def whole(subject: str, name: str, value: Any, *, least: int = 1, most: int = MO
     raise InvalidDescription(subject, [Problem(name, f"{value!r} is not a whole number {limit}")])
 
 
-def stages(arch: Any) -> tuple[tuple[int, int], ...]:
+def parse_stages(arch: Any) -> tuple[tuple[int, int], ...]:
     """Give the (blocks, channels) of each stage of ``ResNet``.
 
     Raises:
@@ -45,15 +47,15 @@ def stages(arch: Any) -> tuple[tuple[int, int], ...]:
         raise InvalidDescription("ResNet", [Problem("arch", message)])
     return tuple(
         (
-            whole("ResNet", f"arch[{i}], its blocks", blocks),
-            whole("ResNet", f"arch[{i}], its channels", channels),
+            check_whole("ResNet", f"arch[{i}], its blocks", value=blocks),
+            check_whole("ResNet", f"arch[{i}], its channels", value=channels),
         )
         for i, (blocks, channels) in enumerate(found)
     )
 
 
 def block_widths(
-    num_channels: int, groups: int | None, bot_mul: float, cardinality: int | None
+    num_channels: int, groups: int | None, *, bot_mul: float, cardinality: int | None
 ) -> tuple[int, int]:
     """Give a ResNeXt block's inner channels, and how many groups they are.
 
@@ -62,8 +64,8 @@ def block_widths(
     Raises:
         InvalidDescription: unless one of both is stated, and divides the inner channels.
     """
-    num_channels = whole("ResNeXtBlock", "num_channels", num_channels)
-    if not (isinstance(bot_mul, numbers.Real) and 0 < bot_mul < MOST):  # pyright: ignore[reportUnnecessaryIsInstance]
+    num_channels = check_whole("ResNeXtBlock", "num_channels", value=num_channels)
+    if not (isinstance(bot_mul, numbers.Real) and 0 < bot_mul < LARGEST_INT):  # pyright: ignore[reportUnnecessaryIsInstance]
         message = f"{bot_mul!r} is not a number above 0"
         raise InvalidDescription("ResNeXtBlock", [Problem("bot_mul", message)])
     inner = round(num_channels * bot_mul)
@@ -71,14 +73,16 @@ def block_widths(
         message = "state one of groups (channels in a group, as the chapter) and cardinality"
         raise InvalidDescription("ResNeXtBlock", [Problem("groups", message)])
     name, number = ("groups", groups) if groups is not None else ("cardinality", cardinality)
-    number = whole("ResNeXtBlock", name, number)
+    number = check_whole("ResNeXtBlock", name, value=number)
     if inner < 1 or inner % number:
         message = f"{number} does not divide the {inner} inner channels"
         raise InvalidDescription("ResNeXtBlock", [Problem(name, message)])
     return inner, number if name == "cardinality" else inner // number
 
 
-def same_channels(block: str, channels: int, width: int, strides: int | Iterable[int]) -> None:
+def check_same_channels(
+    block: str, channels: int, *, width: int, strides: int | Iterable[int]
+) -> None:
     """Check that a block's input can be added to its output as it is.
 
     Raises:
@@ -96,7 +100,7 @@ def same_channels(block: str, channels: int, width: int, strides: int | Iterable
 
 
 @contextmanager
-def sums_explained() -> Generator[None]:
+def explain_sums() -> Generator[None]:
     """Say what a reader's block cannot add, where that is why a forward pass inside fails.
 
     Raises:
@@ -108,13 +112,13 @@ def sums_explained() -> Generator[None]:
     except ResnetsError:
         raise
     except Exception as error:
-        problem = _unequal(error)
+        problem = _find_unequal_sum(error)
         if problem is None:
             raise
         raise InvalidDescription(*problem) from error
 
 
-def _unequal(error: BaseException) -> tuple[str, list[Problem]] | None:
+def _find_unequal_sum(error: BaseException) -> tuple[str, list[Problem]] | None:
     """Find the innermost method whose ``X`` and ``Y`` have different shapes."""
     for frame, _ in reversed(list(walk_tb(error.__traceback__))):
         found = frame.f_locals

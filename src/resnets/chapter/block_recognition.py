@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from resnets.chapter.parts import BatchNorm, Block, Convolution, refusal
+from resnets.chapter.parts import BatchNormPart, BlockPart, ConvolutionPart, make_refusal
 from resnets.networks import spec as described
-from resnets.networks.naming import RESNET, RESNET_V2, Names
+from resnets.networks.naming import RESNET, RESNET_V2, NamingScheme
 
 
 @dataclass(frozen=True)
-class Seen:
+class RecognisedBlock:
     """What a block is, and which of its parts is which.
 
     Attributes:
@@ -23,11 +23,11 @@ class Seen:
     width: int
     stride: int
     block: described.Block
-    names: dict[str, Convolution | BatchNorm]
+    names: dict[str, ConvolutionPart | BatchNormPart]
     projects: bool
 
 
-def _branch(block: Block) -> tuple[list[Convolution], list[BatchNorm]]:
+def _branch(block: BlockPart) -> tuple[list[ConvolutionPart], list[BatchNormPart]]:
     """Give the convolutions and norms of one of the chapter's two blocks, as they are counted."""
     count = 2
     try:
@@ -38,18 +38,20 @@ def _branch(block: Block) -> tuple[list[Convolution], list[BatchNorm]]:
         norms = [block.norms[f"bn{k}"] for k in numbers]
     except KeyError as missing:
         message = f"has no {missing.args[0]}, as the chapter's blocks have"
-        raise refusal(block.where, message) from None
+        raise make_refusal(block.where, message) from None
     kernels = [convolution.kernel for convolution in branch]
     if kernels not in ([3, 3], [1, 3, 1]):
-        raise refusal(block.where, f"kernels {kernels} are neither Residual's nor ResNeXtBlock's")
+        raise make_refusal(
+            block.where, f"kernels {kernels} are neither Residual's nor ResNeXtBlock's"
+        )
     return branch, norms
 
 
-def seen_as(block: Block, family: Names) -> Seen:
+def recognise_block(block: BlockPart, family: NamingScheme) -> RecognisedBlock:
     """Tell the chapter's two blocks apart, and see that each part is as it must be."""
     where, (branch, norms) = block.where, _branch(block)
-    _expect_norms(where, branch, norms, family)
-    names: dict[str, Convolution | BatchNorm] = {}
+    _expect_norms(where, branch, norms=norms, family=family)
+    names: dict[str, ConvolutionPart | BatchNormPart] = {}
     for k, (convolution, norm) in enumerate(zip(branch, norms, strict=True), 1):
         names[family.convolution.format(k=k)], names[family.norm.format(k=k)] = convolution, norm
     first, second, last, number = branch[0], branch[1], branch[-1], len(branch) + 1
@@ -57,17 +59,17 @@ def seen_as(block: Block, family: Names) -> Seen:
     known = {f"{kind}{k}" for k in range(1, number + 1) for kind in ("conv", "bn")}
     # No norm stands on the shortcut of a pre-activation block, nor on an identity.
     bare_only = family is RESNET_V2 or projection is None
-    _no_others(block, known - {f"bn{number}"} if bare_only else known)
+    _refuse_other_parts(block, known - {f"bn{number}"} if bare_only else known)
     for convolution in (*branch, *([projection] if projection else [])):
         expect_symmetric(convolution)
     if projection:
         names[family.projection] = projection
     if norm:
         names[family.projection_norm] = norm
-    stride = _stride(where, branch, projection)
+    stride = _stride(where, branch, projection=projection)
     grouped, bare = len(branch) == 3, projection and not norm and family is RESNET
     inner = None if first.width == (last.width // 4 if grouped else last.width) else first.width
-    return Seen(
+    return RecognisedBlock(
         channels=first.channels,
         width=last.width,
         stride=stride,
@@ -84,7 +86,11 @@ def seen_as(block: Block, family: Names) -> Seen:
 
 
 def _expect_norms(
-    where: str, branch: Sequence[Convolution], norms: Sequence[BatchNorm], family: Names
+    where: str,
+    branch: Sequence[ConvolutionPart],
+    *,
+    norms: Sequence[BatchNormPart],
+    family: NamingScheme,
 ) -> None:
     """See that the norms fit what stands before them."""
     given = [norm.width for norm in norms]
@@ -98,34 +104,38 @@ def _expect_norms(
             "such blocks has a convolution alone, perhaps with a max-pool, before them, and a "
             "batch norm and a ReLU after them"
         )
-        raise refusal(where, message)
-    raise refusal(where, f"its norms have {given} channels; its convolutions need {needed}")
+        raise make_refusal(where, message)
+    raise make_refusal(where, f"its norms have {given} channels; its convolutions need {needed}")
 
 
-def _no_others(block: Block, known: set[str]) -> None:
+def _refuse_other_parts(block: BlockPart, known: set[str]) -> None:
     for name in (*block.convolutions, *block.norms):
         if name not in known:
-            raise refusal(block.where, f"its {name} has no place in the chapter's blocks")
+            raise make_refusal(block.where, f"its {name} has no place in the chapter's blocks")
 
 
-def _stride(where: str, branch: Sequence[Convolution], projection: Convolution | None) -> int:
+def _stride(
+    where: str, branch: Sequence[ConvolutionPart], *, projection: ConvolutionPart | None
+) -> int:
     """Give the block's stride, which one convolution of the branch has, and the projection."""
     strides = [convolution.stride for convolution in branch]
     stride = max(strides)
     if strides.count(1) < len(strides) - 1 or branch[-1].stride > 1:
-        raise refusal(where, f"strides {strides}: one convolution before the last may have one")
+        raise make_refusal(
+            where, f"strides {strides}: one convolution before the last may have one"
+        )
     if any(c.groups > 1 for i, c in enumerate(branch) if (i, len(branch)) != (1, 3)):
-        raise refusal(where, "groups are for the 3x3 convolution of three")
+        raise make_refusal(where, "groups are for the 3x3 convolution of three")
     if projection and (projection.kernel != 1 or projection.stride != stride):
         message = f"the shortcut has kernel {projection.kernel} and stride {projection.stride}"
-        raise refusal(where, f"{message}, the block's stride is {stride}")
+        raise make_refusal(where, f"{message}, the block's stride is {stride}")
     return stride
 
 
-def expect_symmetric(convolution: Convolution) -> None:
+def expect_symmetric(convolution: ConvolutionPart) -> None:
     if convolution.padding != convolution.kernel // 2:
         message = (
             f"kernel {convolution.kernel} with padding {convolution.padding}; an Architecture "
             f"pads by {convolution.kernel // 2}"
         )
-        raise refusal(convolution.where, message)
+        raise make_refusal(convolution.where, message)

@@ -68,7 +68,7 @@ class ProgressBoard(HyperParameters):
 
     def show(self) -> None:
         """Draw what there is now, if this is a notebook and the board is to be displayed."""
-        if not (self.display and in_notebook()):
+        if not (self.display and is_notebook()):
             return
         shown: Any = importlib.import_module("IPython.display")
         self._drawn = time.monotonic()
@@ -121,7 +121,7 @@ class ProgressBoard(HyperParameters):
         return figure
 
 
-def in_notebook() -> bool:
+def is_notebook() -> bool:
     """Whether this runs in a notebook's kernel, where pictures can be shown."""
     ipython: Any = sys.modules.get("IPython")
     shell = None if ipython is None else ipython.get_ipython()

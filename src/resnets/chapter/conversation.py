@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from resnets.chapter.arguments import whole
-from resnets.chapter.parts import Inspected, first_line, refusal
-from resnets.chapter.recognition import Recognised, recognise
+from resnets.chapter.arguments import check_whole
+from resnets.chapter.parts import InspectedModel, first_line, make_refusal
+from resnets.chapter.recognition import RecognisedModel, recognise
 from resnets.convert.fitting import number_classes
 from resnets.data.fashion_mnist.loading import CLASS_NAMES
 from resnets.errors import InvalidDescription, Problem, ResnetsError, WeightsError
@@ -38,9 +38,9 @@ FRAMEWORKS = {"torch": "torch", "keras": "tensorflow", "flax": "jax", "mxnet": "
 
 
 @dataclass(frozen=True)
-class _Examined:
-    inspected: Inspected
-    recognised: Recognised
+class _ExaminedModel:
+    inspected: InspectedModel
+    recognised: RecognisedModel
 
 
 def describe(model: Any, variables: Any = None) -> Architecture:
@@ -56,7 +56,7 @@ def describe(model: Any, variables: Any = None) -> Architecture:
             network computes something else than its layers suggest.
         ResnetsError: where the model is of no tab, or has no weights yet.
     """
-    return _examined(model, variables).recognised.architecture
+    return _examine(model, variables).recognised.architecture
 
 
 def weights(model: Any, variables: Any = None) -> Weights:
@@ -65,7 +65,7 @@ def weights(model: Any, variables: Any = None) -> Weights:
     Raises:
         As ``describe``.
     """
-    slots = _examined(model, variables).recognised.slots
+    slots = _examine(model, variables).recognised.slots
     return {name: np.array(slot.read(), order="C") for name, slot in slots.items()}
 
 
@@ -84,19 +84,19 @@ def load(
         As ``describe``; WeightsError if the weights do not fit.
     """
     given = source.weights if isinstance(source, Network) else source
-    tab = _tab(model)
+    tab = _import_inspection(model)
     stems = [given[f"{names.stem}.weight"] for names in FAMILIES if f"{names.stem}.weight" in given]
     if not stems:
         raise WeightsError("conv1.weight is missing: these are no network's canonical weights")
-    variables = tab.prepared(model, variables, stems[0].shape[1])
-    examined = _examined(model, variables)
+    variables = tab.initialise_shapes(model, variables, stems[0].shape[1])
+    examined = _examine(model, variables)
     architecture = examined.recognised.architecture
     if isinstance(source, Network):
-        _expect_alike(architecture, source.architecture)
+        _require_equal(architecture, source.architecture)
     check_weights(architecture, given)
     for name, slot in examined.recognised.slots.items():
         slot.write(np.asarray(given[name]))
-    return examined.inspected.written()
+    return examined.inspected.finish_writing()
 
 
 def network(
@@ -115,8 +115,8 @@ def network(
         As ``describe``; InvalidDescription for a size that no image has, or another number of
             names than of classes.
     """
-    size = whole("network", "size", size, most=LARGEST_SIZE)
-    examined = _examined(model, variables)
+    size = check_whole("network", "size", value=size, most=LARGEST_SIZE)
+    examined = _examine(model, variables)
     a = examined.recognised.architecture
     if class_names is None:
         class_names = CLASS_NAMES if a.classes == len(CLASS_NAMES) else number_classes(a.classes)
@@ -128,14 +128,14 @@ def network(
     return Network(a, values, preprocessing, tuple(class_names))
 
 
-def _examined(model: Any, variables: Any) -> _Examined:
-    inspected: Inspected = _tab(model).inspect(model, variables)
+def _examine(model: Any, variables: Any) -> _ExaminedModel:
+    inspected: InspectedModel = _import_inspection(model).inspect(model, variables)
     recognised = recognise(inspected.parts, type(model).__name__)
-    _expect_function(inspected, recognised)
-    return _Examined(inspected, recognised)
+    _require_same_function(inspected, recognised)
+    return _ExaminedModel(inspected, recognised)
 
 
-def _tab(model: Any) -> Any:
+def _import_inspection(model: Any) -> Any:
     """Import the inspection of the tab that the model is of; its framework is imported already."""
     for kind in type(model).__mro__:
         package = kind.__module__.partition(".")[0]
@@ -146,7 +146,7 @@ def _tab(model: Any) -> Any:
     )
 
 
-def _expect_function(inspected: Inspected, recognised: Recognised) -> None:
+def _require_same_function(inspected: InspectedModel, recognised: RecognisedModel) -> None:
     """Compare the model with the NumPy definition, on random images, small and large."""
     a = recognised.architecture
     shape = (len(SCALES), a.channels, *inspected.size)
@@ -158,7 +158,7 @@ def _expect_function(inspected: Inspected, recognised: Recognised) -> None:
     found = _logits(inspected, images)
     if found.shape != expected.shape:
         message = f"it puts out {found.shape} for images {shape}, not logits {expected.shape}"
-        raise refusal("forward", message)
+        raise make_refusal("forward", message)
     scale = np.abs(expected).max(axis=1, keepdims=True)
     difference = float((np.abs(found - expected) / np.where(scale > 0, scale, 1)).max())
     if not difference <= TOLERANCE:
@@ -166,10 +166,10 @@ def _expect_function(inspected: Inspected, recognised: Recognised) -> None:
             f"its logits differ by {difference:.2g} of their size from those of the residual "
             "network that its layers suggest: it computes something else"
         )
-        raise refusal("forward", message)
+        raise make_refusal("forward", message)
 
 
-def _logits(inspected: Inspected, images: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
+def _logits(inspected: InspectedModel, images: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
     """Call the model; what fails there is its own, and said to be."""
     try:
         return inspected.logits(images)
@@ -177,10 +177,10 @@ def _logits(inspected: Inspected, images: npt.NDArray[np.float32]) -> npt.NDArra
         raise
     except Exception as error:
         message = f"it fails for images {images.shape}, float32: {first_line(error)}"
-        raise refusal("forward", message) from error
+        raise make_refusal("forward", message) from error
 
 
-def _expect_alike(own: Architecture, given: Architecture) -> None:
+def _require_equal(own: Architecture, given: Architecture) -> None:
     own, given = replace(own, name=""), replace(given, name="")
     if own == given:
         return

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from resnets import data as sources
-from resnets.chapter.arguments import whole
-from resnets.chapter.board import in_notebook
+from resnets.chapter.arguments import check_whole
+from resnets.chapter.board import is_notebook
 from resnets.chapter.hyperparameters import HyperParameters
 from resnets.data.fashion_mnist.loading import CLASS_NAMES
 from resnets.data.images import Images
@@ -126,9 +126,11 @@ class FashionMNIST(DataModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.batch_size = whole("FashionMNIST", "batch_size", batch_size)
+        self.batch_size = check_whole("FashionMNIST", "batch_size", value=batch_size)
         self.seed = seed
-        dataset = sources.load("fashion_mnist", size=_side(resize), announce=_announce)
+        dataset = sources.load_dataset(
+            "fashion_mnist", size=_parse_size(resize), announce=_print_announcement
+        )
         self.train, self.val = dataset.training, dataset.test()
 
     def text_labels(self, indices: Sequence[int]) -> list[str]:
@@ -182,7 +184,7 @@ def as_numpy(array: Any) -> Array:
     return array.asnumpy() if hasattr(array, "asnumpy") else np.asarray(array)
 
 
-def _side(resize: Any) -> int:
+def _parse_size(resize: Any) -> int:
     """Give the number of pixels a side; None leaves the images as they are."""
     if resize is None:
         return 28
@@ -192,11 +194,11 @@ def _side(resize: Any) -> int:
     if len(sides) != 2 or sides[0] != sides[1]:
         message = f"{resize!r} is not square, such as (96, 96); the images are"
         raise InvalidDescription("FashionMNIST", [Problem("resize", message)])
-    return whole("FashionMNIST", "resize", sides[0], most=LARGEST)
+    return check_whole("FashionMNIST", "resize", value=sides[0], most=LARGEST)
 
 
-def _announce(text: str) -> None:
+def _print_announcement(text: str) -> None:
     """Say what is fetched: on standard error, or in a notebook's output."""
     import sys
 
-    print(text, file=sys.stdout if in_notebook() else sys.stderr)
+    print(text, file=sys.stdout if is_notebook() else sys.stderr)

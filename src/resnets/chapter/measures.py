@@ -6,7 +6,7 @@ from typing import Any, cast
 from resnets.errors import InvalidDescription, Problem
 
 
-def single(what: str, value: Any) -> Any:
+def unwrap_scalar(what: str, value: Any) -> Any:
     """Give back an array of one number, such as a mean loss.
 
     Raises:
@@ -23,19 +23,19 @@ def single(what: str, value: Any) -> Any:
     return value
 
 
-def number(what: str, value: Any) -> float:
+def to_float(what: str, value: Any) -> float:
     """Read one number, an array's or Python's.
 
     Raises:
-        InvalidDescription: as ``single``.
+        InvalidDescription: as ``unwrap_scalar``.
     """
     if not isinstance(value, (int, float)):
-        for _ in single(what, value).shape:
+        for _ in unwrap_scalar(what, value).shape:
             value = value[0]
     return float(value)
 
 
-def measured(given: Any, figures: Mapping[str, Any]) -> tuple[float | None, float | None]:
+def read_measures(given: Any, figures: Mapping[str, Any]) -> tuple[float | None, float | None]:
     """Read the loss and the accuracy of a batch that was validated; None where there is none.
 
     ``given`` is what the model's step gave: both, the loss alone, or nothing, as the book's own
@@ -55,12 +55,12 @@ def measured(given: Any, figures: Mapping[str, Any]) -> tuple[float | None, floa
         pair, ("val_loss", "val_acc"), ("the validation loss", "the accuracy"), strict=True
     ):
         chosen = figures.get(key) if value is None else value
-        found.append(None if chosen is None else number(what, chosen))
+        found.append(None if chosen is None else to_float(what, chosen))
     loss, accuracy = found
     return loss, accuracy
 
 
-class Means:
+class RunningMeans:
     """Means over images of what is known of every batch; None of what is not."""
 
     def __init__(self) -> None:

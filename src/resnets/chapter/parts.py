@@ -15,7 +15,7 @@ Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Slot:
+class TensorSlot:
     """Where a tensor is kept: how to read it in the canonical layout, and how to replace it."""
 
     read: Callable[[], Array]
@@ -23,7 +23,7 @@ class Slot:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Convolution:
+class ConvolutionPart:
     """A convolution whose padding is ``padding`` pixels on all sides.
 
     Attributes:
@@ -38,17 +38,17 @@ class Convolution:
     stride: int
     padding: int
     groups: int
-    slots: Mapping[str, Slot]
+    slots: Mapping[str, TensorSlot]
 
 
 @dataclass(frozen=True, kw_only=True)
-class BatchNorm:
+class BatchNormPart:
     """A batch norm; slots are ``weight``, ``bias``, ``running_mean`` and ``running_var``."""
 
     where: str
     epsilon: float
     decay: float
-    slots: Mapping[str, Slot]
+    slots: Mapping[str, TensorSlot]
 
     @property
     def width(self) -> int:
@@ -57,16 +57,16 @@ class BatchNorm:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dense:
+class DensePart:
     """A dense layer; slots are ``weight`` and ``bias``."""
 
     where: str
     width: int
-    slots: Mapping[str, Slot]
+    slots: Mapping[str, TensorSlot]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plain:
+class PlainPart:
     """A layer without weights."""
 
     where: str
@@ -74,34 +74,34 @@ class Plain:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Block:
+class BlockPart:
     """A residual block: its convolutions and norms by the chapter's names for them."""
 
     where: str
-    convolutions: Mapping[str, Convolution] = field(default_factory=dict[str, Convolution])
-    norms: Mapping[str, BatchNorm] = field(default_factory=dict[str, BatchNorm])
+    convolutions: Mapping[str, ConvolutionPart] = field(default_factory=dict[str, ConvolutionPart])
+    norms: Mapping[str, BatchNormPart] = field(default_factory=dict[str, BatchNormPart])
 
 
-Part = Convolution | BatchNorm | Dense | Plain | Block
+Part = ConvolutionPart | BatchNormPart | DensePart | PlainPart | BlockPart
 
 
 @dataclass(frozen=True, kw_only=True)
-class Inspected:
+class InspectedModel:
     """A reader's network: its parts, and its function in evaluation mode.
 
     Attributes:
         logits: for images [n, channels, height, width].
         size: height and width of images that it takes.
-        written: gives what ``load`` gives back, once slots were written.
+        finish_writing: gives what ``load`` gives back, once slots were written.
     """
 
     parts: tuple[Part, ...]
     logits: Callable[[Array], Array]
-    written: Callable[[], Any]
+    finish_writing: Callable[[], Any]
     size: tuple[int, int] = (64, 64)
 
 
-def refusal(where: str, message: str) -> InvalidDescription:
+def make_refusal(where: str, message: str) -> InvalidDescription:
     """Make the error that says what keeps a network from being described, and where."""
     return InvalidDescription("the chapter's network", [Problem(where, message)])
 
@@ -112,18 +112,18 @@ def first_line(error: BaseException) -> str:
     return lines[0][:200]
 
 
-def other_pool(where: str, what: object) -> InvalidDescription:
+def refuse_pool(where: str, what: object) -> InvalidDescription:
     """Make the error that says which max-pool an ``Architecture`` has."""
     message = f"{what}: an Architecture has a max-pool of 3x3, stride 2, padding 1 in its stem"
-    return refusal(where, message)
+    return make_refusal(where, message)
 
 
-def other_dense(where: str) -> InvalidDescription:
+def refuse_dense(where: str) -> InvalidDescription:
     """Make the error for a dense layer that is more or less than a matrix and a bias."""
-    return refusal(where, "the dense layer has no bias, or an activation of its own")
+    return make_refusal(where, "the dense layer has no bias, or an activation of its own")
 
 
-def same_padding(where: str, kernel: int, stride: int) -> int:
+def same_padding(where: str, kernel: int, *, stride: int) -> int:
     """Give the pixels on each side that ``same`` padding means.
 
     Raises:
@@ -135,5 +135,5 @@ def same_padding(where: str, kernel: int, stride: int) -> int:
             "Architecture does and the other tabs do not; the helper's own Residual, ResNet and "
             "ResNet18 pad on both sides alike"
         )
-        raise refusal(where, message)
+        raise make_refusal(where, message)
     return kernel // 2

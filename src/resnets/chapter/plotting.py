@@ -8,7 +8,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from resnets.chapter.arguments import whole
+from resnets.chapter.arguments import check_whole
 from resnets.errors import ResnetsError
 
 Figures = dict[str, Any]
@@ -17,7 +17,7 @@ Figures = dict[str, Any]
 PER_EPOCH = (10, 1)
 """Points of a line in an epoch, of training and of validation; the book has 2 and 1."""
 
-_open: list[Figures] = []
+_open_collections: list[Figures] = []
 
 
 class Plots:
@@ -37,8 +37,8 @@ class Plots:
         Raises:
             InvalidDescription: for what is no number from 1 on.
         """
-        self.plot_train_per_epoch = whole("Module", "plot_train_per_epoch", train)
-        self.plot_valid_per_epoch = whole("Module", "plot_valid_per_epoch", valid)
+        self.plot_train_per_epoch = check_whole("Module", "plot_train_per_epoch", value=train)
+        self.plot_valid_per_epoch = check_whole("Module", "plot_valid_per_epoch", value=valid)
 
     def plot(self, key: str, value: Any, train: bool) -> None:
         """Add the batch's ``value`` to the line ``train_KEY`` or ``val_KEY`` of the board.
@@ -46,25 +46,25 @@ class Plots:
         Raises:
             ResnetsError: where no trainer is fitting the model.
         """
-        if not _open:
+        if not _open_collections:
             raise ResnetsError("plot draws on a trainer's board, while Trainer.fit trains a model")
         # Later steps need not keep what the value was computed from.
         label = f"{'train' if train else 'val'}_{key}"
-        _open[-1][label] = value.detach() if hasattr(value, "detach") else value
+        _open_collections[-1][label] = value.detach() if hasattr(value, "detach") else value
 
 
 @contextmanager
-def collected() -> Generator[Figures]:
+def collect_figures() -> Generator[Figures]:
     """Collect what a model plots inside the block."""
     figures: Figures = {}
-    _open.append(figures)
+    _open_collections.append(figures)
     try:
         yield figures
     finally:
-        _open.pop()
+        _open_collections.pop()
 
 
-def collect(figures: Mapping[str, Any]) -> None:
+def add_figures(figures: Mapping[str, Any]) -> None:
     """Take figures that a compiled step has given as if the model had plotted them now."""
-    if _open:
-        _open[-1].update(figures)
+    if _open_collections:
+        _open_collections[-1].update(figures)

@@ -7,7 +7,7 @@ from resnets.errors import MissingDependency
 
 
 @contextmanager
-def needed(framework: str) -> Generator[None]:
+def require_framework(framework: str) -> Generator[None]:
     """Turn a failed import inside the block into a sentence that says what to install.
 
     Raises:

@@ -24,7 +24,7 @@ def select(name: str) -> None:
     Raises:
         UnknownName: if the book has no such tab.
     """
-    _current[:] = [_known(name)]
+    _current[:] = [_check_name(name)]
 
 
 def enter(name: str) -> None:
@@ -44,7 +44,7 @@ def interact_select(*names: str | Sequence[str]) -> None:
     """Select the first of ``names``, as the chapter's first cell does; there is no menu."""
     given = [part for name in names for part in ([name] if isinstance(name, str) else name)]
     for name in given:
-        _known(name)
+        _check_name(name)
     if given:
         select(given[0])
 
@@ -57,7 +57,7 @@ def selected(*names: str) -> bool:
     """
     if "all" in names:
         return True
-    wanted = [_known(name) for name in names]
+    wanted = [_check_name(name) for name in names]
     if not _current:
         raise UnknownName(
             "no tab is selected yet: import its helper first "
@@ -68,7 +68,7 @@ def selected(*names: str) -> bool:
     return _current[0] in wanted
 
 
-def _known(name: str) -> str:
+def _check_name(name: str) -> str:
     if name not in NAMES:
         raise UnknownName(
             f"no tab is called {name!r}; the book has {', '.join(NAMES)}",

@@ -13,20 +13,20 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from resnets.chapter.arguments import whole
-from resnets.chapter.board import ProgressBoard, in_notebook
+from resnets.chapter.arguments import check_whole
+from resnets.chapter.board import ProgressBoard, is_notebook
 from resnets.chapter.hyperparameters import HyperParameters
-from resnets.chapter.measures import Means, measured, number
-from resnets.chapter.plotting import PER_EPOCH, Figures, collected
-from resnets.chapter.views import Notebook, Plan, View, view
+from resnets.chapter.measures import RunningMeans, read_measures, to_float
+from resnets.chapter.plotting import PER_EPOCH, Figures, collect_figures
+from resnets.chapter.views import FitInfo, FitView, NotebookView, choose_fit_view
 from resnets.errors import Diverged, InvalidDescription, MissingDependency, Problem, RunError
-from resnets.files import explained, write_text
+from resnets.files import explain_os_errors, write_text
 from resnets.schema import finite_or_none
 from resnets.training import records
 from resnets.training.events import Epoch, Progress, Step
 from resnets.training.monitor import curves
 
-LAG = 8
+MAX_IN_FLIGHT = 8
 """Steps that may be under way before a loss is read, so that a GPU need not wait."""
 
 
@@ -70,8 +70,8 @@ class Trainer(HyperParameters):
         *,
         folder: str | Path | None = "runs",
     ) -> None:
-        self.max_epochs = whole("Trainer", "max_epochs", max_epochs)
-        self.num_gpus = whole("Trainer", "num_gpus", num_gpus, least=0)
+        self.max_epochs = check_whole("Trainer", "max_epochs", value=max_epochs)
+        self.num_gpus = check_whole("Trainer", "num_gpus", value=num_gpus, least=0)
         if not (isinstance(gradient_clip_val, numbers.Real) and 0 <= gradient_clip_val < math.inf):  # pyright: ignore[reportUnnecessaryIsInstance]
             message = f"{gradient_clip_val!r} is no norm: a number from 0 on"
             raise InvalidDescription("Trainer", [Problem("gradient_clip_val", message)])
@@ -127,7 +127,7 @@ class Trainer(HyperParameters):
             DataError: from the data module.
             InvalidDescription: for what is no model or no data, or a loss that is no number.
         """
-        _expect(model, data)
+        _check_arguments(model, data)
         self.model, self.data = model, data
         self._prepare_data(data)
         self.board, self.epochs, self._records = ProgressBoard(xlabel="epoch"), [], []
@@ -138,8 +138,8 @@ class Trainer(HyperParameters):
             raise InvalidDescription("Trainer.fit", [Problem("data", "has no training batch")])
         self._explain_device()
         parameters = self.prepare_model(model, batch)
-        seen = view(self.board, self._plotted)
-        self.board.display = isinstance(seen, Notebook)
+        seen = choose_fit_view(self.board, self._plotted)
+        self.board.display = isinstance(seen, NotebookView)
         seen.start(self._plan(parameters))
         try:
             for epoch in range(self.max_epochs):
@@ -155,7 +155,7 @@ class Trainer(HyperParameters):
         self.num_train_batches = operator.length_hint(self.train_dataloader, 0)
         self.num_val_batches = operator.length_hint(self.val_dataloader, 0)
 
-    def _fit_epoch(self, epoch: int, seen: View) -> None:
+    def _fit_epoch(self, epoch: int, seen: FitView) -> None:
         began, loss_sum, images = time.perf_counter(), 0.0, 0
         pending: deque[tuple[int, Any, int, Figures]] = deque()
 
@@ -170,25 +170,27 @@ class Trainer(HyperParameters):
             event = Step(
                 step=step, epoch=epoch, rate=self.rate(), loss=loss, images=count, progress=None
             )
-            self._records.append(records.of_step(event))
+            self._records.append(records.step_record(event))
             self._draw(figures, step)
             seen.step(event)
             return loss * count
 
         for batch in self.train_dataloader:
-            with collected() as figures:
+            with collect_figures() as figures:
                 loss = self.train_step(batch)
             self.train_batch_idx += 1
             pending.append((self.train_batch_idx, loss, len(batch[-1]), figures))
             images += len(batch[-1])
-            if len(pending) > LAG:
+            if len(pending) > MAX_IN_FLIGHT:
                 loss_sum += read()
         while pending:
             loss_sum += read()
         seconds = max(time.perf_counter() - began, 1e-9)
-        self._end(epoch, loss_sum / images, images, seconds, seen)
+        self._end_epoch(epoch, loss_sum / images, images, seconds, seen)
 
-    def _end(self, epoch: int, loss: float, images: int, seconds: float, seen: View) -> None:
+    def _end_epoch(
+        self, epoch: int, loss: float, images: int, seconds: float, seen: FitView
+    ) -> None:
         validation_loss, accuracy = self._validate_all()
         highest = max((e.validation_accuracy or 0.0 for e in self.epochs), default=-1.0)
         event = Epoch(
@@ -204,17 +206,17 @@ class Trainer(HyperParameters):
             progress=Progress(step=self.train_batch_idx),
         )
         self.epochs.append(event)
-        self._records.append(records.of_epoch(event))
+        self._records.append(records.epoch_record(event))
         seen.epoch(event)
         self._save(pictures=False)
 
     def _validate_all(self) -> tuple[float | None, float | None]:
         """Means over the validation images; None where there are none."""
-        means = Means()
+        means = RunningMeans()
         for batch in self.val_dataloader if self.val_dataloader is not None else ():
-            with collected() as figures:
+            with collect_figures() as figures:
                 given = self.validate(batch)
-            means.add(len(batch[-1]), measured(given, figures))
+            means.add(len(batch[-1]), read_measures(given, figures))
             self._draw(figures, self.train_batch_idx)
             self.val_batch_idx += 1
         return means.read()
@@ -228,23 +230,23 @@ class Trainer(HyperParameters):
             every = max(int(batches / getattr(self.model, name, PER_EPOCH[i])), 1)
             x = self.epoch + 1 if i else step / batches
             self._plotted.add(label)
-            self.board.draw(x, number(f"what is plotted as {label}", value), label, every)
+            self.board.draw(x, to_float(f"what is plotted as {label}", value), label, every)
 
-    def _plan(self, parameters: int) -> Plan:
+    def _plan(self, parameters: int) -> FitInfo:
         title = (
             f"{type(self.model).__name__}: {parameters:,} parameters, {self.framework}, "
             f"{self.device_in_words()}"
         )
         points = getattr(self.model, "plot_train_per_epoch", PER_EPOCH[0])
         steps = self.num_train_batches or 1
-        return Plan(title=title, epochs=self.max_epochs, steps=steps, points=points)
+        return FitInfo(title=title, epochs=self.max_epochs, steps=steps, points=points)
 
     def _explain_device(self) -> None:
         found = self.gpus()
         if self.wants_gpu() and not found:
-            _say(f"{self.framework} finds no GPU here: training on the CPU")
+            _print_line(f"{self.framework} finds no GPU here: training on the CPU")
         elif self.num_gpus > 1:
-            _say(
+            _print_line(
                 f"num_gpus={self.num_gpus}: this Trainer trains on one GPU ({self.framework} "
                 f"finds {found})"
             )
@@ -256,25 +258,25 @@ class Trainer(HyperParameters):
         title = f"{type(self.model).__name__}, {self.framework}"
         run = Path(self.folder) / f"chapter-{type(self.model).__name__.lower()}-{self.framework}"
         try:
-            with explained("cannot save the run", RunError):
+            with explain_os_errors("cannot save the run", RunError):
                 run.mkdir(parents=True, exist_ok=True)
-                lines = (json.dumps(_finite(record)) for record in self._records)
+                lines = (json.dumps(_drop_non_finite(record)) for record in self._records)
                 write_text(run / "metrics.jsonl", "".join(f"{line}\n" for line in lines))
                 if pictures:
-                    curves.draw(self._records, run, title)
-                    _say(f"numbers and curves are in {run}")
+                    curves.draw_curves(self._records, run, title=title)
+                    _print_line(f"numbers and curves are in {run}")
         except (RunError, MissingDependency) as problem:
-            _say(str(problem))
+            _print_line(str(problem))
             if isinstance(problem, RunError):
                 self.folder = None
 
 
-def _finite(record: dict[str, Any]) -> dict[str, Any]:
+def _drop_non_finite(record: dict[str, Any]) -> dict[str, Any]:
     """Leave out what JSON has not, such as a rate that an optimiser does not tell."""
     return {k: finite_or_none(v) if isinstance(v, float) else v for k, v in record.items()}
 
 
-def _expect(model: Any, data: Any) -> None:
+def _check_arguments(model: Any, data: Any) -> None:
     """See that what is given can be trained, and trained on."""
     problems = [
         Problem(what, f"{type(given).__name__} has no {method}, as {example} has")
@@ -288,6 +290,6 @@ def _expect(model: Any, data: Any) -> None:
         raise InvalidDescription("Trainer.fit", problems)
 
 
-def _say(text: str) -> None:
+def _print_line(text: str) -> None:
     """Say a line on standard error; in a notebook, in the cell's output."""
-    print(text, file=sys.stdout if in_notebook() else sys.stderr, flush=True)
+    print(text, file=sys.stdout if is_notebook() else sys.stderr, flush=True)

@@ -10,11 +10,11 @@ import rich.live
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from resnets.chapter.board import ProgressBoard, in_notebook
+from resnets.chapter.board import ProgressBoard, is_notebook
 from resnets.chapter.plotting import PER_EPOCH
 from resnets.tables import Column, Row, Table
 from resnets.training.events import Epoch, Step
-from resnets.training.monitor.phrases import duration, loss_text
+from resnets.training.monitor.phrases import format_duration, format_loss
 
 REFRESH = 1 / 8
 """Least seconds from frame to frame on a terminal."""
@@ -24,7 +24,7 @@ SILENCE = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class FitInfo:
     """What is known before the first step.
 
     Attributes:
@@ -39,10 +39,10 @@ class Plan:
     points: int = PER_EPOCH[0]
 
 
-class View(Protocol):
+class FitView(Protocol):
     """What takes the events of a training run."""
 
-    def start(self, plan: Plan) -> None:
+    def start(self, info: FitInfo) -> None:
         """Show what is about to happen."""
         ...
 
@@ -59,29 +59,29 @@ class View(Protocol):
         ...
 
 
-def view(board: ProgressBoard, plotted: Set[str] = frozenset()) -> View:
+def choose_fit_view(board: ProgressBoard, plotted: Set[str] = frozenset()) -> FitView:
     """Choose: the board in a notebook, a table that grows on a terminal, lines elsewhere.
 
     Without matplotlib a notebook has lines too. ``plotted`` are labels of lines that the model
     draws itself.
     """
-    if in_notebook() and importlib.util.find_spec("matplotlib") is not None:
-        return Notebook(board, plotted)
-    return OnTerminal(Console(stderr=True))
+    if is_notebook() and importlib.util.find_spec("matplotlib") is not None:
+        return NotebookView(board, plotted)
+    return TerminalView(Console(stderr=True))
 
 
-class Notebook:
+class NotebookView:
     """Draws on the board: loss of the steps, loss and accuracy of the validation images."""
 
     def __init__(self, board: ProgressBoard, plotted: Set[str] = frozenset()) -> None:
         self.board, self.plotted = board, plotted
-        self.plan = Plan(title="", epochs=1, steps=1)
+        self.plan = FitInfo(title="", epochs=1, steps=1)
 
-    def start(self, plan: Plan) -> None:
-        self.plan = plan
-        print(plan.title)
+    def start(self, info: FitInfo) -> None:
+        self.plan = info
+        print(info.title)
         self.board.xlabel = "epoch"
-        self.board.xlim = self.board.xlim or (0, plan.epochs)
+        self.board.xlim = self.board.xlim or (0, info.epochs)
 
     def step(self, event: Step) -> None:
         every = max(self.plan.steps // self.plan.points, 1)
@@ -101,20 +101,20 @@ class Notebook:
         self.board.show()
 
 
-class OnTerminal:
+class TerminalView:
     """A table of the epochs; on a terminal with the step under way beneath it."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.plan = Plan(title="", epochs=1, steps=1)
+        self.plan = FitInfo(title="", epochs=1, steps=1)
         self.epochs: list[Epoch] = []
         self.last: Step | None = None
         self._drawn = time.monotonic()
         self._live: rich.live.Live | None = None
 
-    def start(self, plan: Plan) -> None:
-        self.plan = plan
-        self.console.print(Text(plan.title, "bold" if self.console.is_terminal else ""))
+    def start(self, info: FitInfo) -> None:
+        self.plan = info
+        self.console.print(Text(info.title, "bold" if self.console.is_terminal else ""))
         if self.console.is_terminal:
             self._live = rich.live.Live(console=self.console, auto_refresh=False)
             self._live.start()
@@ -167,17 +167,17 @@ class OnTerminal:
         done = event.step - (event.epoch - 1) * self.plan.steps
         return (
             f"epoch {event.epoch}/{self.plan.epochs}  step {done}/{self.plan.steps}  "
-            f"loss {loss_text(event.loss)}"
+            f"loss {format_loss(event.loss)}"
         )
 
 
 _COLUMNS = (
-    Column("epoch", right=True),
-    Column("train loss", right=True),
-    Column("val. loss", right=True),
-    Column("val. accuracy", right=True),
-    Column("images/s", right=True, spare=1),
-    Column("time", right=True),
+    Column("epoch", align_right=True),
+    Column("train loss", align_right=True),
+    Column("val. loss", align_right=True),
+    Column("val. accuracy", align_right=True),
+    Column("images/s", align_right=True, drop_priority=1),
+    Column("time", align_right=True),
 )
 
 
@@ -186,10 +186,10 @@ def _row(epoch: Epoch) -> Row:
     return Row(
         (
             f"{epoch.epoch:,}",
-            loss_text(epoch.training_loss),
-            "" if loss is None else loss_text(loss),
+            format_loss(epoch.training_loss),
+            "" if loss is None else format_loss(loss),
             "" if accuracy is None else f"{accuracy:.2%}",
             f"{epoch.images_per_second:,.0f}",
-            duration(epoch.seconds),
+            format_duration(epoch.seconds),
         )
     )

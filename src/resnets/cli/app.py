@@ -30,7 +30,7 @@ from resnets.cli import (
     train,
 )
 from resnets.errors import ResnetsError
-from resnets.terminal import flowing, note
+from resnets.terminal import print_note, unwrap_paragraphs
 
 app = App(
     name="resnets",
@@ -58,7 +58,7 @@ for command in (
     grow.grow,
     prune_depth.prune_depth,
 ):
-    command.__doc__ = flowing(command.__doc__ or "")
+    command.__doc__ = unwrap_paragraphs(command.__doc__ or "")
     app.command(command)
 
 
@@ -72,17 +72,17 @@ def main() -> None:
         if sys.stdout is not None:
             sys.stdout.flush()
     except ResnetsError as error:
-        note(f"error: {error}")
+        print_note(f"error: {error}")
         raise SystemExit(1) from None
     except KeyboardInterrupt:
-        note("interrupted")
+        print_note("interrupted")
         raise SystemExit(130) from None
     except BrokenPipeError:  # the reader of our output, such as head, has gone
         sys.stderr.close()
         raise SystemExit(1) from None
     except MemoryError:
-        note("error: the memory is not enough: end other programs, or choose a smaller size")
+        print_note("error: the memory is not enough: end other programs, or choose a smaller size")
         raise SystemExit(1) from None
     except OSError as error:
-        note(f"error: {error}")
+        print_note(f"error: {error}")
         raise SystemExit(1) from None

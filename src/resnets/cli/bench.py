@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from resnets.cli.options import Count, Flag, Whole
-from resnets.terminal import note, print_drawn, print_json
+from resnets.terminal import print_json, print_note, print_rich
 
 if TYPE_CHECKING:
     from resnets.bench import Bench, Report
@@ -73,7 +73,7 @@ def bench(
     from resnets.training.plan import require_two_values
 
     architecture, made_for = resolve_architecture(
-        network, channels=channels, classes=classes, announce=note
+        network, channels=channels, classes=classes, announce=print_note
     )
     pixels = made_for if size is None else size
     both = training == inference
@@ -106,7 +106,7 @@ def _measure(wanted: "Bench", *, json: bool) -> "Report":
 
     try:
         with _interrupt_on_sigterm():
-            return bench.measure(wanted, note)
+            return bench.measure(wanted, print_note)
     except bench.Interrupted as stopped:
         if json or stopped.report.rows:
             _print(stopped.report, json=json)
@@ -119,7 +119,7 @@ def _print(report: "Report", *, json: bool) -> None:
     if json:
         print_json(report.to_json())
     else:
-        print_drawn(tables.draw_report(report))
+        print_rich(tables.draw_report(report))
 
 
 @contextmanager

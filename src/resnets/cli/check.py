@@ -5,7 +5,7 @@ from typing import Annotated
 
 from resnets.cli.options import SEVERAL, Json
 from resnets.errors import RunError
-from resnets.terminal import note, print_drawn, print_json
+from resnets.terminal import print_json, print_note, print_rich
 
 
 def check(
@@ -42,27 +42,29 @@ def check(
         known = ", ".join(backends.NAMES)
         raise RunError(f"no framework is called {', '.join(unknown)} (there are {known})")
     names = tuple(dict.fromkeys(frameworks)) or backends.NAMES
-    here, results = parity.measured_here(names, note)
+    here, results = parity.measure_installed(names, print_note)
     if save is not None:
-        parity.save(results, save)
+        parity.save_results(results, save)
     for path in dict.fromkeys(against):
-        results += parity.load(path)
+        results += parity.load_results(path)
     empty: list[Path] = []
     for path in dict.fromkeys(python):
         found = parity.measure_elsewhere(path)
         results += found
         empty += () if found else (path,)
-    lines = parity.compared(results)
+    lines = parity.compare_results(results)
     failed = [one for one in here if one.error and one.name in frameworks]
     if json:
         print_json(parity_json(here, results, lines=lines))
     else:
-        print_drawn(draw_parity(here, results, lines=lines, explained=failed))
+        print_rich(draw_parity(here, results, lines=lines, explained=failed))
     for one in failed:
-        note(f"error: {one.error}")
+        print_note(f"error: {one.error}")
     for path in empty:
-        note(f"error: {path}: no framework can be used there; {path} -m resnets check says why")
+        print_note(
+            f"error: {path}: no framework can be used there; {path} -m resnets check says why"
+        )
     if not (results or failed or empty):
-        note("error: no framework can be used here")
+        print_note("error: no framework can be used here")
     if failed or empty or not results or not all(line.equal for line in lines):
         raise SystemExit(1)

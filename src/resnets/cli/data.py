@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from resnets.cli.options import Flag
-from resnets.terminal import note, print_drawn, print_json
+from resnets.terminal import print_json, print_note, print_rich
 
 
 def data(folder: Path | None = None, /, *, clear: Flag = False, json: Flag = False) -> None:
@@ -26,9 +26,9 @@ def data(folder: Path | None = None, /, *, clear: Flag = False, json: Flag = Fal
     if clear:
         packs, busy = pack_cache.clear(root)
         for pack in busy:
-            note(f"{pack.path}: left there, a process is decoding into it")
+            print_note(f"{pack.path}: left there, a process is decoding into it")
     else:
-        packs = pack_cache.kept(root)
+        packs = pack_cache.list_packs(root)
     cache = pack_cache.packs_folder()
     if json:
         shown = [pack.to_json() for pack in packs]
@@ -40,4 +40,4 @@ def data(folder: Path | None = None, /, *, clear: Flag = False, json: Flag = Fal
     if packs and not clear:
         from resnets.data.cache.pack_table import pack_table
 
-        print_drawn(pack_table(packs))
+        print_rich(pack_table(packs))

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from resnets.cli.options import Channels, Classes, Size, Theme
-from resnets.terminal import note
+from resnets.terminal import print_note
 
 OutputFile = Annotated[
     Path | None, Parameter(name=("--output", "-o"), allow_leading_hyphen=True)  # - is one
@@ -50,7 +50,7 @@ def draw(
     shown = part or ("block" if block else "network")
     path = output or drawing.choose_path(network, shown)
     architecture, made_for = resolve_architecture(
-        network, channels=channels, classes=classes, announce=note
+        network, channels=channels, classes=classes, announce=print_note
     )
     steps = trace(architecture, made_for if size is None else size)
     diagram = drawing.draw_part(steps, shown, block)

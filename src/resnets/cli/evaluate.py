@@ -1,7 +1,7 @@
 """``resnets evaluate``: a trained network on the test images of a data set."""
 
 from resnets.cli.options import Device, Engine, Flag, Framework, Mirror, Source, refuse_both
-from resnets.terminal import note, print_drawn, print_json
+from resnets.terminal import print_json, print_note, print_rich
 
 
 def evaluate(
@@ -29,10 +29,18 @@ def evaluate(
 
     refuse_both(framework, engine)
     framework = framework or framework_of(network)
-    found = evaluate_folder(network, data, framework, device, note, engine, mirror)
+    found = evaluate_folder(
+        network,
+        data,
+        framework=framework,
+        device=device,
+        announce=print_note,
+        engine=engine,
+        mirror=mirror,
+    )
     if json:
         print_json(found.to_json())
     else:
         from resnets.report.console import draw_evaluation
 
-        print_drawn(draw_evaluation(found))
+        print_rich(draw_evaluation(found))

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from resnets.cli.options import IMAGES, Flag, Framework, MistakesDevice, Source, Theme, Whole
 from resnets.errors import RunError
-from resnets.terminal import json_line, note, print_drawn, print_json
+from resnets.terminal import format_json, print_json, print_note, print_rich
 
 if TYPE_CHECKING:
     from resnets.inference.explain import Explanation
@@ -56,7 +56,7 @@ def explain(
     json
         Print what was found as JSON, maps of evidence included.
     """
-    from resnets.inference.evaluate import received
+    from resnets.inference.evaluate import load_network
     from resnets.report.drawing.parts import check_path
     from resnets.training.run_folder import framework_of
 
@@ -69,7 +69,7 @@ def explain(
     if path is not None:
         check_path(path)  # before any work is done
     framework = framework or framework_of(network)
-    whole = received(network, note)
+    whole = load_network(network, print_note)
     failed = False
     if images:
         shown, failed = _of_files(whole, images, top, count, framework, json=json)
@@ -78,9 +78,9 @@ def explain(
         shown = _of_mistakes(whole, folder, data, count, framework, device, trained, json=json)
     if path is not None and shown.found:
         _draw(shown, path, theme)
-        note(f"wrote {path}") if json else print(f"wrote {path}")
+        print_note(f"wrote {path}") if json else print(f"wrote {path}")
     elif path is not None:
-        note(f"note: there is nothing to draw: {path} was not written")
+        print_note(f"note: there is nothing to draw: {path} was not written")
     if failed:
         raise SystemExit(1)
 
@@ -110,20 +110,20 @@ def _of_files(
 ) -> tuple[_Shown, bool]:
     """Explain images; say whether one could not be read."""
     from resnets.inference.explain import explain_files
-    from resnets.inference.predict import Prediction, files_in
+    from resnets.inference.predict import Prediction, expand_paths
     from resnets.report.console import format_prediction
 
-    files = list(files_in(images, note))
+    files = list(expand_paths(images, print_note))
     if len(files) > count:
-        note(f"note: the first {count} of {len(files)} images; --count shows more")
+        print_note(f"note: the first {count} of {len(files)} images; --count shows more")
     found: list[Explanation] = []
     failed = False
-    for one in explain_files(network, files[:count], top, framework):
+    for one in explain_files(network, files[:count], top=top, framework=framework):
         if json:
-            print(json_line(one.to_json()), flush=True)
+            print(format_json(one.to_json()), flush=True)
         if isinstance(one, Prediction):
             failed = True
-            note(f"error: {one.error}")
+            print_note(f"error: {one.error}")
             continue
         found.append(one)
         if not json:
@@ -145,14 +145,16 @@ def _of_mistakes(
     *,
     json: bool,
 ) -> _Shown:
-    from resnets.inference.explain import mistakes
+    from resnets.inference.explain import find_mistakes
     from resnets.report.console import draw_mistakes
 
-    result = mistakes(network, folder, data, count, framework, device, note, trained=trained)
+    result = find_mistakes(
+        network, folder, data, count, framework, device, print_note, trained=trained
+    )
     if json:
         print_json(result.to_json())
     else:
-        print_drawn(draw_mistakes(result))
+        print_rich(draw_mistakes(result))
     kind = "training" if trained else "held-out"
     looked = f"{result.wrong:,} of {result.images:,} {kind} images are taken for another class"
     worst = f"{looked}; the {len(result.worst)} of the largest loss, the worst first"

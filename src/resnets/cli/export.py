@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from resnets.cli.options import Count, Flag, Json, OtherNetwork
 from resnets.errors import RunError
-from resnets.terminal import note, print_drawn, print_json
+from resnets.terminal import print_json, print_note, print_rich
 
 
 def export(
@@ -61,7 +61,7 @@ def export(
     size
         Another height and width in pixels than the network's.
     """
-    from resnets.inference.sources import exported
+    from resnets.inference.sources import resolve_network
 
     if to.suffix.lower() == ".onnx":
         if engine != ("auto",) or single or images is not None:
@@ -74,7 +74,7 @@ def export(
         from resnets.inference.export import export_file
         from resnets.report import export as report
 
-        found = exported(source, size, note, network=network)
+        found = resolve_network(source, size, announce=print_note, network=network)
         calibrated = export_file(
             found,
             to,
@@ -84,7 +84,7 @@ def export(
             any_size=any_size,
             int8=int8,
             data=data,
-            announce=note,
+            announce=print_note,
         )
         if json:
             size_of_file = to.stat().st_size
@@ -108,7 +108,7 @@ def export(
     most = selection.HELD_OUT if images is None else images
     selection.require_engines(engines, images=most)  # before anything is read
     deployment.refuse_folder(to)
-    found = exported(source, size, note, network=network)
+    found = resolve_network(source, size, announce=print_note, network=network)
     chosen = export_folder(
         found,
         to,
@@ -117,10 +117,10 @@ def export(
         single=single,
         data=data,
         images=most,
-        announce=note,
+        announce=print_note,
     )
     if json:
         print_json({"target": str(to), "engine": chosen.chosen.engine, **chosen.table.to_json()})
     else:
-        print_drawn(report.draw_engines(chosen.table, chosen.chosen))
+        print_rich(report.draw_engines(chosen.table, chosen.chosen))
         print(f"written  {to} (engine {chosen.chosen.engine}; predict and evaluate: --engine auto)")

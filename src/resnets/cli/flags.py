@@ -11,10 +11,10 @@ from cyclopts import Parameter
 
 from resnets.cli.options import MOST_DIGITS, read_whole
 from resnets.errors import GrowthError, InvalidDescription, Problem, RunError, UnknownName
-from resnets.files import explained
+from resnets.files import explain_os_errors
 from resnets.recipes import presets
 from resnets.recipes.recipe import Recipe, Start
-from resnets.schema import read_text, shortened, to_json
+from resnets.schema import parse_json, shorten, to_json
 
 
 class _NotGiven:
@@ -103,13 +103,13 @@ def resolve(recipe: str | None, flags: "RecipeFlags") -> Recipe:
     if "grow" in changes:
         changes["grow"] = [_growth(text) for text in changes["grow"]]
     if recipe is None:
-        recipe = presets.default(
+        recipe = presets.default_preset(
             str(changes.get("data", Recipe.data)),
             started=changes.get("start") is not None,
             network=changes.get("network"),
         )
     base = _started(recipe)
-    found = base.changed(**changes) if changes else base
+    found = base.replace(**changes) if changes else base
     if found.start is not None and "network" in changes:
         raise RunError(
             f"--network {found.network}: a run that starts from {found.start} has its network; "
@@ -123,7 +123,7 @@ def _started(recipe: str) -> Recipe:
     if path.suffix in (".json", ".toml"):
         return _read_file(path)
     try:
-        return presets.named(recipe)
+        return presets.get_preset(recipe)
     except UnknownName as error:
         raise UnknownName(
             f"{error}; a recipe's file ends in .toml or .json",
@@ -139,11 +139,11 @@ def _growth(text: str) -> dict[str, Any]:
     starts = typing.get_args(Start)
     chosen = {"start": start} if start in starts else {}
     if not chosen and len(before) > 1 and start.isalpha():  # C:nets is a path
-        message = f"{shortened(text)}: {start!r} is no start ({', '.join(starts)})"
+        message = f"{shorten(text)}: {start!r} is no start ({', '.join(starts)})"
         raise InvalidDescription("recipe", [Problem("grow", message)])
     target = before if chosen else target
     if not (_is_count(epoch) and target):
-        message = f"{shortened(text)} is not EPOCH:NETWORK or EPOCH:DEPTHS, such as 4:2-2-2"
+        message = f"{shorten(text)} is not EPOCH:NETWORK or EPOCH:DEPTHS, such as 4:2-2-2"
         raise InvalidDescription("recipe", [Problem("grow", message)])
     return {"epoch": int(epoch), **growth_target(target), **chosen}
 
@@ -159,7 +159,7 @@ def growth_target(text: str) -> dict[str, Any]:
         return {"depths": tuple(map(int, depths))}
     if not text.strip("-0123456789"):
         raise GrowthError(
-            f"{shortened(text)} is neither a network nor the blocks in each stage, such as 3-4-6-3"
+            f"{shorten(text)} is neither a network nor the blocks in each stage, such as 3-4-6-3"
         )
     return {"to": text}
 
@@ -171,16 +171,16 @@ def _is_count(text: str) -> bool:
 def _read_file(path: Path) -> Recipe:
     if not path.is_file():
         raise RunError(f"{path}: no such file; a recipe is a name or a JSON or TOML file")
-    with explained(f"cannot read {path}", RunError):
+    with explain_os_errors(f"cannot read {path}", RunError):
         content = path.read_bytes()
     try:
         text = content.decode("utf-8-sig")
         is_toml = path.suffix == ".toml"
-        value = tomllib.loads(text) if is_toml else read_text(text, str(path))
+        value = tomllib.loads(text) if is_toml else parse_json(text, str(path))
     except InvalidDescription:
         raise
     except (ValueError, RecursionError) as error:
         raise RunError(f"{path}: not {path.suffix[1:].upper()} ({error})") from error
     if not isinstance(value, dict):
         raise RunError(f"{path}: a recipe is an object of settings")
-    return presets.read(typing.cast("dict[str, Any]", value), str(path))
+    return presets.recipe_from_json(typing.cast("dict[str, Any]", value), str(path))

@@ -9,7 +9,7 @@ from resnets.cli.flags import growth_target
 from resnets.cli.options import Flag, OtherNetwork, Source, Whole, refuse_used
 from resnets.errors import RunError
 from resnets.recipes.recipe import Placement, Start
-from resnets.terminal import note, print_json
+from resnets.terminal import print_json, print_note
 
 if TYPE_CHECKING:
     pass
@@ -62,10 +62,10 @@ def grow(
     wanted = Growth(epoch=0, **growth_target(to), placement=placement, start=start)
     received = convert.receive(source, network=network)
     for assumed in received.notes:
-        note(f"note: {assumed}")
+        print_note(f"note: {assumed}")
     whole = received.network
     growth = plan_growth(wanted, whole.architecture, seed=seed)
-    grown = replace(whole, architecture=growth.target, weights=growth.weights(whole.weights))
+    grown = replace(whole, architecture=growth.target, weights=growth.grow_weights(whole.weights))
     save(grown, out)
     result = growth_json(growth, whole.weights, folder=out)
     if json:

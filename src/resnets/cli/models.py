@@ -1,7 +1,7 @@
 """``resnets models``: the networks of the catalog."""
 
 from resnets.cli.options import Flag
-from resnets.terminal import print_drawn, print_json
+from resnets.terminal import print_json, print_rich
 
 
 def models(pattern: str = "*", /, *, json: Flag = False) -> None:
@@ -24,4 +24,4 @@ def models(pattern: str = "*", /, *, json: Flag = False) -> None:
     if json:
         print_json(summary.models_json(found))
     else:
-        print_drawn(summary.models_table(found))
+        print_rich(summary.models_table(found))

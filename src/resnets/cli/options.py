@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter, Token
 
 from resnets.errors import RunError
-from resnets.schema import shortened
+from resnets.schema import shorten
 
 MOST_DIGITS = 19
 """Digits of a whole number at most: 2**63 has as many."""
@@ -17,7 +17,7 @@ def read_whole(_type: object, tokens: Sequence[Token]) -> int:
     """Return a whole number; a text such as 1.6 is an error."""
     text = tokens[0].value
     if len(text) > MOST_DIGITS + 1:
-        raise ValueError(f"{shortened(text)} is not a whole number of at most {MOST_DIGITS} digits")
+        raise ValueError(f"{shorten(text)} is not a whole number of at most {MOST_DIGITS} digits")
     try:
         return int(text)
     except ValueError:

@@ -13,7 +13,7 @@ from resnets.cli.options import (
     Whole,
     refuse_both,
 )
-from resnets.terminal import json_line, note
+from resnets.terminal import format_json, print_note
 
 
 def predict(
@@ -44,12 +44,21 @@ def predict(
     refuse_both(framework, engine)
     framework = framework or framework_of(network)
     failed = 0
-    for prediction in predict_images(network, images, top, framework, device, note, engine, mirror):
+    for prediction in predict_images(
+        network,
+        images,
+        top=top,
+        framework=framework,
+        device=device,
+        announce=print_note,
+        engine=engine,
+        mirror=mirror,
+    ):
         if prediction.error is not None:
             failed += 1
-            note(f"error: {prediction.error}")
+            print_note(f"error: {prediction.error}")
         if json:
-            print(json_line(prediction.to_json()), flush=True)
+            print(format_json(prediction.to_json()), flush=True)
         elif prediction.error is None:
             print(format_prediction(prediction), flush=True)
     if failed:

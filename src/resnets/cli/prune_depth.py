@@ -7,11 +7,11 @@ from cyclopts import Parameter
 
 from resnets.cli.options import Count, Device, Flag, Framework, refuse_used
 from resnets.errors import RunError
-from resnets.terminal import note, print_drawn, print_json
+from resnets.terminal import print_json, print_note, print_rich
 
 if TYPE_CHECKING:
     from resnets.networks.network import Network
-    from resnets.training.growth.pruning import Cut
+    from resnets.training.growth.pruning import PrunedNetwork
 
 
 def prune_depth(
@@ -47,35 +47,37 @@ def prune_depth(
     json
         Print the ranking and the cuts as JSON.
     """
-    from resnets.inference.evaluate import evaluator_of, held_out
+    from resnets.inference.evaluate import load_held_out, make_framework_evaluator
     from resnets.networks.folder import load, save
     from resnets.report.console import draw_costs
     from resnets.report.growth import cut_json, format_cut
-    from resnets.training.growth.pruning import costs, prune, require_budget
+    from resnets.training.growth.pruning import block_costs, prune, require_budget
     from resnets.training.run_folder import framework_of
 
     budget = _read_budget(out, blocks, share)
     whole = load(network)
     require_budget(whole, **budget)  # what cannot be is said before images are read
-    images = held_out(network, whole, data, note)
+    images = load_held_out(network, whole, name=data, announce=print_note)
 
     def make(candidate: "Network") -> Any:
-        return evaluator_of(candidate, network, framework or framework_of(network), device)
+        return make_framework_evaluator(
+            candidate, network, framework=framework or framework_of(network), device=device
+        )
 
     if out is None:
-        found = list(costs(whole, images, make))
+        found = list(block_costs(whole, images, make_evaluator=make))
         if json:
             print_json([cost.__dict__ for cost in found])
         else:
-            print_drawn(draw_costs(whole, found, len(images)))
+            print_rich(draw_costs(whole, found, len(images)))
         return
-    cuts: list[Cut] = []
+    cuts: list[PrunedNetwork] = []
 
-    def announce(cut: "Cut") -> None:
+    def announce(cut: "PrunedNetwork") -> None:
         cuts.append(cut)
-        note(format_cut(cut, cuts[0]))
+        print_note(format_cut(cut, cuts[0]))
 
-    left = prune(whole, images, make, **budget, announce=announce).network
+    left = prune(whole, images, make_evaluator=make, **budget, announce=announce).network
     save(left, out)
     depths = "-".join(str(stage.depth) for stage in left.architecture.stages)
     if json:

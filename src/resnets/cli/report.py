@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from resnets.cli.options import Framework, MistakesDevice, Whole
 from resnets.errors import RunError
-from resnets.terminal import note
+from resnets.terminal import print_note
 
 PAGE = "report.html"
 MOST = 200
@@ -37,7 +37,7 @@ def report(
     count
         Of the worst mistakes.
     """
-    from resnets.files import explained, write_text
+    from resnets.files import explain_os_errors, write_text
     from resnets.report.page import gather, render
     from resnets.training.run_folder import framework_of
 
@@ -54,9 +54,9 @@ def report(
             count,
             framework=framework or framework_of(run),
             device=device,
-            announce=note,
+            announce=print_note,
         )
     )
-    with explained(f"cannot write {path}", RunError):
+    with explain_os_errors(f"cannot write {path}", RunError):
         write_text(path, page)
     print(f"wrote {path}")

@@ -2,7 +2,7 @@
 
 from resnets.cli.options import Device, Flag, Framework, Mirror, Whole, refuse_both
 from resnets.errors import RunError
-from resnets.terminal import note
+from resnets.terminal import print_note
 
 
 def serve(
@@ -45,15 +45,20 @@ def serve(
     refuse_both(framework, engine)
     if top < 1:
         raise RunError(f"--top {top}: at least one class is named")
-    running.require()
+    running.require_packages()
     with (
-        running.listening(host, port) as place,
-        service.opened(network, framework, engine, device, mirror, note) as ready,
+        running.listen(host, port) as place,
+        service.load_service(
+            network, framework, engine=engine, device=device, mirror=mirror, announce=print_note
+        ) as ready,
     ):
-        ready.warm()
+        ready.warm_up()
 
         def answers() -> None:
-            print(f"{ready.network.architecture.name} answers at {running.url(place)}", flush=True)
-            note("Ctrl-C ends it")
+            print(
+                f"{ready.network.architecture.name} answers at {running.page_url(place)}",
+                flush=True,
+            )
+            print_note("Ctrl-C ends it")
 
-        running.run(ready, place, top, answers, note, log)
+        running.run_server(ready, place, top=top, ready=answers, announce=print_note, log=log)

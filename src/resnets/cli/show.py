@@ -5,7 +5,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from resnets.cli.options import Channels, Classes, Count, Json, Size
-from resnets.terminal import note, print_drawn, print_json
+from resnets.terminal import print_json, print_note, print_rich
 
 
 def show(
@@ -39,11 +39,11 @@ def show(
 
     named = (*networks, *compare)
     if not named:
-        note("error: show what? such as: resnets show resnet50 (all: resnets models)")
+        print_note("error: show what? such as: resnets show resnet50 (all: resnets models)")
         raise SystemExit(2)
-    batches = memory.BATCHES if batch is None else (batch,)
+    batches = memory.BATCH_SIZES if batch is None else (batch,)
     found = [
-        resolve_architecture(network, channels=channels, classes=classes, announce=note)
+        resolve_architecture(network, channels=channels, classes=classes, announce=print_note)
         for network in named
     ]
     traces = [trace(a, made_for if size is None else size) for a, made_for in found]
@@ -53,4 +53,4 @@ def show(
     else:
         view = summary.show_json if json else summary.show_table
         shown = view(traces[0], batches)
-    (print_json if json else print_drawn)(shown)
+    (print_json if json else print_rich)(shown)

@@ -12,14 +12,14 @@ from cyclopts import Parameter
 from resnets.cli.flags import NO_FLAGS, RecipeFlags, given, resolve
 from resnets.cli.options import Flag
 from resnets.errors import RunError
-from resnets.recipes.presets import NAMED
-from resnets.terminal import print_drawn, print_json
+from resnets.recipes.presets import PRESETS
+from resnets.terminal import print_json, print_rich
 
 if TYPE_CHECKING:
     from resnets.recipes.recipe import Recipe
     from resnets.training.job import Job
 
-RECIPES = f"{', '.join(NAMED)}, or a recipe's JSON or TOML file, such as a run's recipe.json."
+RECIPES = f"{', '.join(PRESETS)}, or a recipe's JSON or TOML file, such as a run's recipe.json."
 
 
 def train(
@@ -84,7 +84,7 @@ def train(
     else:
         from resnets.report.console import next_steps, run_report
 
-        print_drawn(run_report(result, folder))
+        print_rich(run_report(result, folder))
         print(next_steps(folder))
 
 
@@ -93,13 +93,13 @@ def _follow(task: "Job", *, quiet: bool) -> "Mapping[str, Any]":
     from resnets.training.interrupts import catch_stop_requests
     from resnets.training.job import Consumer, follow, run
     from resnets.training.monitor.curves import CurveDrawer
-    from resnets.training.monitor.progress import view
-    from resnets.training.monitor.tensorboard import TensorBoard, available
+    from resnets.training.monitor.progress import choose_view
+    from resnets.training.monitor.tensorboard import TensorBoard, is_available
 
     with ExitStack() as stack:
-        shown = stack.enter_context(view(quiet=quiet))
+        shown = stack.enter_context(choose_view(quiet=quiet))
         consumers: list[Consumer] = [shown.show, CurveDrawer(shown.note)]
-        if available():
+        if is_available():
             consumers.append(stack.enter_context(TensorBoard()))
         stopped = stack.enter_context(catch_stop_requests())
         return follow(run(task, announce=shown.note, stop=stopped), consumers)

@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 from resnets.convert.recognition.architecture import explain_mismatch
 from resnets.convert.timm_names import ACTIVATIONS, IN_TENSORS, IN_TRAINING, READABLE
 from resnets.errors import WeightsError
-from resnets.files import explained
+from resnets.files import explain_os_errors
 from resnets.networks import catalog
 from resnets.networks.architecture import Architecture
 from resnets.networks.folder import LARGEST_CONFIG, TIMM_NAMES
@@ -41,7 +41,7 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         WeightsError: if it cannot be read, is too large or no JSON object.
     """
-    with explained(f"cannot read {path}", WeightsError):
+    with explain_os_errors(f"cannot read {path}", WeightsError):
         if path.stat().st_size > LARGEST_CONFIG:
             raise WeightsError(f"{path}: over {LARGEST_CONFIG} bytes, no configuration is")
         text = path.read_bytes()

@@ -9,7 +9,7 @@ import numpy as np
 from resnets.errors import WeightsError
 from resnets.networks.architecture import Architecture
 from resnets.networks.initialization import initial_weights
-from resnets.networks.naming import names_of
+from resnets.networks.naming import naming_scheme
 from resnets.networks.network import Network, Preprocessing, Weights
 from resnets.networks.spec import Block, Norm, Stage, Stem
 from resnets.networks.tracing import tensors
@@ -46,7 +46,7 @@ def draw_head(a: Architecture, seed: int = 0) -> Weights:
         naming=a.naming,
         norm=Norm(kind="none"),
     )
-    dense = names_of(a).dense
+    dense = naming_scheme(a).dense
     drawn = initial_weights(narrow, seed=seed)
     return {name: drawn[name] for name in (f"{dense}.weight", f"{dense}.bias")}
 

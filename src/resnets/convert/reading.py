@@ -11,9 +11,9 @@ from resnets.convert.sources import assume_preprocessing, read_our_config, read_
 from resnets.errors import WeightsError
 from resnets.networks.architecture import Architecture
 from resnets.networks.folder import Config, check_config
-from resnets.networks.geometry import natural_size
+from resnets.networks.geometry import default_image_size
 from resnets.networks.named import find_architecture
-from resnets.networks.naming import names_of
+from resnets.networks.naming import naming_scheme
 from resnets.networks.network import Network, Weights, check_weights
 from resnets.networks.tracing import tensors
 
@@ -64,7 +64,9 @@ class WeightsSource:
     def size(self) -> int:
         """Height and width, in pixels, of the images that it is made for."""
         preprocessing = self.found.preprocessing
-        return natural_size(self.architecture) if preprocessing is None else preprocessing.size
+        return (
+            default_image_size(self.architecture) if preprocessing is None else preprocessing.size
+        )
 
     def fit(
         self,
@@ -108,7 +110,7 @@ class WeightsSource:
                 )
             whole = with_channels(whole, channels, how=adapt)
             notes.append(f"the first kernel was fitted to {channels} channels ({adapt})")
-        check_config(Config.of(whole), Path(self.name))
+        check_config(Config.from_network(whole), Path(self.name))
         return Received(whole, self.found.kind, (*notes, *widened))
 
 
@@ -160,7 +162,7 @@ def describe(source: str | Path, *, network: Architecture | str | None = None) -
         return Description(ours.architecture, ours.preprocessing.size, ())
     found = read_source(str(source), stated=network is not None)
     a, notes = _choose_architecture(found, network)
-    size = natural_size(a) if found.preprocessing is None else found.preprocessing.size
+    size = default_image_size(a) if found.preprocessing is None else found.preprocessing.size
     return Description(a, size, tuple(notes))
 
 
@@ -174,7 +176,7 @@ def _choose_architecture(
     if isinstance(network, str):
         network = find_architecture(network)
     # Classes and input channels are the weights': to change them is another choice.
-    dense = found.weights.get(f"{names_of(network).dense}.weight")
+    dense = found.weights.get(f"{naming_scheme(network).dense}.weight")
     first = found.weights.get(tensors(network)[0].name)
     fitted = replace(
         network,
@@ -189,7 +191,7 @@ def _check_fit(a: Architecture, weights: Weights) -> None:
     try:
         check_weights(a, weights)
     except WeightsError as error:
-        dense = names_of(a).dense
+        dense = naming_scheme(a).dense
         needed = {t.name: t.shape for t in tensors(a) if not t.name.startswith(f"{dense}.")}
         others = {n: w.shape for n, w in weights.items() if not n.startswith(f"{dense}.")}
         if needed != others:
@@ -211,7 +213,7 @@ def _convert_to_float32(weights: Weights) -> tuple[Weights, tuple[str, ...]]:
 def _complete(found: Found, a: Architecture, *, weights: Weights, notes: list[str]) -> Network:
     preprocessing = found.preprocessing
     if preprocessing is None:
-        preprocessing, note = assume_preprocessing(a, natural_size(a))
+        preprocessing, note = assume_preprocessing(a, default_image_size(a))
         notes.append(note)
     names = found.class_names
     if names is None or len(names) != a.classes:

@@ -14,9 +14,9 @@ from typing import Any, cast
 import numpy as np
 
 from resnets.errors import InvalidDescription, WeightsError
-from resnets.files import explained
+from resnets.files import explain_os_errors
 from resnets.networks.network import Weights
-from resnets.schema import read_text
+from resnets.schema import parse_json
 
 LARGEST_HEADER = 100 * 2**20
 """Bytes; what the format's own library allows."""
@@ -49,7 +49,7 @@ def read_header(path: Path) -> Header:
     """
     if not path.is_file():
         raise WeightsError(f"{path}: no such file")
-    with explained(f"cannot read {path}", WeightsError), path.open("rb") as file:
+    with explain_os_errors(f"cannot read {path}", WeightsError), path.open("rb") as file:
         size = path.stat().st_size
         length = int.from_bytes(file.read(8), "little") if size >= 8 else size
         if not 2 <= length <= min(LARGEST_HEADER, size - 8):
@@ -59,7 +59,7 @@ def read_header(path: Path) -> Header:
             )
         text = file.read(length)
     try:
-        entries = read_text(text.decode(), "header")
+        entries = parse_json(text.decode(), "header")
     except (InvalidDescription, UnicodeDecodeError) as error:
         raise WeightsError(f"{path}: not a whole safetensors file ({error})") from error
     return _check_header(entries, path, size=size - 8 - length, offset=8 + length)
@@ -68,7 +68,7 @@ def read_header(path: Path) -> Header:
 def read(path: Path) -> Weights:
     """Read the arrays, checked as ``read_header`` does; they stay in the file until used."""
     found = read_header(path)
-    with explained(f"cannot read {path}", WeightsError):
+    with explain_os_errors(f"cannot read {path}", WeightsError):
         content = np.memmap(path, np.uint8, mode="c")
     arrays: Weights = {}
     for name, shape in found.shapes.items():

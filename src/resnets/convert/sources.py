@@ -11,7 +11,7 @@ from resnets.convert.recognition.architecture import recognise
 from resnets.convert.recognition.blocks import Shapes
 from resnets.errors import WeightsError
 from resnets.networks.architecture import Architecture
-from resnets.networks.folder import Config, config_from, load_config, require_model
+from resnets.networks.folder import Config, load_config, parse_config, require_model
 from resnets.networks.network import Preprocessing, Weights
 
 CONFIG, IMAGES = "config.json", "preprocessor_config.json"
@@ -117,7 +117,7 @@ def _read_safetensors(path: Path, *, stated: bool, averaged: bool) -> Found:
     metadata = safetensors_files.read_header(path).metadata
     weights, notes = _read_tensors(path, averaged)
     if OURS in metadata:
-        ours = config_from(metadata[OURS], str(path))
+        ours = parse_config(metadata[OURS], str(path))
         return Found(
             weights=weights,
             kind="safetensors file of resnets",

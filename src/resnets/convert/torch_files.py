@@ -17,7 +17,7 @@ from typing import Any, cast
 import numpy as np
 
 from resnets.errors import MissingDependency, WeightsError
-from resnets.files import explained
+from resnets.files import explain_os_errors
 from resnets.networks.network import Weights
 
 NESTINGS = ("state_dict", "model_state_dict", "model_state", "model", "module", "net", "network")
@@ -49,7 +49,7 @@ def read(path: Path, *, averaged: bool = False) -> tuple[Weights, tuple[str, ...
     """
     if not path.is_file():
         raise WeightsError(f"{path}: no such file")
-    with explained(f"cannot read {path}", WeightsError):
+    with explain_os_errors(f"cannot read {path}", WeightsError):
         size = path.stat().st_size
         with path.open("rb") as file:
             archived = file.read(len(ARCHIVE)) == ARCHIVE
@@ -62,7 +62,10 @@ def read(path: Path, *, averaged: bool = False) -> tuple[Weights, tuple[str, ...
 def _check_archive(path: Path, size: int) -> None:
     """PyTorch stores tensors as they are: a compressed entry, or entries beyond the file, lie."""
     try:
-        with explained(f"cannot read {path}", WeightsError), zipfile.ZipFile(path) as archive:
+        with (
+            explain_os_errors(f"cannot read {path}", WeightsError),
+            zipfile.ZipFile(path) as archive,
+        ):
             entries = archive.infolist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError, UnicodeDecodeError) as error:
         raise WeightsError(f"{path}: not a whole PyTorch file ({error})") from error
@@ -89,7 +92,11 @@ def _load(path: Path, archived: bool) -> Any:
     # timm's training script keeps its settings beside the weights, as a bag of plain values.
     allowed = torch.serialization.safe_globals([argparse.Namespace])
     try:
-        with explained(f"cannot read {path}", WeightsError), allowed, warnings.catch_warnings():
+        with (
+            explain_os_errors(f"cannot read {path}", WeightsError),
+            allowed,
+            warnings.catch_warnings(),
+        ):
             warnings.simplefilter("ignore")  # of old storage classes; nobody here can change them
             return torch.load(path, map_location="cpu", weights_only=True, mmap=archived)
     except WeightsError:

@@ -9,8 +9,8 @@ from pathlib import Path
 from resnets.convert import safetensors_files
 from resnets.convert.sources import CONFIG, OURS
 from resnets.errors import WeightsError
-from resnets.files import explained
-from resnets.networks.folder import config_text, save, save_weights
+from resnets.files import explain_os_errors
+from resnets.networks.folder import save, save_weights, to_config_text
 from resnets.networks.network import Network, check_weights
 
 RUNS = ("recipe.json", "state.safetensors", "metrics.jsonl")
@@ -47,11 +47,14 @@ def write(network: Network, target: Path | str) -> str:
     check_weights(network.architecture, network.weights)
     for endings, kind, write_file in _WRITERS:
         if target.name.lower().endswith(endings):
-            with explained(f"cannot write {target}", WeightsError):
+            with explain_os_errors(f"cannot write {target}", WeightsError):
                 target.parent.mkdir(parents=True, exist_ok=True)
             write_file(network, target)
             return kind
-    with explained(f"cannot write {target}", WeightsError), _replacing_folder(target) as folder:
+    with (
+        explain_os_errors(f"cannot write {target}", WeightsError),
+        _replacing_folder(target) as folder,
+    ):
         save(network, folder)
     return "folder"
 
@@ -77,7 +80,7 @@ def _write_safetensors(network: Network, path: Path) -> None:
 
     ``format: pt`` is what transformers asks for.
     """
-    save_weights(network.weights, path, {"format": "pt", OURS: config_text(network)})
+    save_weights(network.weights, path, metadata={"format": "pt", OURS: to_config_text(network)})
 
 
 def _write_keras(network: Network, path: Path) -> None:

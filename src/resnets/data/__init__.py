@@ -18,32 +18,34 @@ from resnets.progress_bar import count_bar
 NAMES = ("fashion_mnist",)
 
 
-def load(name: str, *, size: int, announce: Callable[[str], None] = lambda _: None) -> Dataset:
+def load_dataset(
+    name: str, *, size: int, announce: Callable[[str], None] = lambda _: None
+) -> Dataset:
     """Load a data set by name or by the path of its folder, at ``size`` pixels a side.
 
     Raises:
         DataError: if it cannot be had, or is not what it should be.
     """
     if name == "fashion_mnist":
-        return resized(loading.load(announce=announce), size)
+        return resize_dataset(loading.load(announce=announce), size)
     if not name or not Path(name).exists():
         raise DataError(
             f"no data set is called {name!r} and no folder is there "
             f"(data sets: {', '.join(NAMES)}; or a folder with one folder of images a class)"
         )
-    return folder.load(Path(name), size=size, announce=announce)
+    return folder.load_folder(Path(name), size=size, announce=announce)
 
 
-def resized(dataset: Dataset, size: int) -> Dataset:
+def resize_dataset(dataset: Dataset, size: int) -> Dataset:
     """Resize all images to ``size`` pixels a side, bilinearly as Pillow and torchvision do."""
     return dataclasses.replace(
         dataset,
-        training=_resized(dataset.training, size),
-        test=lambda: _resized(dataset.test(), size),
+        training=_resize_images(dataset.training, size),
+        test=lambda: _resize_images(dataset.test(), size),
     )
 
 
-def _resized(images: Images, size: int) -> Images:
+def _resize_images(images: Images, size: int) -> Images:
     n, height, width, channels = images.shape
     if (height, width) == (size, size):
         return images
@@ -65,7 +67,7 @@ def mean_and_std(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
     A channel of one value has deviation 0, which no one can divide by: 1 is given instead.
     """
-    counts = np.array(images.remembered("values", lambda: _histograms(images).tolist()), np.int64)
+    counts = np.array(images.cached("values", lambda: _histograms(images).tolist()), np.int64)
     values = np.arange(256) / 255
     mean = (counts * values).sum(axis=1) / counts.sum(axis=1)
     variance = (counts * (values - mean[:, None]) ** 2).sum(axis=1) / counts.sum(axis=1)
@@ -78,7 +80,7 @@ def _histograms(images: Images) -> npt.NDArray[np.int64]:
     channels = images.shape[3]
     counts = np.zeros((channels, 256), np.int64)
     with count_bar("counting pixel values", len(images)) as advance:
-        for piece in images.pieces():
+        for piece in images.iter_chunks():
             rows = piece.reshape(len(piece) * piece.shape[1], piece.shape[2], channels)
             picture = Image.fromarray(rows.squeeze(axis=2) if channels == 1 else rows)
             counts += np.reshape(picture.histogram(), (channels, 256))

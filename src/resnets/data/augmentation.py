@@ -17,7 +17,7 @@ from resnets.recipes.schedule import Schedule
 Index = npt.NDArray[np.int64]
 
 # Streams of randomness; the numbers are part of what makes a run repeatable.
-_ORDER, _DRAWS, _SPLIT, _BRANCHES = 1, 2, 3, 4
+_ORDER, _PARAMETERS, _SPLIT, _DROP_PATH = 1, 2, 3, 4
 
 # Zhong et al. 2017, section 3.2: area and aspect ratio of an erased rectangle.
 ERASED_AREA = (0.02, 0.4)
@@ -41,29 +41,29 @@ class Mix:
 
 
 @dataclass(frozen=True)
-class Draws:
+class AugmentationParameters:
     """What is done to each image of a batch; None: nothing of that kind.
 
     Attributes:
         flipped: whether it is mirrored, [n].
         offsets: row and column in the bordered image where the cut begins, [n, 2]; 2 × border
             is the largest.
-        border: pixels of black around the image before it is cut.
-        erased: top, left, height, width of the erased rectangle, [n, 4]; zeros: none.
+        padding: pixels of black around the image before it is cut.
+        erased_boxes: top, left, height, width of the erased rectangle, [n, 4]; zeros: none.
         mix: how images are mixed with others of the batch.
-        branches: what each block's residual branch is multiplied by, [blocks, n]: 0 where it is
-            dropped, 1 / the probability that it is kept where it is not.
+        drop_path_scales: what each block's residual branch is multiplied by, [blocks, n]: 0 where
+            it is dropped, 1 / the probability that it is kept where it is not.
     """
 
     flipped: npt.NDArray[np.bool_] | None = None
     offsets: Index | None = None
-    border: int = 0
-    erased: Index | None = None
+    padding: int = 0
+    erased_boxes: Index | None = None
     mix: Mix | None = None
-    branches: npt.NDArray[np.float64] | None = None
+    drop_path_scales: npt.NDArray[np.float64] | None = None
 
 
-def split(labels: Index, share: float, seed: int) -> tuple[Index, Index]:
+def split(labels: Index, share: float, *, seed: int) -> tuple[Index, Index]:
     """Divide images into those to train on and those held out, ``share`` of every class.
 
     Gives two sorted arrays of image numbers. A class of two images or more keeps at least one on
@@ -80,52 +80,62 @@ def split(labels: Index, share: float, seed: int) -> tuple[Index, Index]:
     return kept, out
 
 
-def chosen(recipe: Recipe, images: int, step: int) -> Index:
+def step_indices(recipe: Recipe, images: int, *, step: int) -> Index:
     """Give the numbers of the images of ``step`` (from 0), of ``images`` to train on.
 
     With ``skip`` it leaves out any; which ones a run leaves out is ``order``'s work.
     """
     epoch, within = divmod(step, Schedule(recipe, images).steps_per_epoch)
-    order = shuffled(recipe.seed, epoch, images)
+    order = shuffle_epoch(recipe.seed, epoch, images=images)
     return order[within * recipe.batch : (within + 1) * recipe.batch]
 
 
 @lru_cache(maxsize=2)
-def shuffled(seed: int, epoch: int, images: int) -> Index:
+def shuffle_epoch(seed: int, epoch: int, *, images: int) -> Index:
     """Give the numbers of ``images`` in the order of an epoch, from 0."""
     return np.random.default_rng([seed, _ORDER, epoch]).permutation(images)
 
 
-def draw(recipe: Recipe, step: int, count: int, size: tuple[int, int], blocks: int = 0) -> Draws:
+def draw_parameters(
+    recipe: Recipe, step: int, *, count: int, size: tuple[int, int], blocks: int = 0
+) -> AugmentationParameters:
     """Draw what is done to the ``count`` images of ``step``, of ``size`` height and width.
 
     ``blocks``: of the network that is trained; their branches are dropped where the recipe has
     stochastic depth.
     """
     dropped = bool(recipe.stochastic_depth) and blocks > 0
-    branches = _branches(recipe, step, count, blocks) if dropped else None
+    branches = _draw_drop_path_scales(recipe, step, count=count, blocks=blocks) if dropped else None
     if not (recipe.flip or recipe.crop or recipe.erase or recipe.mixup or recipe.cutmix):
-        return Draws(branches=branches)
-    generator = np.random.default_rng([recipe.seed, _DRAWS, step])
+        return AugmentationParameters(drop_path_scales=branches)
+    generator = np.random.default_rng([recipe.seed, _PARAMETERS, step])
     flipped = generator.random(count) < 0.5 if recipe.flip else None
     offsets = generator.integers(0, 2 * recipe.crop + 1, (count, 2)) if recipe.crop else None
-    erased = _rectangles(generator, recipe.erase, count, size) if recipe.erase else None
-    mix = _mix(generator, recipe, count, size) if recipe.mixup or recipe.cutmix else None
-    return Draws(flipped, offsets, recipe.crop, erased, mix, branches)
+    erased = (
+        _draw_rectangles(generator, recipe.erase, count=count, size=size) if recipe.erase else None
+    )
+    mix = (
+        _draw_mix(generator, recipe, count=count, size=size)
+        if recipe.mixup or recipe.cutmix
+        else None
+    )
+    return AugmentationParameters(flipped, offsets, recipe.crop, erased, mix, branches)
 
 
-def _branches(recipe: Recipe, step: int, count: int, blocks: int) -> npt.NDArray[np.float64]:
+def _draw_drop_path_scales(
+    recipe: Recipe, step: int, *, count: int, blocks: int
+) -> npt.NDArray[np.float64]:
     """Huang et al. 2016, section 3, linear decay; here each image drops branches of its own.
 
     What is kept is scaled up, so that the network is as it stands in evaluation.
     """
-    generator = np.random.default_rng([recipe.seed, _BRANCHES, step])
+    generator = np.random.default_rng([recipe.seed, _DROP_PATH, step])
     kept = 1 - recipe.stochastic_depth * np.arange(1, blocks + 1)[:, None] / blocks
     return (generator.random((blocks, count)) < kept) / kept
 
 
-def _rectangles(
-    generator: np.random.Generator, probability: float, count: int, size: tuple[int, int]
+def _draw_rectangles(
+    generator: np.random.Generator, probability: float, *, count: int, size: tuple[int, int]
 ) -> Index:
     """Rectangles of random area and aspect that fit; one that would not is cut to the image."""
     height, width = size
@@ -141,7 +151,9 @@ def _rectangles(
     return erased
 
 
-def _mix(generator: np.random.Generator, recipe: Recipe, count: int, size: tuple[int, int]) -> Mix:
+def _draw_mix(
+    generator: np.random.Generator, recipe: Recipe, *, count: int, size: tuple[int, int]
+) -> Mix:
     partner = generator.permutation(count)
     by_box = not recipe.mixup or (bool(recipe.cutmix) and generator.random() < 0.5)
     alpha = recipe.cutmix if by_box else recipe.mixup

@@ -63,10 +63,14 @@ def open_image(
     if isinstance(file, Path) and _is_device(file):
         raise DataError(f"{where}: a pipe, a socket or a device; an image is read from a file")
     try:
-        known = _formats() if formats is None else [f for f in _formats() if f in formats]
-        with Image.open(_source(file), formats=known) as image:
-            _refuse_bomb(image, where, pixels)
-            square = _decoded(image, size, channels, where)
+        known = (
+            _supported_formats()
+            if formats is None
+            else [f for f in _supported_formats() if f in formats]
+        )
+        with Image.open(_open_source(file), formats=known) as image:
+            _refuse_bomb(image, where, most=pixels)
+            square = _decode(image, size, channels=channels, where=where)
     except DataError:
         raise
     except MemoryError as problem:  # a damaged header may ask for any amount
@@ -77,16 +81,16 @@ def open_image(
         raise DataError(f"{where}: too many pixels; at most {limit} are opened") from problem
     except Exception as problem:
         # Decoders meet damage with nearly any exception: OSError, SyntaxError, struct.error ...
-        raise DataError(f"{where}: not a readable image: {_reason(problem)}") from problem
+        raise DataError(f"{where}: not a readable image: {_describe_error(problem)}") from problem
     return square.reshape(size, size, channels).copy()
 
 
-def _decoded(image: Image.Image, size: int, channels: int, where: str) -> npt.NDArray[np.uint8]:
+def _decode(image: Image.Image, size: int, *, channels: int, where: str) -> npt.NDArray[np.uint8]:
     width, height = image.size
     try:
         image.load()
         flat = _flatten(image, "L" if channels == 1 else "RGB")
-        return np.asarray(_square(_upright(flat, _orientation(image)), size))
+        return np.asarray(_resize_and_crop(_rotate_upright(flat, _orientation(image)), size))
     except MemoryError as problem:
         raise DataError(
             f"{where}: {width}×{height} pixels are more than the memory that is left; "
@@ -99,16 +103,16 @@ def looks_like_image(path: Path) -> bool:
     if _is_device(path):
         return False
     suffix = path.suffix.lower()
-    if Image.registered_extensions().get(suffix) in _formats():
+    if Image.registered_extensions().get(suffix) in _supported_formats():
         return True
     try:
-        with Image.open(path, formats=_formats()):
+        with Image.open(path, formats=_supported_formats()):
             return True
     except Exception:
         return False
 
 
-def quiet() -> "warnings.catch_warnings[None]":
+def silence_decoders() -> "warnings.catch_warnings[None]":
     """Silence the decoders: of odd metadata, and of sizes that ``open_image`` refuses itself.
 
     For who opens images, around all of them: Python's warnings belong to no thread.
@@ -126,17 +130,17 @@ def _is_device(path: Path) -> bool:
 
 
 @cache
-def _formats() -> tuple[str, ...]:
+def _supported_formats() -> tuple[str, ...]:
     """The formats that this Pillow reads by itself."""
     Image.init()
     return tuple(name for name in Image.ID if name not in _REFUSED)
 
 
-def _source(file: Path | bytes) -> Path | io.BytesIO:
+def _open_source(file: Path | bytes) -> Path | io.BytesIO:
     return io.BytesIO(file) if isinstance(file, bytes) else file
 
 
-def _refuse_bomb(image: Image.Image, where: str, most: int | None) -> None:
+def _refuse_bomb(image: Image.Image, where: str, *, most: int | None) -> None:
     """Raise DataError above Pillow's limit, at which Pillow itself would only warn."""
     limit = Image.MAX_IMAGE_PIXELS if most is None else most
     if limit is not None and image.width * image.height > limit:
@@ -152,7 +156,7 @@ def _orientation(image: Image.Image) -> int:
     return found if isinstance(found, int) else 1
 
 
-def _upright(image: Image.Image, orientation: int) -> Image.Image:
+def _rotate_upright(image: Image.Image, orientation: int) -> Image.Image:
     turn = _UPRIGHT.get(orientation)
     return image if turn is None else image.transpose(turn)
 
@@ -160,7 +164,7 @@ def _upright(image: Image.Image, orientation: int) -> Image.Image:
 def _flatten(image: Image.Image, mode: str) -> Image.Image:
     """The image in mode L or RGB, whatever it was: transparency on white, deep greys to 8 bits."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        image = _eight_bits(image)
+        image = _to_eight_bits(image)
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
@@ -169,7 +173,7 @@ def _flatten(image: Image.Image, mode: str) -> Image.Image:
     return image.convert(mode)
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
+def _to_eight_bits(image: Image.Image) -> Image.Image:
     """Deep grey values in 0 to 255.
 
     Integers are 16 bits wide, as cameras and scanners write them. Floats are 0 to 1 if none is
@@ -185,7 +189,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.rint(values, out=values).clip(0, 255).astype(np.uint8))
 
 
-def _square(image: Image.Image, size: int) -> Image.Image:
+def _resize_and_crop(image: Image.Image, size: int) -> Image.Image:
     """The shorter side resized to ``size`` and the middle cut out, in one step.
 
     The box is where the cut lies in the original, so the result is that of resizing the whole and
@@ -201,7 +205,7 @@ def _square(image: Image.Image, size: int) -> Image.Image:
     return image.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, right, bottom))
 
 
-def _reason(problem: Exception) -> str:
+def _describe_error(problem: Exception) -> str:
     if isinstance(problem, Image.UnidentifiedImageError):
         return "its format is not known"
     if isinstance(problem, OSError) and problem.strerror:

@@ -14,21 +14,21 @@ from resnets.data.cache import packing
 from resnets.data.cache.pack import Pack
 from resnets.data.images import Dataset, Images
 from resnets.errors import DataError
-from resnets.progress_bar import Announce, OpenBar, count_bar, silent
+from resnets.progress_bar import Announce, OpenBar, count_bar, ignore_message
 
 TRAINING_NAMES = ("train", "training")
 TEST_NAMES = ("test", "val", "valid", "validation")
 """Names of the folder that holds the test set, the preferred first."""
 
-HELD_OUT, _GIVE = 0.2, 0.05
+HELD_OUT, _TOLERANCE = 0.2, 0.05
 """Share of each class that becomes the test set where the folder brings none; more or less."""
 
-_SHOWN = 3
+_NAMES_SHOWN = 3
 """Names of skipped files, or of classes, that are shown."""
 
 
 @dataclass(frozen=True)
-class _Listed:
+class _ImageList:
     """The image files of one part of the data set, in order, with their class numbers."""
 
     root: Path
@@ -37,12 +37,12 @@ class _Listed:
     ignored: int
 
 
-def load(
+def load_folder(
     path: Path | str,
     *,
     size: int,
     channels: int = 3,
-    announce: Announce = silent,
+    announce: Announce = ignore_message,
     progress: OpenBar = count_bar,
 ) -> Dataset:
     """The images under ``path``: pixels uint8 [n, size, size, channels], labels int64 [n].
@@ -60,41 +60,45 @@ def load(
     the disk nor the memory has room for the pixels.
     """
     root = Path(path).expanduser()
-    training_root, test_root = _roots(root, announce)
+    training_root, test_root = _find_roots(root, announce)
     names = _class_names(training_root)
     if test_root is not None:
-        _check_same_classes(training_root, names, test_root)
-    parts = [_list(part, names) for part in (training_root, test_root) if part is not None]
+        _check_same_classes(training_root, names, test_root=test_root)
+    parts = [_list_images(part, names) for part in (training_root, test_root) if part is not None]
     if ignored := sum(part.ignored for part in parts):
         announce(f"{root}: ignored {ignored} files that are hidden or not images")
     for part in parts:
-        _check_listed(part, names)
+        _check_no_empty_class(part, names)
     paths = [path for part in parts for path in part.paths]
     labels = np.array([label for part in parts for label in part.labels], dtype=np.int64)
-    packed = packing.packed(packing.Sources(root, paths, size, channels), announce, progress)
+    packed = packing.open_or_create_pack(
+        packing.ImageSources(root, paths, size, channels), announce, progress=progress
+    )
     reasons = [packed.unreadable[row] for row in sorted(packed.unreadable)]
-    _announce_unreadable(root, reasons, isinstance(packed.store, Pack), announce)
+    _announce_unreadable(root, reasons, kept=isinstance(packed.storage, Pack), announce=announce)
     readable = np.ones(len(paths), dtype=np.bool_)
     readable[list(packed.unreadable)] = False
     test = np.arange(len(paths)) >= len(parts[0].paths)
     for part, rows in zip(parts, (~test, test), strict=False):
-        _check_every_class(part.root, names, labels[rows & readable])
+        _check_every_class(part.root, names, labels=labels[rows & readable])
     if test_root is None:
-        below = packing.Sources(training_root, paths, size, channels).names()
-        test = _hold_out(below, labels, readable)
-        _announce_held_out(root, names, labels, readable, test, announce)
+        below = packing.ImageSources(training_root, paths, size, channels).names()
+        test = _hold_out(below, labels, readable=readable)
+        _announce_held_out(
+            root, names, labels=labels, readable=readable, test=test, announce=announce
+        )
     training, tested = (np.flatnonzero(readable & part) for part in (~test, test))
-    held = Images(packed.store, labels[tested], tested)
+    held = Images(packed.storage, labels[tested], tested)
     return Dataset(
         name=root.resolve().name,
         class_names=names,
-        training=Images(packed.store, labels[training], training),
+        training=Images(packed.storage, labels[training], training),
         test=lambda: held,
-        name_of=lambda number: str(paths[int(training[number])]),
+        image_name=lambda number: str(paths[int(training[number])]),
     )
 
 
-def _roots(root: Path, announce: Announce) -> tuple[Path, Path | None]:
+def _find_roots(root: Path, announce: Announce) -> tuple[Path, Path | None]:
     """The folders that hold the class folders: of the training set, and of the test set if any.
 
     A class may well be called train; then its folder holds images, and has neighbours.
@@ -125,7 +129,7 @@ def _subfolders(folder: Path) -> list[Path]:
         raise DataError(f"{folder}: expected a folder of images, found a file")
     try:
         return sorted(
-            entry for entry in folder.iterdir() if listing.visible(entry) and entry.is_dir()
+            entry for entry in folder.iterdir() if listing.is_visible(entry) and entry.is_dir()
         )
     except OSError as problem:
         raise DataError(f"{folder}: cannot be read: {problem.strerror}") from problem
@@ -150,7 +154,7 @@ def _class_names(root: Path) -> tuple[str, ...]:
     return names
 
 
-def _check_same_classes(training_root: Path, names: Sequence[str], test_root: Path) -> None:
+def _check_same_classes(training_root: Path, names: Sequence[str], *, test_root: Path) -> None:
     found = {folder.name for folder in _subfolders(test_root)}
     only = [
         f"only in {root}: {', '.join(sorted(rest))}"
@@ -164,19 +168,19 @@ def _check_same_classes(training_root: Path, names: Sequence[str], test_root: Pa
         raise DataError(f"{test_root}: expected the classes of {training_root}; {'; '.join(only)}")
 
 
-def _list(root: Path, names: Sequence[str]) -> _Listed:
+def _list_images(root: Path, names: Sequence[str]) -> _ImageList:
     """The image files of every class, sorted by class and path."""
-    listed = _Listed(root, [], [], 0)
+    listed = _ImageList(root, [], [], 0)
     ignored = 0
     for label, name in enumerate(names):
-        images, others = listing.images_in(root / name)
+        images, others = listing.find_images(root / name)
         ignored += others
         listed.paths.extend(images)
         listed.labels.extend([label] * len(images))
-    return _Listed(root, listed.paths, listed.labels, ignored)
+    return _ImageList(root, listed.paths, listed.labels, ignored)
 
 
-def _check_listed(part: _Listed, names: Sequence[str]) -> None:
+def _check_no_empty_class(part: _ImageList, names: Sequence[str]) -> None:
     """DataError where a class has no file, before the others are decoded, which may take hours."""
     found = {*part.labels}
     if empty := [name for label, name in enumerate(names) if label not in found]:
@@ -188,12 +192,12 @@ def _check_listed(part: _Listed, names: Sequence[str]) -> None:
 
 
 def _announce_unreadable(
-    root: Path, reasons: Sequence[str], kept: bool, announce: Announce
+    root: Path, reasons: Sequence[str], *, kept: bool, announce: Announce
 ) -> None:
     """Name what was skipped: the first few where a pack keeps the list, else all."""
     if not reasons:
         return
-    first = _SHOWN if kept else len(reasons)
+    first = _NAMES_SHOWN if kept else len(reasons)
     shown = "".join(f"\n  {root / reason}" for reason in reasons[:first])
     rest = len(reasons) - first
     more = f"\n  and {rest} more; resnets data --json names all" if rest > 0 else ""
@@ -203,6 +207,7 @@ def _announce_unreadable(
 def _announce_held_out(
     root: Path,
     names: Sequence[str],
+    *,
     labels: npt.NDArray[np.int64],
     readable: npt.NDArray[np.bool_],
     test: npt.NDArray[np.bool_],
@@ -227,19 +232,19 @@ def _announce_held_out(
     if len(alone) == 1:
         announce(f"{alone[0]} has one image: it is trained on, never tested")
     elif alone:
-        rest = len(alone) - _SHOWN
-        shown = ", ".join(alone[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+        rest = len(alone) - _NAMES_SHOWN
+        shown = ", ".join(alone[:_NAMES_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
         announce(f"{len(alone)} classes have one image, trained on, never tested: {shown}")
 
 
-def _check_every_class(root: Path, names: Sequence[str], labels: npt.NDArray[np.int64]) -> None:
+def _check_every_class(root: Path, names: Sequence[str], *, labels: npt.NDArray[np.int64]) -> None:
     counts = np.bincount(labels, minlength=len(names))
     if empty := [name for name, count in zip(names, counts, strict=True) if count == 0]:
         raise DataError(f"{root}: no readable image of {', '.join(empty)}")
 
 
 def _hold_out(
-    names: Sequence[str], labels: npt.NDArray[np.int64], readable: npt.NDArray[np.bool_]
+    names: Sequence[str], labels: npt.NDArray[np.int64], *, readable: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.bool_]:
     """Which images become the test set, [n]: of each class about a fifth.
 
@@ -249,19 +254,19 @@ def _hold_out(
     fill it up to 15%, or leave it at 25%. There a file more or less can move one other. Of two or
     more images one at least is held out.
     """
-    places = np.array([_place(name) for name in names])
+    places = np.array([_hash_position(name) for name in names])
     test = np.zeros(len(labels), dtype=np.bool_)
     for label in range(int(labels.max()) + 1):
         rows = np.flatnonzero(readable & (labels == label))
         low = int((places[rows] < HELD_OUT).sum())
-        least = max(1, round((HELD_OUT - _GIVE) * len(rows)))
-        most = max(least, round((HELD_OUT + _GIVE) * len(rows)))
+        least = max(1, round((HELD_OUT - _TOLERANCE) * len(rows)))
+        most = max(least, round((HELD_OUT + _TOLERANCE) * len(rows)))
         count = min(max(low, least), most) if len(rows) > 1 else 0
         test[rows[np.argsort(places[rows], kind="stable")][:count]] = True
     return test
 
 
-def _place(name: str) -> float:
+def _hash_position(name: str) -> float:
     """Where a file's name falls between 0 and 1, the same on every machine."""
     content = name.replace(os.sep, "/").encode(errors="surrogatepass")
     return int.from_bytes(hashlib.sha256(content).digest()[:8]) / 2**64

@@ -18,14 +18,14 @@ Labels = npt.NDArray[np.int64]
 Index = npt.NDArray[np.int64]
 """Numbers of images, [n], from 0."""
 
-_PIECE = 1 << 25
+_CHUNK_BYTES = 1 << 25
 """Bytes of pixels that are held at once where all are gone through."""
 
-_AHEAD = 2
+_BATCHES_AHEAD = 2
 """Readings that wait to be asked for: what is asked for now, and what comes after."""
 
 
-class Store(Protocol):
+class Storage(Protocol):
     """Images of one size that are read by their rows: a pack on disk, or an array."""
 
     @property
@@ -37,8 +37,8 @@ class Store(Protocol):
         """Copy the images of ``rows``, in their order; DataError where they cannot be read."""
         ...
 
-    def remembered(self, question: str, answer: Callable[[], Any]) -> Any:
-        """Give the answer kept for a question, or what ``answer`` gives, then kept; JSON's types.
+    def cached(self, key: str, compute: Callable[[], Any]) -> Any:
+        """Give the answer kept for a question, or what ``compute`` gives, then kept; JSON's types.
 
         The question names all that the answer depends on besides the pixels.
         """
@@ -46,7 +46,7 @@ class Store(Protocol):
 
 
 @dataclass(frozen=True)
-class ArrayStore:
+class ArrayStorage:
     """A store in memory, for what no disk has room for."""
 
     pixels: Pixels
@@ -59,9 +59,9 @@ class ArrayStore:
     def read(self, rows: Index) -> Pixels:
         return self.pixels[rows]
 
-    def remembered(self, question: str, answer: Callable[[], Any]) -> Any:
-        del question  # what is in memory is gone with the process
-        return answer()
+    def cached(self, key: str, compute: Callable[[], Any]) -> Any:
+        del key  # what is in memory is gone with the process
+        return compute()
 
 
 class Images:
@@ -72,12 +72,12 @@ class Images:
     """
 
     def __init__(
-        self, pixels: "Pixels | Store", labels: Labels, rows: "Index | None" = None
+        self, pixels: "Pixels | Storage", labels: Labels, rows: "Index | None" = None
     ) -> None:
         """Take an array, or a store of which ``rows`` [n] are these images (None: all of it)."""
         self.labels = labels
         self._array = pixels if isinstance(pixels, np.ndarray) else None
-        self._store = pixels if not isinstance(pixels, np.ndarray) else ArrayStore(pixels)
+        self._store = pixels if not isinstance(pixels, np.ndarray) else ArrayStorage(pixels)
         self._rows = np.arange(self._store.shape[0]) if rows is None else rows
         self._expected: list[tuple[Index, Future[Pixels]]] = []
         self._reader: ThreadPoolExecutor | None = None
@@ -105,9 +105,9 @@ class Images:
         if self._array is not None:
             return Images(self._array[index], self.labels[index])
         rows = self._rows[index]
-        return Images(self._taken(rows), self.labels[index])
+        return Images(self._take_rows(rows), self.labels[index])
 
-    def _taken(self, rows: Index) -> Pixels:
+    def _take_rows(self, rows: Index) -> Pixels:
         for place, (expected, pixels) in enumerate(self._expected):
             if np.array_equal(expected, rows):
                 del self._expected[: place + 1]
@@ -115,28 +115,28 @@ class Images:
         del self._expected[:-1]  # the last may be what comes after this
         return self._store.read(rows)
 
-    def only(self, index: Index) -> "Images":
+    def subset(self, index: Index) -> "Images":
         """Give some of the images; those of a store stay there."""
         if self._array is not None:
             return self[index]
         return Images(self._store, self.labels[index], self._rows[index])
 
-    def expect(self, index: "Index | slice") -> None:
+    def prefetch(self, index: "Index | slice") -> None:
         """Begin to read what is asked for next, while the caller does something else.
 
         It may be called before what is asked for first is read. Asking for anything else than
         what was expected is as right, and slower; nothing is read for those who do not ask.
         """
-        if self._array is not None or len(self._expected) >= _AHEAD:
+        if self._array is not None or len(self._expected) >= _BATCHES_AHEAD:
             return
         if self._reader is None:
             self._reader = ThreadPoolExecutor(1, thread_name_prefix="reading images")
         rows = self._rows[index]
         self._expected.append((rows, self._reader.submit(self._store.read, rows)))
 
-    def pieces(self) -> Iterator[Pixels]:
+    def iter_chunks(self) -> Iterator[Pixels]:
         """Go through all pixels in order, a few megabytes at a time."""
-        count = max(1, _PIECE // max(1, int(np.prod(self.shape[1:]))))
+        count = max(1, _CHUNK_BYTES // max(1, int(np.prod(self.shape[1:]))))
         for start in range(0, len(self), count):
             piece = slice(start, start + count)
             if self._array is not None:
@@ -144,15 +144,15 @@ class Images:
             else:
                 yield self._store.read(self._rows[piece])
 
-    def remembered(self, question: str, answer: Callable[[], Any]) -> Any:
-        """Give what a store keeps as the answer to a question on these images; see ``Store``."""
+    def cached(self, key: str, compute: Callable[[], Any]) -> Any:
+        """Give what a store keeps as the answer to a question on these images; see ``Storage``."""
         if self._array is not None:
-            return answer()
+            return compute()
         rows = hashlib.sha256(np.ascontiguousarray(self._rows).data).hexdigest()
-        return self._store.remembered(f"{question} of {rows}", answer)
+        return self._store.cached(f"{key} of {rows}", compute)
 
 
-def numbered(number: int) -> str:
+def numbered_image_name(number: int) -> str:
     """Name a training image that has no file of its own."""
     return f"training image {number}"
 
@@ -162,7 +162,8 @@ class Dataset:
     """A named data set: images to train on, images to test on, and what the classes are called.
 
     ``test`` is a function because the test set is read once, at the end of a run; a source
-    checks the test files when it is opened, so that the call cannot fail hours later. ``name_of``
+    checks the test files when it is opened, so that the call cannot fail hours later.
+    ``image_name``
     names the training image of a number: its path, where it has one.
     """
 
@@ -170,7 +171,7 @@ class Dataset:
     class_names: tuple[str, ...]
     training: Images
     test: Callable[[], Images]
-    name_of: Callable[[int], str] = numbered
+    image_name: Callable[[int], str] = numbered_image_name
 
     @property
     def channels(self) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from resnets.data.augmentation import Index, chosen, shuffled
+from resnets.data.augmentation import Index, shuffle_epoch, step_indices
 from resnets.errors import WeightsError
 from resnets.recipes.recipe import Recipe
 from resnets.recipes.schedule import Schedule
@@ -19,7 +19,7 @@ UNSEEN = np.finfo(np.float32).max
 BEFORE, LATEST = "losses/before", "losses/latest"
 
 
-class Order:
+class Sampler:
     """Which of a run's training images each step takes.
 
     A function of the seed and the step; with ``skip`` also of the images' losses, which are then
@@ -35,23 +35,23 @@ class Order:
         self._epoch = -1
         self._taken = np.empty(0, np.int64)
 
-    def chosen(self, step: int) -> Index:
+    def indices(self, step: int) -> Index:
         """Give the numbers of the images of ``step``, from 0; steps come in their order."""
         recipe = self._recipe
         if not recipe.skip:
-            return chosen(recipe, self._images, step)
+            return step_indices(recipe, self._images, step=step)
         epoch, within = divmod(step, self._schedule.steps_per_epoch)
         if epoch != self._epoch:
-            self._begin(epoch, self._latest.copy())
+            self._begin_epoch(epoch, self._latest.copy())
         return self._taken[within * recipe.batch : (within + 1) * recipe.batch]
 
-    def following(self, step: int) -> Index | None:
+    def next_indices(self, step: int) -> Index | None:
         """Give those of the step after ``step``; None where its losses decide them."""
         if self._recipe.skip and (step + 1) % self._schedule.steps_per_epoch == 0:
             return None
-        return self.chosen(step + 1)
+        return self.indices(step + 1)
 
-    def note(self, index: Index, losses: Losses) -> None:
+    def record_losses(self, index: Index, losses: Losses) -> None:
         """Remember the losses of images that a step has taken."""
         if self._recipe.skip:
             self._latest[index] = losses
@@ -76,15 +76,15 @@ class Order:
         self._latest, self._before = (state[n].astype(np.float32) for n in (LATEST, BEFORE))
         epoch, within = divmod(step, self._schedule.steps_per_epoch)
         if within:
-            self._begin(epoch, self._before)
+            self._begin_epoch(epoch, self._before)
 
-    def _begin(self, epoch: int, losses: Losses) -> None:
-        order = shuffled(self._recipe.seed, epoch, self._images)
+    def _begin_epoch(self, epoch: int, losses: Losses) -> None:
+        order = shuffle_epoch(self._recipe.seed, epoch, images=self._images)
         self._epoch, self._before = epoch, losses
-        self._taken = hardest(order, losses, self._schedule.images_per_epoch)
+        self._taken = select_hardest(order, losses, count=self._schedule.images_per_epoch)
 
 
-def hardest(order: Index, losses: Losses, count: int) -> Index:
-    """Give the ``count`` images of the highest loss, in ``order``, which also breaks ties."""
-    by_loss = np.argsort(losses[order], kind="stable")
-    return order[np.sort(by_loss[len(order) - count :])]
+def select_hardest(candidates: Index, losses: Losses, *, count: int) -> Index:
+    """Give the ``count`` images of the highest loss, in ``candidates``, which also breaks ties."""
+    by_loss = np.argsort(losses[candidates], kind="stable")
+    return candidates[np.sort(by_loss[len(candidates) - count :])]

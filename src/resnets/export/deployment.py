@@ -22,10 +22,10 @@ from resnets.backends import Evaluator
 from resnets.errors import MissingDependency, ResnetsError, RunError, WeightsError
 from resnets.export.engines import Engine, Prepared, find_engine
 from resnets.export.selection import Selection
-from resnets.files import explained, write_bytes, write_text
+from resnets.files import explain_os_errors, write_bytes, write_text
 from resnets.networks.folder import save
 from resnets.networks.network import Network
-from resnets.schema import read_text
+from resnets.schema import parse_json
 
 FORMAT = 1
 ENGINE, ONNX, INT8 = "engine.json", "model.onnx", "model-int8.onnx"
@@ -53,7 +53,7 @@ def deploy(selection: Selection, folder: Path | str) -> None:
     """
     folder = Path(folder).absolute()
     refuse_folder(folder)
-    with explained(f"cannot write {folder}", WeightsError):
+    with explain_os_errors(f"cannot write {folder}", WeightsError):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(
             dir=folder.parent, prefix=f".{folder.name}.", suffix=".part", ignore_cleanup_errors=True
@@ -118,12 +118,12 @@ def _read_choice(folder: Path) -> _Choice:
         raise RunError(
             f"{folder} has no {ENGINE}; resnets export RUN --to FOLDER chooses an engine"
         )
-    with explained(f"cannot read {path}", RunError):
+    with explain_os_errors(f"cannot read {path}", RunError):
         if path.stat().st_size > LARGEST_ENGINE:
             raise RunError(f"{path}: over {LARGEST_ENGINE} bytes, no choice is")
         text = path.read_text(encoding="utf-8", errors="replace")
     try:
-        value = read_text(text, str(path))
+        value = parse_json(text, str(path))
     except ResnetsError as error:
         raise RunError(str(error)) from error
     content = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
@@ -196,14 +196,14 @@ def _prepare(network: Network, *, folder: Path, engine: Engine) -> Prepared:
 
 
 def _checksum(path: Path) -> str:
-    with explained(f"cannot read {path}", WeightsError), path.open("rb") as file:
+    with explain_os_errors(f"cannot read {path}", WeightsError), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read_model(path: Path) -> bytes | None:
     if not path.is_file():
         return None
-    with explained(f"cannot read {path}", WeightsError):
+    with explain_os_errors(f"cannot read {path}", WeightsError):
         if path.stat().st_size > LARGEST:
             raise WeightsError(f"{path}: over {LARGEST} bytes, no ONNX file is")
         return path.read_bytes()

@@ -13,9 +13,9 @@ import numpy as np
 from resnets import __version__
 from resnets.errors import MissingDependency, WeightsError
 from resnets.export.operations import OPSET, Nodes, add_layer
-from resnets.files import explained, write_bytes
+from resnets.files import explain_os_errors, write_bytes
 from resnets.networks.folder import Config, check_config
-from resnets.networks.folding import as_trained, folded
+from resnets.networks.folding import fold_batch_norms, to_program
 from resnets.networks.network import Network, Preprocessing, check_weights
 from resnets.networks.tracing import trace
 from resnets.schema import to_json
@@ -52,7 +52,7 @@ def build_onnx(
         MissingDependency: without the package onnx.
     """
     check_weights(network.architecture, network.weights)
-    check_config(Config.of(network), Path("the network"))
+    check_config(Config.from_network(network), Path("the network"))
     size = sum(array.nbytes for array in network.weights.values())
     if size > LARGEST:
         raise WeightsError(
@@ -88,7 +88,7 @@ def write_file(path: Path, content: bytes) -> None:
     Raises:
         WeightsError: if they cannot be written.
     """
-    with explained(f"cannot write {path}", WeightsError):
+    with explain_os_errors(f"cannot write {path}", WeightsError):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(path, content)
 
@@ -98,7 +98,7 @@ def refuse_file(path: Path) -> None:
     if not path.exists():
         return
     if path.is_file():
-        with explained(f"cannot read {path}", WeightsError), path.open("rb") as file:
+        with explain_os_errors(f"cannot read {path}", WeightsError), path.open("rb") as file:
             if file.read(len(_BEGINNING)) == _BEGINNING:
                 return
     raise WeightsError(f"{path}: exists and does not tell that resnets wrote it; remove it first")
@@ -116,7 +116,7 @@ def require_onnx() -> None:
 
 def _build_graph(network: Network, takes: Input, fold: bool) -> Nodes:
     steps = trace(network.architecture, network.preprocessing.size)
-    program = (folded if fold else as_trained)(steps, network.weights)
+    program = (fold_batch_norms if fold else to_program)(steps, network.weights)
     graph = Nodes(program.layers, network.architecture.norm.epsilon)
     names = {program.layers[0].name: INPUT, program.layers[-1].name: OUTPUT}
     if takes == "pixels":

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from resnets.networks.architecture import Architecture
-from resnets.networks.geometry import natural_size
+from resnets.networks.geometry import default_image_size
 
 
 def resolve_architecture(
@@ -38,7 +38,7 @@ def resolve_architecture(
         from resnets.networks.named import find_architecture
 
         architecture = find_architecture(network)
-        size = natural_size(architecture)
+        size = default_image_size(architecture)
     elif path.exists() or len(path.parts) > 1 or path.suffix or ":" in network:
         from resnets import convert
 
@@ -50,7 +50,7 @@ def resolve_architecture(
         from resnets.networks import catalog
 
         architecture = catalog.get(network)
-        size = natural_size(architecture)
+        size = default_image_size(architecture)
     changes = {"channels": channels, "classes": classes}
     given = {name: value for name, value in changes.items() if value is not None}
     return replace(architecture, **given), size

@@ -18,7 +18,7 @@ from resnets.networks.network import Network
 from resnets.recipes.recipe import Recipe
 from resnets.schema import list_some
 from resnets.training.fingerprint import note_changed_images
-from resnets.training.metrics import Evaluation, evaluate, mirrored
+from resnets.training.metrics import Evaluation, average_mirrored, evaluate
 from resnets.training.run_folder import RECIPE, read_recipe
 
 
@@ -35,7 +35,11 @@ class NamedEvaluation:
         """Give all figures as JSON values."""
         found = self.evaluation
         classes = [
-            {"name": name, "recall": _number(recall), "precision": _number(precision)}
+            {
+                "name": name,
+                "recall": _finite_or_none(recall),
+                "precision": _finite_or_none(precision),
+            }
             for name, recall, precision in zip(
                 self.class_names, found.recall, found.precision, strict=True
             )
@@ -54,6 +58,7 @@ class NamedEvaluation:
 def evaluate_folder(
     folder: Path | str,
     name: str | None,
+    *,
     framework: str,
     device: str,
     announce: Callable[[str], None],
@@ -70,18 +75,20 @@ def evaluate_folder(
         WeightsError, DataError, RunError: where the network or the data cannot be had, or the
             data's classes are not the network's.
     """
-    network = received(folder, announce)
-    name, own = _own_recipe(Path(folder), name)
-    dataset = data.load(name, size=network.preprocessing.size, announce=announce)
-    _refuse_others(dataset, network, name, folder)
+    network = load_network(folder, announce)
+    name, own = _resolve_data(Path(folder), name)
+    dataset = data.load_dataset(name, size=network.preprocessing.size, announce=announce)
+    _require_fitting_data(dataset, network, name=name, folder=folder)
     if own is not None:
         note_changed_images(Path(folder), own, dataset=dataset, announce=announce)
-    logits = computing(network, folder, framework, device, engine, mirror)
+    logits = make_evaluator(
+        network, folder, framework=framework, device=device, engine=engine, mirror=mirror
+    )
     found = evaluate(logits, dataset.test())
     return NamedEvaluation(network.architecture.name, name, network.class_names, found)
 
 
-def received(source: Path | str, announce: Callable[[str], None]) -> Network:
+def load_network(source: Path | str, announce: Callable[[str], None]) -> Network:
     """Read a network, whatever ``source`` is; ``announce`` is told what had to be assumed.
 
     Raises:
@@ -97,8 +104,8 @@ def received(source: Path | str, announce: Callable[[str], None]) -> Network:
     return found.network
 
 
-def _refuse_others(
-    dataset: Dataset, network: Network, name: str, folder: Path | str, labelled: bool = True
+def _require_fitting_data(
+    dataset: Dataset, network: Network, *, name: str, folder: Path | str, labelled: bool = True
 ) -> None:
     """Refuse data of other channels than the network's, and where labels count other classes."""
     if labelled and dataset.class_names != network.class_names:
@@ -113,27 +120,27 @@ def _refuse_others(
         )
 
 
-def held_out(
-    folder: Path, network: Network, name: str | None, announce: Callable[[str], None]
+def load_held_out(
+    folder: Path, network: Network, *, name: str | None, announce: Callable[[str], None]
 ) -> Images:
     """Give the images that a run held out, or a twentieth of another data set's training images.
 
     Raises:
         DataError, RunError: where there are none, or they are not the network's.
     """
-    return parted(folder, network, name, announce)[1]
+    return load_training_and_held_out(folder, network, name=name, announce=announce)[1]
 
 
-def parted(
-    folder: Path, network: Network, name: str | None, announce: Callable[[str], None]
+def load_training_and_held_out(
+    folder: Path, network: Network, *, name: str | None, announce: Callable[[str], None]
 ) -> tuple[Images, Images]:
-    """Give the images that a run trained on, and those that it held out: as ``held_out``."""
-    dataset, trained, held = divided(folder, network, name, announce)
-    require_held_out(held, folder, name)
-    return dataset.training.only(trained), dataset.training.only(held)
+    """Give the images that a run trained on, and those that it held out: as ``load_held_out``."""
+    dataset, trained, held = load_split(folder, network, name=name, announce=announce)
+    require_held_out(held, folder, name=name)
+    return dataset.training.subset(trained), dataset.training.subset(held)
 
 
-def require_held_out(held: Index, folder: Path, name: str | None) -> None:
+def require_held_out(held: Index, folder: Path, *, name: str | None) -> None:
     """Refuse to go on where a run, or a twentieth of the data set called ``name``, is nothing."""
     if not len(held) and name is not None:
         raise DataError(f"{name} leaves no images to judge on: it has too few")
@@ -141,33 +148,35 @@ def require_held_out(held: Index, folder: Path, name: str | None) -> None:
         raise RunError(f"the run in {folder} held no images out; name other data by --data")
 
 
-def divided(
+def load_split(
     folder: Path,
     network: Network,
+    *,
     name: str | None,
     announce: Callable[[str], None],
     labelled: bool = True,
 ) -> tuple[Dataset, Index, Index]:
-    """Give a data set and the numbers of the training images that ``parted`` gives.
+    """Give a data set and the numbers of the training images that ``load_training_and_held_out``
+    gives.
 
     A run may have held none out. Without ``labelled`` the data's classes need not be the network's.
     """
-    name, own = _own_recipe(folder, name)
+    name, own = _resolve_data(folder, name)
     if own is None and not (folder / RECIPE).is_file():
         announce(
             f"note: {folder} does not tell what its network was trained on; the images held out "
             "here may have been among them"
         )
     recipe = own or Recipe(data=name)
-    dataset = data.load(recipe.data, size=network.preprocessing.size, announce=announce)
-    _refuse_others(dataset, network, recipe.data, folder, labelled)
+    dataset = data.load_dataset(recipe.data, size=network.preprocessing.size, announce=announce)
+    _require_fitting_data(dataset, network, name=recipe.data, folder=folder, labelled=labelled)
     if own is not None:
         note_changed_images(folder, own, dataset=dataset, announce=announce)
-    trained, held = split(dataset.training.labels, recipe.validation, recipe.seed)
+    trained, held = split(dataset.training.labels, recipe.validation, seed=recipe.seed)
     return dataset, trained, held
 
 
-def _own_recipe(folder: Path, name: str | None) -> tuple[str, Recipe | None]:
+def _resolve_data(folder: Path, name: str | None) -> tuple[str, Recipe | None]:
     """Give what data is meant, and the recipe of the run in ``folder`` if that trained on it.
 
     Raises:
@@ -185,16 +194,19 @@ def _own_recipe(folder: Path, name: str | None) -> tuple[str, Recipe | None]:
     return name, recipe if same else None
 
 
-def evaluator_of(network: Network, folder: Path | str, framework: str, device: str) -> Evaluator:
+def make_framework_evaluator(
+    network: Network, folder: Path | str, *, framework: str, device: str
+) -> Evaluator:
     """Give the function from stored images to logits; logits that are not finite are refused."""
     backend = backends.load(framework)
     model = backend.build(network.architecture, weights=network.weights)
-    return _finite(backend.evaluator(model, network.preprocessing, device=device), folder)
+    return _require_finite(backend.evaluator(model, network.preprocessing, device=device), folder)
 
 
-def computing(
+def make_evaluator(
     network: Network,
     folder: Path | str,
+    *,
     framework: str,
     device: str,
     engine: str | None,
@@ -202,25 +214,25 @@ def computing(
 ) -> Evaluator:
     """Give the function from stored images to logits, of a framework or of an engine."""
     if engine is None:
-        found = evaluator_of(network, folder, framework, device)
+        found = make_framework_evaluator(network, folder, framework=framework, device=device)
     else:
         from resnets.export.deployment import open_engine
 
-        found = _finite(open_engine(engine, network, folder=folder, device=device), folder)
-    return mirrored(found) if mirror else found
+        found = _require_finite(open_engine(engine, network, folder=folder, device=device), folder)
+    return average_mirrored(found) if mirror else found
 
 
-def _finite(evaluator: Evaluator, folder: Path | str) -> Evaluator:
+def _require_finite(evaluator: Evaluator, folder: Path | str) -> Evaluator:
     """Refuse logits that are not finite."""
 
-    def finite(pixels: Pixels) -> npt.NDArray[np.float32]:
+    def evaluate_finite(pixels: Pixels) -> npt.NDArray[np.float32]:
         logits = evaluator(pixels)
         if not np.isfinite(logits).all():
             raise WeightsError(f"the network in {folder} gives logits that are not finite")
         return logits
 
-    return finite
+    return evaluate_finite
 
 
-def _number(value: float) -> float | None:
+def _finite_or_none(value: float) -> float | None:
     return None if np.isnan(value) else float(value)

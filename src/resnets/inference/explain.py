@@ -17,21 +17,21 @@ import numpy.typing as npt
 
 from resnets import backends
 from resnets.backends import Evaluator
-from resnets.data.decoding import quiet
+from resnets.data.decoding import silence_decoders
 from resnets.data.images import Dataset, Images, Index, Pixels
 from resnets.errors import WeightsError
-from resnets.inference.evaluate import divided, evaluator_of, require_held_out
+from resnets.inference.evaluate import load_split, make_framework_evaluator, require_held_out
 from resnets.inference.predict import Prediction, read_image
 from resnets.networks import reference
 from resnets.networks.architecture import Architecture
 from resnets.networks.network import Network, Preprocessing, Weights
 from resnets.networks.tracing import trace
 from resnets.progress_bar import count_bar
-from resnets.training.metrics import Evaluation, from_logits, log_softmax, logits_of
+from resnets.training.metrics import Evaluation, evaluate_logits, iter_logits, log_softmax
 
 Array = npt.NDArray[np.floating]
 
-AT_ONCE = 16
+BATCH_SIZE = 16
 """Images whose maps are computed together."""
 
 
@@ -43,28 +43,29 @@ class Explanation:
         image: the file's path, or ``-`` for standard input, or what the data set calls it.
         pixels: what the network was given, [height, width, channels].
         classes: names and probabilities.
-        evidence: a map for each of them, [classes, height, width] of the last maps: what a place
-            adds to the class's logit, or takes from it, against the mean of all classes.
+        class_activation_map: a map for each of them, [classes, height, width] of the last maps:
+            what a place adds to the class's logit, or takes from it, against the mean of all
+            classes.
         label: what the image is said to show; None where nothing says so.
     """
 
     image: str
     pixels: Pixels
     classes: tuple[tuple[str, float], ...]
-    evidence: Array
+    class_activation_map: Array
     label: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Give all but the pixels as JSON values."""
         classes = [
             {"class": name, "probability": share, "evidence": place.astype(float).tolist()}
-            for (name, share), place in zip(self.classes, self.evidence, strict=True)
+            for (name, share), place in zip(self.classes, self.class_activation_map, strict=True)
         ]
         label = {} if self.label is None else {"label": self.label}
         return {"image": self.image, **label, "classes": classes}
 
 
-def class_maps(architecture: Architecture, weights: Weights, last: Array) -> Array:
+def class_activation_maps(architecture: Architecture, weights: Weights, *, last: Array) -> Array:
     """Give the evidence for each class at each place, [n, classes, height, width].
 
     ``last`` is the output of the last stage, [n, channels, height, width]. The mean over the
@@ -76,7 +77,7 @@ def class_maps(architecture: Architecture, weights: Weights, last: Array) -> Arr
     stage, pool = (names.index(steps.features[end]) for end in ends)
     for layer in steps.layers[stage + 1 : pool]:  # a pre-activation network's last norm and ReLU
         own = [weights[tensor.name] for tensor in layer.tensors]
-        last = reference.computed(architecture, layer, [last], own)
+        last = reference.compute_layer(architecture, layer, [last], own)
     kernel = weights[steps.layers[-1].tensors[0].name].reshape(architecture.classes, -1)
     return np.einsum("nchw,kc->nkhw", last, kernel - kernel.mean(axis=0), optimize=True)
 
@@ -90,24 +91,25 @@ class Explainer:
         self._model = self._backend.build(network.architecture, weights=network.weights)
 
     def __call__(self, pixels: Pixels) -> tuple[Array, Array]:
-        """Give probabilities [n, classes], and maps as ``class_maps``.
+        """Give probabilities [n, classes], and maps as ``class_activation_maps``.
 
         Raises:
             WeightsError: where the logits are not finite.
         """
         a = self.network.architecture
         last = f"stage{len(a.stages)}"
-        images = prepared(pixels, self.network.preprocessing)
+        images = preprocess(pixels, self.network.preprocessing)
         found = self._backend.features(self._model, images, wanted=(last, "logits"))
         if not np.isfinite(found["logits"]).all():
             raise WeightsError(f"the network {a.name} gives logits that are not finite")
-        maps = class_maps(a, self.network.weights, found[last])
+        maps = class_activation_maps(a, self.network.weights, last=found[last])
         return np.exp(log_softmax(found["logits"])), maps
 
-    def explained(
+    def explain(
         self,
         image: str,
         pixels: Pixels,
+        *,
         found: tuple[Array, Array],
         shown: Sequence[int],
         label: str | None = None,
@@ -118,7 +120,7 @@ class Explainer:
         return Explanation(image, pixels, classes, maps[list(shown)], label)
 
 
-def prepared(pixels: Pixels, preprocessing: Preprocessing) -> npt.NDArray[np.float32]:
+def preprocess(pixels: Pixels, preprocessing: Preprocessing) -> npt.NDArray[np.float32]:
     """Make of stored images what a network is given, [n, channels, height, width]."""
     mean, std = (np.array(v, np.float32) for v in (preprocessing.mean, preprocessing.std))
     scaled = (pixels.astype(np.float32) / 255 - mean) / std
@@ -128,20 +130,21 @@ def prepared(pixels: Pixels, preprocessing: Preprocessing) -> npt.NDArray[np.flo
 def explain_files(
     network: Network,
     files: Iterable[str],
+    *,
     top: int,
     framework: str,
 ) -> Iterator[Explanation | Prediction]:
     """Explain the likeliest classes of image files, in order; of one unreadable give the error."""
     explainer = Explainer(network, framework)
     for source in files:
-        with quiet():
+        with silence_decoders():
             pixels = read_image(source, network)
         if isinstance(pixels, str):
             yield Prediction(source, error=pixels)
             continue
         shares, maps = explainer(pixels[None])
         best: list[int] = np.argsort(-shares[0], kind="stable")[:top].tolist()
-        yield explainer.explained(source, pixels, (shares[0], maps[0]), best)
+        yield explainer.explain(source, pixels, found=(shares[0], maps[0]), shown=best)
 
 
 @dataclass(frozen=True)
@@ -174,7 +177,7 @@ class Mistakes:
         return {"images": self.images, "wrong": self.wrong, "worst": worst}
 
 
-def mistakes(
+def find_mistakes(
     network: Network,
     folder: Path,
     data: str | None,
@@ -194,39 +197,43 @@ def mistakes(
     Raises:
         As ``inference.held_out``.
     """
-    dataset, learned, held = divided(folder, network, data, announce)
+    dataset, learned, held = load_split(folder, network, name=data, announce=announce)
     if not trained:
-        require_held_out(held, folder, data)
+        require_held_out(held, folder, name=data)
     numbers = learned if trained else held
-    images = dataset.training.only(numbers)
-    logits = _logits(evaluator_of(network, folder, framework, device), images)
+    images = dataset.training.subset(numbers)
+    logits = _compute_logits(
+        make_framework_evaluator(network, folder, framework=framework, device=device), images
+    )
     losses = -log_softmax(logits)[np.arange(len(images)), images.labels]
     taken = logits.argmax(axis=1)
     wrong = np.flatnonzero(taken != images.labels)
     worst = wrong[np.argsort(-losses[wrong], kind="stable")][:count]
     explainer = Explainer(network, framework)
     found: list[Explanation] = []
-    for start in range(0, len(worst), AT_ONCE):
-        rows = worst[start : start + AT_ONCE]
-        found += _wrong(explainer, dataset, numbers[rows], images[rows], taken[rows])
-    return Mistakes(from_logits(logits, images.labels), found)
+    for start in range(0, len(worst), BATCH_SIZE):
+        rows = worst[start : start + BATCH_SIZE]
+        found += _explain_worst(
+            explainer, dataset, numbers=numbers[rows], images=images[rows], taken=taken[rows]
+        )
+    return Mistakes(evaluate_logits(logits, images.labels), found)
 
 
-def _wrong(
-    explainer: Explainer, dataset: Dataset, numbers: Index, images: Images, taken: Index
+def _explain_worst(
+    explainer: Explainer, dataset: Dataset, *, numbers: Index, images: Images, taken: Index
 ) -> Iterator[Explanation]:
     shares, maps = explainer(images.pixels)
     for i, number in enumerate(numbers.tolist()):
         shown = (int(taken[i]), int(images.labels[i]))
         found, label = (shares[i], maps[i]), dataset.class_names[shown[1]]
-        name = dataset.name_of(number)
-        yield explainer.explained(name, images.pixels[i], found, shown, label)
+        name = dataset.image_name(number)
+        yield explainer.explain(name, images.pixels[i], found=found, shown=shown, label=label)
 
 
-def _logits(evaluator: Evaluator, images: Images) -> npt.NDArray[np.float32]:
+def _compute_logits(evaluator: Evaluator, images: Images) -> npt.NDArray[np.float32]:
     found: list[npt.NDArray[np.float32]] = []
     with count_bar("looking at images", len(images)) as advance:
-        for logits in logits_of(evaluator, images):
+        for logits in iter_logits(evaluator, images):
             found.append(logits)
             advance(len(logits))
     return np.concatenate(found)

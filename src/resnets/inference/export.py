@@ -5,7 +5,7 @@ from pathlib import Path
 
 from resnets.errors import RunError
 from resnets.export import deployment, onnx, quantisation, selection
-from resnets.inference.sources import Say, pictures
+from resnets.inference.sources import Say, load_calibration_images
 from resnets.networks.network import Network
 
 
@@ -41,7 +41,9 @@ def export_file(
     if not int8:
         onnx.write_onnx(network, path, takes=takes, fold=fold, any_size=any_size)
         return None
-    found = pictures(source, network, data, announce, judged=False)
+    found = load_calibration_images(
+        source, network, data=data, announce=announce, needs_held_out=False
+    )
     if found is None:
         raise RunError(f"{source} leads to no images; --data names images for int8")
     calibration = selection.pick_calibration(found.training)
@@ -75,7 +77,7 @@ def export_folder(
     Raises:
         As ``select_fastest`` and ``deploy``.
     """
-    found = pictures(source, network, data, announce)
+    found = load_calibration_images(source, network, data=data, announce=announce)
     if found is None:
         announce("note: engines are compared on noise, and there is no int8; --data names images")
     chosen = selection.select_fastest(

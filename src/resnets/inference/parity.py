@@ -19,9 +19,9 @@ import numpy as np
 
 from resnets import backends
 from resnets.backends import Batch
-from resnets.data.augmentation import Draws
+from resnets.data.augmentation import AugmentationParameters
 from resnets.data.images import Images
-from resnets.errors import ResnetsError, RunError, WeightsError, in_one_line
+from resnets.errors import ResnetsError, RunError, WeightsError, summarise_error
 from resnets.networks import reference
 from resnets.networks.architecture import Architecture
 from resnets.networks.folder import load_weights, save_weights
@@ -50,12 +50,12 @@ STEP_LIMITS = {"mxnet": 1e-7}
 """Of one fp64 step, relative to each array's largest value; MXNet's erf is less exact."""
 
 
-def networks() -> list[Architecture]:
+def parity_networks() -> list[Architecture]:
     """Give small networks of every family that is checked."""
     small = Stem(width=8, kernel=3, stride=1, pool=False)
     large = Stem(width=8, kernel=7, stride=2, pool=True)
 
-    def made(name: str, block: Block, stem: Stem = small, **others: Any) -> Architecture:
+    def make(name: str, block: Block, *, stem: Stem = small, **others: Any) -> Architecture:
         stages = tuple(
             Stage(depth=2, width=width, stride=stride, block=block)
             for width, stride in ((16, 1), (32, 2))
@@ -64,13 +64,13 @@ def networks() -> list[Architecture]:
 
     excited = Block(kind="bottleneck", inner=8, groups=2, squeeze_ratio=0.25, squeeze_at="3x3")
     return [
-        made("ResNet, basic blocks", Block(kind="basic"), large),
-        made("ResNet, bottlenecks", Block(kind="bottleneck")),
-        made("ResNeXt", Block(kind="bottleneck", inner=8, groups=4)),
-        made("SE-ResNet", Block(kind="basic", squeeze=4)),
-        made("pre-activation ResNet", Block(kind="basic"), preactivation=True),
-        made("RegNet-Y", excited, naming="regnet"),
-        made("the chapter's ResNet", Block(kind="basic", shortcut="bare_projection"), bias=True),
+        make("ResNet, basic blocks", Block(kind="basic"), stem=large),
+        make("ResNet, bottlenecks", Block(kind="bottleneck")),
+        make("ResNeXt", Block(kind="bottleneck", inner=8, groups=4)),
+        make("SE-ResNet", Block(kind="basic", squeeze=4)),
+        make("pre-activation ResNet", Block(kind="basic"), preactivation=True),
+        make("RegNet-Y", excited, naming="regnet"),
+        make("the chapter's ResNet", Block(kind="basic", shortcut="bare_projection"), bias=True),
     ]
 
 
@@ -99,14 +99,14 @@ class Framework:
 
 
 @dataclass(frozen=True)
-class Results:
+class FrameworkResults:
     """What one framework computed: arrays by ``network/what``."""
 
     framework: Framework
     arrays: Weights = field(default_factory=dict[str, Any])
 
 
-def found(name: str) -> Framework:
+def probe_framework(name: str) -> Framework:
     """Say what there is of a framework, and import it."""
     versions: dict[str, str] = {}
     for distribution in DISTRIBUTIONS[name]:
@@ -119,47 +119,49 @@ def found(name: str) -> Framework:
     except ResnetsError as error:
         return Framework(name, versions, error=str(error))
     except Exception as error:  # of a driver, perhaps
-        return Framework(name, versions, error=f"{name} finds no devices: {in_one_line(error)}")
+        return Framework(name, versions, error=f"{name} finds no devices: {summarise_error(error)}")
     return Framework(name, versions, tuple(devices))
 
 
-def measured_here(
+def measure_installed(
     names: Sequence[str], announce: Callable[[str], None]
-) -> tuple[list[Framework], list[Results]]:
+) -> tuple[list[Framework], list[FrameworkResults]]:
     """Find frameworks and measure those that can be used; one that fails does not stop others."""
-    here, results = [found(name) for name in names], list[Results]()
+    here, results = [probe_framework(name) for name in names], list[FrameworkResults]()
     for i, framework in enumerate(here):
         if framework.error:
             continue
         try:
-            results.append(measured(framework, announce))
+            results.append(measure_framework(framework, announce))
         except Exception as error:
-            said = str(error) if isinstance(error, ResnetsError) else in_one_line(error)
+            said = str(error) if isinstance(error, ResnetsError) else summarise_error(error)
             here[i] = replace(framework, error=f"{framework.name} cannot compute: {said}")
     return here, results
 
 
-def measured(framework: Framework, announce: Callable[[str], None]) -> Results:
+def measure_framework(framework: Framework, announce: Callable[[str], None]) -> FrameworkResults:
     """Compute every network's logits and step in a framework."""
     backend = backends.load(framework.name)
     arrays: Weights = {}
-    for a in networks():
+    for a in parity_networks():
         announce(f"{framework.name}: {a.name}")
-        weights, batch = lively_weights(a), _batch(a)
+        weights, batch = random_weights(a), _make_batch(a)
         model = backend.build(a, weights=weights)
-        logits = backend.features(model, _prepared(batch).astype(np.float32))["logits"]
+        logits = backend.features(model, _preprocess(batch).astype(np.float32))["logits"]
         arrays[f"{a.name}/logits"] = logits
         model = backend.build(a, weights=weights)
         session = backend.session(model, RECIPE, preprocessing=_PREPROCESSING, device="cpu")
-        arrays[f"{a.name}/loss"] = np.array(session.train_step(Batch(batch, Draws()), RATE).loss)
+        arrays[f"{a.name}/loss"] = np.array(
+            session.train_step(Batch(batch, AugmentationParameters()), RATE).loss
+        )
         for name, array in session.state().items():
             if name.startswith("weights/"):
                 arrays[f"{a.name}/{name}"] = array
-    return Results(framework, arrays)
+    return FrameworkResults(framework, arrays)
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Deviation:
     """How far a framework is from the definition, or from another framework.
 
     Attributes:
@@ -187,30 +189,38 @@ class Comparison:
         return self.difference <= self.limit
 
 
-def compared(results: Sequence[Results]) -> list[Comparison]:
+def compare_results(results: Sequence[FrameworkResults]) -> list[Deviation]:
     """Compare all logits with the definition's, and all steps with the first framework's."""
-    lines: list[Comparison] = []
-    for a in networks():
-        x = _prepared(_batch(a))
-        double = {name: array.astype(np.float64) for name, array in lively_weights(a).items()}
+    lines: list[Deviation] = []
+    for a in parity_networks():
+        x = _preprocess(_make_batch(a))
+        double = {name: array.astype(np.float64) for name, array in random_weights(a).items()}
         expected = reference.forward(a, double, x).logits
         for result in results:
-            difference = _relative(result.arrays[f"{a.name}/logits"], expected)
-            what = ("NumPy", "logits, fp32", difference, LOGITS_LIMIT)
-            lines.append(_comparison(a, result.framework, *what))
-        lines += [_step(a, result, results[0]) for result in results[1:]]
+            difference = _relative_difference(result.arrays[f"{a.name}/logits"], expected)
+            deviation = _make_deviation(
+                a,
+                result.framework,
+                against="NumPy",
+                what="logits, fp32",
+                difference=difference,
+                limit=LOGITS_LIMIT,
+            )
+            lines.append(deviation)
+        lines += [_compare_steps(a, result, first=results[0]) for result in results[1:]]
     return lines
 
 
-def save(results: Sequence[Results], path: Path) -> None:
+def save_results(results: Sequence[FrameworkResults], path: Path) -> None:
     """Write results for another environment to read."""
     arrays = {f"{r.framework.name}/{n}": v for r in results for n, v in r.arrays.items()}
     described = {r.framework.name: dict(r.framework.versions) for r in results}
-    save_weights(arrays, path, {"frameworks": json.dumps(described)})
+    save_weights(arrays, path, metadata={"frameworks": json.dumps(described)})
 
 
-def load(path: Path, environment: str | None = None) -> list[Results]:
-    """Read what ``save`` wrote, perhaps elsewhere: in ``environment``, by default the file's name.
+def load_results(path: Path, environment: str | None = None) -> list[FrameworkResults]:
+    """Read what ``save_results`` wrote, perhaps elsewhere: in ``environment``, by default the
+    file's name.
 
     Raises:
         WeightsError: if it is no such file, or of other networks.
@@ -219,7 +229,7 @@ def load(path: Path, environment: str | None = None) -> list[Results]:
     try:
         described: dict[str, dict[str, str]] = json.loads(metadata["frameworks"])
         results = [
-            Results(
+            FrameworkResults(
                 Framework(name, versions, environment=environment or str(path)),
                 {n.partition("/")[2]: v for n, v in arrays.items() if n.startswith(f"{name}/")},
             )
@@ -227,7 +237,7 @@ def load(path: Path, environment: str | None = None) -> list[Results]:
         ]
     except (KeyError, ValueError, AttributeError) as error:
         raise WeightsError(f"{path}: not results of resnets check ({error!r})") from error
-    for a in networks():
+    for a in parity_networks():
         for result in results:
             needed = [f"{a.name}/logits", *(f"{a.name}/weights/{t.name}" for t in tensors(a))]
             if any(name not in result.arrays for name in needed):
@@ -235,7 +245,7 @@ def load(path: Path, environment: str | None = None) -> list[Results]:
     return results
 
 
-def measure_elsewhere(python: Path) -> list[Results]:
+def measure_elsewhere(python: Path) -> list[FrameworkResults]:
     """Return what ``resnets check`` measures with the Python of another environment.
 
     Raises:
@@ -250,10 +260,10 @@ def measure_elsewhere(python: Path) -> list[Results]:
             raise RunError(f"cannot run {python}: {error.strerror}") from error
         if not path.is_file():
             raise RunError(f"{python} -m resnets check failed with status {done.returncode}")
-        return load(path, str(python))
+        return load_results(path, str(python))
 
 
-def lively_weights(a: Architecture, seed: int = 0) -> Weights:
+def random_weights(a: Architecture, seed: int = 0) -> Weights:
     """Give weights whose norms all have scales, shifts and statistics of their own."""
     rng = np.random.default_rng(seed)
     weights = initial_weights(a, seed=seed)
@@ -268,33 +278,55 @@ def lively_weights(a: Architecture, seed: int = 0) -> Weights:
 _PREPROCESSING = Preprocessing(size=SIZE, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.25))
 
 
-def _batch(a: Architecture) -> Images:
+def _make_batch(a: Architecture) -> Images:
     rng = np.random.default_rng(1)
     pixels = rng.integers(0, 256, (4, SIZE, SIZE, a.channels), np.uint8)
     return Images(pixels, rng.integers(0, a.classes, 4))
 
 
-def _prepared(batch: Images) -> Any:
+def _preprocess(batch: Images) -> Any:
     mean, std = (np.array(v)[:, None, None] for v in (_PREPROCESSING.mean, _PREPROCESSING.std))
     return (batch.pixels.transpose(0, 3, 1, 2) / 255 - mean) / std
 
 
-def _step(a: Architecture, result: Results, first: Results) -> Comparison:
+def _compare_steps(
+    a: Architecture, result: FrameworkResults, *, first: FrameworkResults
+) -> Deviation:
     keys = [f"{a.name}/loss", *(f"{a.name}/weights/{t.name}" for t in tensors(a))]
-    differences = [_relative(result.arrays[key], first.arrays[key]) for key in keys]
+    differences = [_relative_difference(result.arrays[key], first.arrays[key]) for key in keys]
     difference = float(np.max(differences))  # Python's max may pass over what is no number
     names = (result.framework.name, first.framework.name)
     limit = max(STEP_LIMITS.get(name, STEP_LIMIT) for name in names)
-    what = (first.framework.name, "one step, fp64", difference, limit)
-    return _comparison(a, result.framework, *what)
+    return _make_deviation(
+        a,
+        result.framework,
+        against=first.framework.name,
+        what="one step, fp64",
+        difference=difference,
+        limit=limit,
+    )
 
 
-def _comparison(
-    a: Architecture, of: Framework, against: str, what: str, difference: float, limit: float
-) -> Comparison:
-    measured = (a.name, of.name, against, what, difference, limit)
-    return Comparison(*measured, of.version, of.environment)
+def _make_deviation(
+    a: Architecture,
+    framework: Framework,
+    *,
+    against: str,
+    what: str,
+    difference: float,
+    limit: float,
+) -> Deviation:
+    return Deviation(
+        network=a.name,
+        framework=framework.name,
+        against=against,
+        what=what,
+        difference=difference,
+        limit=limit,
+        version=framework.version,
+        environment=framework.environment,
+    )
 
 
-def _relative(found: Any, expected: Any) -> float:
+def _relative_difference(found: Any, expected: Any) -> float:
     return float(np.abs(found - expected).max() / (np.abs(expected).max() or 1))

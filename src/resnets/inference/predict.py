@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from resnets.data.decoding import open_image, quiet
-from resnets.data.listing import images_in
+from resnets.data.decoding import open_image, silence_decoders
+from resnets.data.listing import find_images
 from resnets.errors import DataError, RunError
-from resnets.inference.evaluate import computing, received
+from resnets.inference.evaluate import load_network, make_evaluator
 from resnets.networks.network import Network
 from resnets.training.metrics import log_softmax
 
@@ -45,6 +45,7 @@ class Prediction:
 def predict_images(
     folder: Path | str,
     images: Sequence[str],
+    *,
     top: int,
     framework: str,
     device: str,
@@ -65,10 +66,12 @@ def predict_images(
     """
     if top < 1:
         raise RunError(f"--top {top}: at least one class is named")
-    network = received(folder, announce)
-    logits = computing(network, folder, framework, device, engine, mirror)
-    for sources in _batches(files_in(images, announce)):
-        with quiet():
+    network = load_network(folder, announce)
+    logits = make_evaluator(
+        network, folder, framework=framework, device=device, engine=engine, mirror=mirror
+    )
+    for sources in _iter_batches(expand_paths(images, announce)):
+        with silence_decoders():
             read = [read_image(source, network) for source in sources]
         good = [pixels for pixels in read if isinstance(pixels, np.ndarray)]
         shares = iter(np.exp(log_softmax(logits(np.stack(good)))) if good else ())
@@ -76,11 +79,11 @@ def predict_images(
             if isinstance(pixels, str):
                 yield Prediction(source, error=pixels)
                 continue
-            yield Prediction(source, likeliest(next(shares), network.class_names, top))
+            yield Prediction(source, top_classes(next(shares), network.class_names, top=top))
 
 
-def likeliest(
-    shares: "np.ndarray[Any, Any]", names: Sequence[str], top: int
+def top_classes(
+    shares: "np.ndarray[Any, Any]", names: Sequence[str], *, top: int
 ) -> tuple[tuple[str, float], ...]:
     """Give names and probabilities of the ``top`` likeliest of all classes, the likeliest first."""
     best: list[int] = np.argsort(-shares, kind="stable")[:top].tolist()
@@ -101,13 +104,13 @@ def read_image(source: str, network: Network) -> "np.ndarray[Any, Any] | str":
         return str(error)
 
 
-def files_in(images: Sequence[str], announce: Callable[[str], None]) -> Iterator[str]:
+def expand_paths(images: Sequence[str], announce: Callable[[str], None]) -> Iterator[str]:
     """Give the files named, whatever they are, and the images in the folders named."""
     for image in images:
         if not Path(image).is_dir():
             yield image
             continue
-        inside, ignored = images_in(Path(image))
+        inside, ignored = find_images(Path(image))
         if not inside:
             raise DataError(f"{image}: a folder without images")
         if ignored:
@@ -115,7 +118,7 @@ def files_in(images: Sequence[str], announce: Callable[[str], None]) -> Iterator
         yield from map(str, inside)
 
 
-def _batches(items: Iterable[str]) -> Iterator[list[str]]:
+def _iter_batches(items: Iterable[str]) -> Iterator[list[str]]:
     batch: list[str] = []
     for item in items:
         batch.append(item)

@@ -9,9 +9,9 @@ from resnets.convert.fitting import number_classes
 from resnets.convert.sources import assume_preprocessing
 from resnets.data.images import Images
 from resnets.errors import DataError, InvalidDescription, Problem, RunError
-from resnets.inference.evaluate import divided, require_held_out
+from resnets.inference.evaluate import load_split, require_held_out
 from resnets.networks import catalog
-from resnets.networks.geometry import natural_size
+from resnets.networks.geometry import default_image_size
 from resnets.networks.initialization import initial_weights
 from resnets.networks.network import Network
 from resnets.schema import list_some
@@ -20,8 +20,8 @@ from resnets.training.run_folder import RECIPE
 Say = Callable[[str], None]
 
 
-def exported(
-    source: str, size: int | None, announce: Say, *, network: str | None = None
+def resolve_network(
+    source: str, size: int | None, *, announce: Say, network: str | None = None
 ) -> Network:
     """Read the network of a run or whatever convert reads; a catalog's name has random weights.
 
@@ -33,7 +33,7 @@ def exported(
     """
     if network is None and source in catalog.names() and not Path(source).exists():
         a = catalog.get(source)
-        preprocessing, note = assume_preprocessing(a, natural_size(a))
+        preprocessing, note = assume_preprocessing(a, default_image_size(a))
         announce(f"note: {source} is the catalog's, with random weights: to try speed, not to use")
         announce(f"note: {note}")
         found = Network(a, initial_weights(a), preprocessing, number_classes(a.classes))
@@ -51,7 +51,7 @@ def exported(
 
 
 @dataclass(frozen=True)
-class Pictures:
+class CalibrationImages:
     """Images to calibrate and to judge on; ``labelled`` if their classes are the network's."""
 
     training: Images
@@ -59,13 +59,13 @@ class Pictures:
     labelled: bool = True
 
 
-def pictures(
-    source: str, network: Network, data: str | None, announce: Say, *, judged: bool = True
-) -> Pictures | None:
+def load_calibration_images(
+    source: str, network: Network, *, data: str | None, announce: Say, needs_held_out: bool = True
+) -> CalibrationImages | None:
     """Give the run's images, or a data set's, whose classes may be others than the network's.
 
     None where no data is named and there is no run, or its images cannot be had; says why.
-    Unless engines are to be ``judged``, none need be held out.
+    Unless engines are to be ``needs_held_out``, none need be held out.
 
     Raises:
         DataError, RunError: where the data named cannot be had, or has other channels.
@@ -73,11 +73,11 @@ def pictures(
     if data is None and not (Path(source) / RECIPE).is_file():
         return None
     try:
-        dataset, trained, held = divided(
-            Path(source), network, data, announce, labelled=data is None
+        dataset, trained, held = load_split(
+            Path(source), network, name=data, announce=announce, labelled=data is None
         )
-        if judged:
-            require_held_out(held, Path(source), data)
+        if needs_held_out:
+            require_held_out(held, Path(source), name=data)
     except (DataError, RunError) as error:
         if data is not None:
             raise
@@ -90,4 +90,6 @@ def pictures(
             f"{source} knows {list_some(network.class_names)}: its images are used without "
             "labels, for no accuracy"
         )
-    return Pictures(dataset.training.only(trained), dataset.training.only(held), labelled)
+    return CalibrationImages(
+        dataset.training.subset(trained), dataset.training.subset(held), labelled
+    )

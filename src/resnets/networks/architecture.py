@@ -20,7 +20,7 @@ from typing import Any, Literal
 from resnets.errors import InvalidDescription, Problem
 from resnets.networks import validation
 from resnets.networks.spec import Activation, Norm, Stage, Stem
-from resnets.schema import from_json, read_text, shortened, to_json
+from resnets.schema import from_json, parse_json, shorten, to_json
 
 FORMAT = 1
 """Version of the JSON form. A reader refuses a newer one and says so."""
@@ -86,7 +86,7 @@ class Architecture:
             given: dict[str, Any] = dict(value)  # pyright: ignore[reportUnknownArgumentType]
             version = given.pop("format", FORMAT)
             if version != FORMAT:
-                message = f"{shortened(version)} is not known here; this version reads {FORMAT}"
+                message = f"{shorten(version)} is not known here; this version reads {FORMAT}"
                 raise InvalidDescription(subject, [Problem("format", message)])
             value = given
         return from_json(Architecture, value, subject)
@@ -94,4 +94,4 @@ class Architecture:
     @staticmethod
     def from_text(text: str, subject: str = "architecture") -> "Architecture":
         """Read the JSON text of an architecture; raises InvalidDescription as ``from_json``."""
-        return Architecture.from_json(read_text(text, subject), subject)
+        return Architecture.from_json(parse_json(text, subject), subject)

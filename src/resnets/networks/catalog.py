@@ -31,13 +31,13 @@ DEPTHS = {
 
 # What is made of each of them, by the ending of the name; some of bottlenecks only.
 VARIANTS: dict[str, Callable[[Architecture], Architecture]] = {
-    "_v1": families.strided_in_1x1,
-    "c": families.deep_stemmed,
-    "d": families.averaged,
-    "_gn": families.group_normed,
-    "_small": families.small,
+    "_v1": families.with_stride_in_1x1,
+    "c": families.with_deep_stem,
+    "d": families.with_deep_stem_and_average_shortcut,
+    "_gn": families.with_group_norm,
+    "_small": families.with_small_stem,
 }
-OF_BOTTLENECKS = ("_v1", "_gn")
+BOTTLENECK_VARIANTS = ("_v1", "_gn")
 
 # timm's, between and beyond them.
 MORE_DEPTHS = {
@@ -90,7 +90,7 @@ CIFAR_LAYERS = (20, 32, 44, 56, 110, 1202)
 
 # Hu et al. 2017, Table 1: squeezed to a sixteenth of the channels, to 8 of them at least, as timm
 # has it.
-EXCITED = {
+SQUEEZE_EXCITATIONS = {
     "seresnet18": "resnet18",
     "seresnet34": "resnet34",
     "seresnet50": "resnet50",
@@ -160,60 +160,68 @@ SLIM_SMALL = {
 }
 
 
-def _entries() -> dict[str, Callable[[], Architecture]]:
+def _list_entries() -> dict[str, Callable[[], Architecture]]:
     entries: dict[str, Callable[[], Architecture]] = {}
     for name, numbers in DEPTHS.items():
         entries[name] = partial(families.resnet, *numbers)
         for ending, change in VARIANTS.items():
-            if numbers[0] == "bottleneck" or ending not in OF_BOTTLENECKS:
-                entries[f"{name}{ending}"] = partial(_changed, change, *numbers)
+            if numbers[0] == "bottleneck" or ending not in BOTTLENECK_VARIANTS:
+                entries[f"{name}{ending}"] = partial(_variant, change, *numbers)
     for name, numbers in MORE_DEPTHS.items():
         entries[name] = partial(families.resnet, *numbers)
-        entries[f"{name}d"] = partial(_changed, families.averaged, *numbers)
+        entries[f"{name}d"] = partial(
+            _variant, families.with_deep_stem_and_average_shortcut, *numbers
+        )
     for name, numbers in PREACTIVATIONS.items():
-        entries[name] = partial(_changed, families.preactivated, *numbers)
+        entries[name] = partial(_variant, families.with_preactivation, *numbers)
     for name, (base, groups, width) in RESNEXTS.items():
-        entries[name] = partial(_grouped, base, groups, width)
-    for name, base in EXCITED.items():
-        entries[name] = lambda b=base: families.excited(_ENTRIES[b]())
+        entries[name] = partial(_resnext, base, groups, width)
+    for name, base in SQUEEZE_EXCITATIONS.items():
+        entries[name] = lambda b=base: families.with_squeeze_excitation(_ENTRIES[b]())
     for name, (base, inner) in WIDE.items():
-        entries[name] = partial(_grouped, base, 1, inner)
+        entries[name] = partial(_resnext, base, 1, inner)
     for layers in CIFAR_LAYERS:
-        entries[f"cifar_resnet{layers}"] = partial(families.cifar, layers, "padding")
-        entries[f"cifar_resnet{layers}_projection"] = partial(families.cifar, layers, "projection")
+        entries[f"cifar_resnet{layers}"] = partial(families.cifar_resnet, layers, "padding")
+        entries[f"cifar_resnet{layers}_projection"] = partial(
+            families.cifar_resnet, layers, "projection"
+        )
     for name, (kind, depth) in CIFAR_PREACTIVATIONS.items():
         entries[name] = partial(families.cifar_preactivation, kind, depth)
     for name, (depth, factor) in WRNS.items():
         entries[name] = partial(families.cifar_preactivation, "basic", depth, factor)
     for name, numbers in REGNETS.items():
-        entries[name] = partial(families.regnet, *numbers, squeezed="_y_" in name)
+        entries[name] = partial(families.regnet, *numbers, squeeze="_y_" in name)
     for name, numbers in SHIFTS.items():
-        entries[name] = partial(families.shifted, *numbers)
-    entries["cifar_highway110"] = lambda: families.gated(families.cifar(110, "projection"))
+        entries[name] = partial(families.cifar_shiftresnet, *numbers)
+    entries["cifar_highway110"] = lambda: families.with_gated_shortcut(
+        families.cifar_resnet(110, "projection")
+    )
     for name, numbers in CIFAR_RESNEXTS.items():
         entries[name] = partial(families.cifar_resnext, *numbers)
     for name, numbers in SLIM.items():
-        entries[name] = partial(families.slim, *numbers)
+        entries[name] = partial(families.slim_resnet, *numbers)
     for name, numbers in SLIM_AVERAGING.items():
-        entries[name] = lambda n=numbers: families.averaging(families.slim(*n))
+        entries[name] = lambda n=numbers: families.with_average_shortcut(families.slim_resnet(*n))
     for name, numbers in SLIM_SMALL.items():
-        entries[name] = lambda n=numbers: families.averaging(families.slim(*n, stride=1))
-    entries["chapter_resnet18"] = families.chapter
+        entries[name] = lambda n=numbers: families.with_average_shortcut(
+            families.slim_resnet(*n, stride=1)
+        )
+    entries["chapter_resnet18"] = families.chapter_resnet
     entries["chapter_resnext26"] = families.chapter_resnext
     return entries
 
 
-def _changed(
+def _variant(
     change: Callable[[Architecture], Architecture], kind: str, depths: tuple[int, ...]
 ) -> Architecture:
     return change(families.resnet(kind, depths))
 
 
-def _grouped(base: str, groups: int, group_width: int) -> Architecture:
-    return families.resnext(families.resnet(*DEPTHS[base]), groups, group_width)
+def _resnext(base: str, groups: int, group_width: int) -> Architecture:
+    return families.resnext(families.resnet(*DEPTHS[base]), groups, group_width=group_width)
 
 
-_ENTRIES = _entries()
+_ENTRIES = _list_entries()
 
 
 def names(pattern: str = "*") -> list[str]:

@@ -13,7 +13,9 @@ from resnets.networks.spec import Block, Stage, Stem
 SMALL_STEM = Stem(kernel=3, stride=1, pool=False)
 
 
-def imagenet(depths: tuple[int, ...], block: Block, widths: Iterable[int]) -> Architecture:
+def imagenet_network(
+    depths: tuple[int, ...], block: Block, *, widths: Iterable[int]
+) -> Architecture:
     stages = tuple(
         Stage(depth=depth, width=width, stride=1 if i == 0 else 2, block=block)
         for i, (depth, width) in enumerate(zip(depths, widths, strict=True))
@@ -23,18 +25,18 @@ def imagenet(depths: tuple[int, ...], block: Block, widths: Iterable[int]) -> Ar
 
 def resnet(kind: str, depths: tuple[int, ...]) -> Architecture:
     if kind == "basic":
-        return imagenet(depths, Block(kind="basic"), (64, 128, 256, 512))
-    return imagenet(depths, Block(kind="bottleneck"), (256, 512, 1024, 2048))
+        return imagenet_network(depths, Block(kind="basic"), widths=(64, 128, 256, 512))
+    return imagenet_network(depths, Block(kind="bottleneck"), widths=(256, 512, 1024, 2048))
 
 
-def strided_in_1x1(architecture: Architecture) -> Architecture:
+def with_stride_in_1x1(architecture: Architecture) -> Architecture:
     stages = tuple(
         replace(stage, block=replace(stage.block, stride_in="1x1")) for stage in architecture.stages
     )
     return replace(architecture, stages=stages)
 
 
-def resnext(plain: Architecture, groups: int, group_width: int) -> Architecture:
+def resnext(plain: Architecture, groups: int, *, group_width: int) -> Architecture:
     """Xie et al. 2016, Table 1: groups in a bottleneck's 3×3, whose width doubles by stage."""
     stages = tuple(
         replace(stage, block=replace(stage.block, groups=groups, inner=groups * group_width * 2**i))
@@ -43,17 +45,17 @@ def resnext(plain: Architecture, groups: int, group_width: int) -> Architecture:
     return replace(plain, stages=stages)
 
 
-def deep_stemmed(architecture: Architecture) -> Architecture:
+def with_deep_stem(architecture: Architecture) -> Architecture:
     """ResNet-C: T. He et al. 2018, Figure 2b."""
     return replace(architecture, stem=Stem(kernel=3, stride=2, deep=True))
 
 
-def averaged(architecture: Architecture) -> Architecture:
+def with_deep_stem_and_average_shortcut(architecture: Architecture) -> Architecture:
     """ResNet-D: ResNet-C whose shortcuts average before they project; ibid., Figure 2c."""
-    return averaging(deep_stemmed(architecture))
+    return with_average_shortcut(with_deep_stem(architecture))
 
 
-def averaging(architecture: Architecture) -> Architecture:
+def with_average_shortcut(architecture: Architecture) -> Architecture:
     """What ResNet-D adds to ResNet-C: no shortcut throws three pixels of four away."""
     stages = tuple(
         replace(stage, block=replace(stage.block, shortcut="average_projection"))
@@ -62,7 +64,7 @@ def averaging(architecture: Architecture) -> Architecture:
     return replace(architecture, stages=stages)
 
 
-def excited(architecture: Architecture) -> Architecture:
+def with_squeeze_excitation(architecture: Architecture) -> Architecture:
     stages = tuple(
         replace(stage, block=replace(stage.block, squeeze=max(stage.width // 16, 8)))
         for stage in architecture.stages
@@ -70,18 +72,18 @@ def excited(architecture: Architecture) -> Architecture:
     return replace(architecture, stages=stages)
 
 
-def small(architecture: Architecture) -> Architecture:
+def with_small_stem(architecture: Architecture) -> Architecture:
     return replace(architecture, stem=SMALL_STEM)
 
 
-def chapter() -> Architecture:
+def chapter_resnet() -> Architecture:
     """Dive into Deep Learning 8.6: ``ResNet18``, for grey images of ten classes."""
     block = Block(kind="basic", shortcut="bare_projection")
-    plain = imagenet((2, 2, 2, 2), block, (64, 128, 256, 512))
+    plain = imagenet_network((2, 2, 2, 2), block, widths=(64, 128, 256, 512))
     return replace(plain, channels=1, classes=10, bias=True)
 
 
-def cifar(layers: int, shortcut: Literal["padding", "projection"]) -> Architecture:
+def cifar_resnet(layers: int, shortcut: Literal["padding", "projection"]) -> Architecture:
     block = Block(kind="basic", shortcut=shortcut)
     stages = tuple(
         Stage(depth=(layers - 2) // 6, width=width, stride=1 if i == 0 else 2, block=block)
@@ -90,7 +92,7 @@ def cifar(layers: int, shortcut: Literal["padding", "projection"]) -> Architectu
     return Architecture(stem=replace(SMALL_STEM, width=16), stages=stages, classes=10)
 
 
-def preactivated(architecture: Architecture) -> Architecture:
+def with_preactivation(architecture: Architecture) -> Architecture:
     return replace(architecture, preactivation=True)
 
 
@@ -126,7 +128,7 @@ def cifar_resnext(groups: int, group_width: int) -> Architecture:
 
 
 def regnet(
-    depths: tuple[int, ...], widths: tuple[int, ...], group_width: int, squeezed: bool
+    depths: tuple[int, ...], widths: tuple[int, ...], group_width: int, squeeze: bool
 ) -> Architecture:
     stages = tuple(
         Stage(
@@ -137,8 +139,8 @@ def regnet(
                 kind="bottleneck",
                 inner=width,
                 groups=width // min(group_width, width),
-                squeeze_ratio=0.25 if squeezed else None,
-                squeeze_at="3x3" if squeezed else "branch",
+                squeeze_ratio=0.25 if squeeze else None,
+                squeeze_at="3x3" if squeeze else "branch",
             ),
         )
         for depth, width in zip(depths, widths, strict=True)
@@ -147,8 +149,8 @@ def regnet(
     return Architecture(stem=stem, stages=stages, naming="regnet")
 
 
-def shifted(layers: int, expansion: int) -> Architecture:
-    plain = cifar(layers, "projection")
+def cifar_shiftresnet(layers: int, expansion: int) -> Architecture:
+    plain = cifar_resnet(layers, "projection")
     stages = tuple(
         replace(stage, block=Block(kind="shift", inner=expansion * stage.width))
         for stage in plain.stages
@@ -156,7 +158,7 @@ def shifted(layers: int, expansion: int) -> Architecture:
     return replace(plain, stages=stages)
 
 
-def gated(architecture: Architecture) -> Architecture:
+def with_gated_shortcut(architecture: Architecture) -> Architecture:
     """He et al. 2016, section 3.1: "exclusive gating", the gate of Highway Networks."""
     stages = tuple(
         replace(stage, block=replace(stage.block, gated=True)) for stage in architecture.stages
@@ -164,12 +166,12 @@ def gated(architecture: Architecture) -> Architecture:
     return replace(architecture, stages=stages)
 
 
-def group_normed(architecture: Architecture) -> Architecture:
+def with_group_norm(architecture: Architecture) -> Architecture:
     """Wu and He 2018, Table 1: 32 groups."""
     return replace(architecture, norm=replace(architecture.norm, kind="group", groups=32))
 
 
-def chapter_resnext_block(width: int, groups: int, multiplier: float = 1.0) -> Block:
+def chapter_resnext_block(width: int, groups: int, *, multiplier: float = 1.0) -> Block:
     """Give the chapter's ``ResNeXtBlock(width, groups, multiplier)``.
 
     Its ``groups`` is the number of channels in a group, not of groups: it gives
@@ -181,7 +183,7 @@ def chapter_resnext_block(width: int, groups: int, multiplier: float = 1.0) -> B
 
 def chapter_resnext() -> Architecture:
     """The chapter's blocks where its ResNet-18 has ``Residual``; the chapter stops at the block."""
-    plain = chapter()
+    plain = chapter_resnet()
     stages = tuple(
         replace(stage, block=chapter_resnext_block(stage.width, groups=16))
         for stage in plain.stages
@@ -189,7 +191,7 @@ def chapter_resnext() -> Architecture:
     return replace(plain, stages=stages)
 
 
-def slim(depth: int, widths: tuple[int, ...], stride: int = 2) -> Architecture:
+def slim_resnet(depth: int, widths: tuple[int, ...], stride: int = 2) -> Architecture:
     stages = tuple(
         Stage(depth=depth, width=width, stride=1 if i == 0 else 2) for i, width in enumerate(widths)
     )

@@ -16,7 +16,7 @@ import safetensors
 import safetensors.numpy
 
 from resnets.errors import InvalidDescription, Problem, WeightsError
-from resnets.files import explained, replacing, write_text
+from resnets.files import explain_os_errors, replace_file, write_text
 from resnets.networks import catalog
 from resnets.networks.architecture import Architecture
 from resnets.networks.network import Network, Preprocessing, Weights, check_weights
@@ -70,19 +70,19 @@ def save(network: Network, folder: Path | str) -> None:
     """
     folder = Path(folder)
     check_weights(network.architecture, network.weights)
-    check_config(Config.of(network), folder / "config.json")
-    with explained(f"cannot write the network to {folder}", WeightsError):
+    check_config(Config.from_network(network), folder / "config.json")
+    with explain_os_errors(f"cannot write the network to {folder}", WeightsError):
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / "config.json", config_text(network))
+        write_text(folder / "config.json", to_config_text(network))
     save_weights(network.weights, folder / "model.safetensors")
 
 
-def save_weights(weights: Weights, path: Path, metadata: dict[str, str] | None = None) -> None:
+def save_weights(weights: Weights, path: Path, *, metadata: dict[str, str] | None = None) -> None:
     """Write a safetensors file, whole or not at all."""
     content = safetensors.numpy.save(
         {name: np.asarray(array, order="C") for name, array in weights.items()}, metadata
     )
-    with explained(f"cannot write {path}", WeightsError), replacing(path) as file:
+    with explain_os_errors(f"cannot write {path}", WeightsError), replace_file(path) as file:
         file.write(content)
 
 
@@ -129,7 +129,7 @@ def load_weights(path: Path) -> tuple[Weights, dict[str, str]]:
         raise WeightsError(f"{path}: no such file")
     opened = cast("Any", safetensors.safe_open)  # its stub has no types
     try:
-        with explained(f"cannot read {path}", WeightsError), opened(path, "numpy") as file:
+        with explain_os_errors(f"cannot read {path}", WeightsError), opened(path, "numpy") as file:
             arrays: Weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             metadata: dict[str, str] = file.metadata() or {}
             return arrays, metadata
@@ -146,7 +146,7 @@ class Config:
     class_names: tuple[str, ...]
 
     @staticmethod
-    def of(network: Network) -> "Config":
+    def from_network(network: Network) -> "Config":
         """Give what is written for ``network``."""
         return Config(
             architecture=network.architecture,
@@ -155,12 +155,12 @@ class Config:
         )
 
 
-def config_text(network: Network) -> str:
+def to_config_text(network: Network) -> str:
     """Give config.json's text."""
-    return json.dumps(config(network), indent=2) + "\n"
+    return json.dumps(to_config(network), indent=2) + "\n"
 
 
-def config(network: Network) -> dict[str, Any]:
+def to_config(network: Network) -> dict[str, Any]:
     """Give config.json's content: our description, and the keys that timm reads."""
     a, p = network.architecture, network.preprocessing
     ours = {
@@ -169,7 +169,7 @@ def config(network: Network) -> dict[str, Any]:
         "class_names": list(network.class_names),
     }
     result: dict[str, Any] = {"num_classes": a.classes, "resnets": ours}
-    if _is_catalogs(a):
+    if _is_in_catalog(a):
         pretrained = {
             "num_classes": a.classes,
             "input_size": [a.channels, p.size, p.size],
@@ -177,7 +177,7 @@ def config(network: Network) -> dict[str, Any]:
             "std": list(p.std),
             "interpolation": "bilinear",
             "crop_pct": 1.0,
-            **_ends_in_timm(a),
+            **_timm_end_layers(a),
             "label_names": list(network.class_names),
         }
         arguments = {"in_chans": a.channels} if a.channels != 3 else {}
@@ -191,12 +191,12 @@ def config(network: Network) -> dict[str, Any]:
     return result
 
 
-def _is_catalogs(a: Architecture) -> bool:
+def _is_in_catalog(a: Architecture) -> bool:
     """Whether a network is the catalog's of its name, but for channels and classes."""
     return a.name in TIMM_NAMES and a == catalog.get(a.name, channels=a.channels, classes=a.classes)
 
 
-def _ends_in_timm(a: Architecture) -> dict[str, str]:
+def _timm_end_layers(a: Architecture) -> dict[str, str]:
     """Give timm's names of the first and the last layer, which it refits."""
     if a.naming == "regnet":
         return {"first_conv": "stem.conv", "classifier": "head.fc"}
@@ -213,15 +213,15 @@ def load_config(path: Path) -> Config:
     """
     if not path.is_file():
         raise WeightsError(f"{path}: no such file; a network's folder holds it")
-    with explained(f"cannot read {path}", WeightsError):
+    with explain_os_errors(f"cannot read {path}", WeightsError):
         if path.stat().st_size > LARGEST_CONFIG:
             raise WeightsError(f"{path}: over {LARGEST_CONFIG} bytes, no configuration is")
         text = path.read_bytes()
-    return config_from(text, str(path))
+    return parse_config(text, str(path))
 
 
-def config_from(text: str | bytes, where: str) -> Config:
-    """Read our part of a config.json's text, which came from ``where``.
+def parse_config(text: str | bytes, source: str) -> Config:
+    """Read our part of a config.json's text, which came from ``source``.
 
     Raises:
         As ``load_config``.
@@ -230,14 +230,14 @@ def config_from(text: str | bytes, where: str) -> Config:
         ours = json.loads(text)["resnets"]
         described = dict(ours)
         described["architecture"] = Architecture.from_json(
-            ours["architecture"], f"{where}: architecture"
+            ours["architecture"], f"{source}: architecture"
         )
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         if isinstance(error, InvalidDescription):
             raise
-        raise WeightsError(f"{where}: holds no network that resnets wrote ({error!r})") from error
-    result = from_json(Config, described, where)
-    check_config(result, Path(where))
+        raise WeightsError(f"{source}: holds no network that resnets wrote ({error!r})") from error
+    result = from_json(Config, described, source)
+    check_config(result, Path(source))
     return result
 
 

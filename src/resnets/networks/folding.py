@@ -28,14 +28,14 @@ class Program:
     weights: Weights
 
 
-def foldable(steps: Trace) -> dict[str, str]:
+def foldable_norms(steps: Trace) -> dict[str, str]:
     """Give the batch norms that fold, each with its convolution, by the layers' names."""
     readers = Counter(name for layer in steps.layers for name in layer.inputs)
     return {
         layer.name: before.name
         for layer in steps.layers
         if layer.operation == "norm"
-        for before in [steps.named[layer.inputs[0]]]
+        for before in [steps.by_name[layer.inputs[0]]]
         if before.operation == "convolution" and readers[before.name] == 1
     }
 
@@ -50,14 +50,14 @@ def redundant_biases(architecture: Architecture) -> tuple[str, ...]:
         return ()
     steps = trace(architecture, 32)
     biases = {tensor.name for layer in steps.layers for tensor in layer.tensors}
-    names = (f"{convolution}.bias" for convolution in foldable(steps).values())
+    names = (f"{convolution}.bias" for convolution in foldable_norms(steps).values())
     return tuple(name for name in names if name in biases)
 
 
-def folded(steps: Trace, weights: Mapping[str, npt.NDArray[Any]]) -> Program:
+def fold_batch_norms(steps: Trace, weights: Mapping[str, npt.NDArray[Any]]) -> Program:
     """Give the program without the norms that fold; its weights keep their precision."""
-    pairs = foldable(steps)
-    norms = {convolution: steps.named[norm] for norm, convolution in pairs.items()}
+    pairs = foldable_norms(steps)
+    norms = {convolution: steps.by_name[norm] for norm, convolution in pairs.items()}
     layers: list[Layer] = []
     kept: Weights = {}
     for layer in steps.layers:
@@ -66,7 +66,7 @@ def folded(steps: Trace, weights: Mapping[str, npt.NDArray[Any]]) -> Program:
         inputs = tuple(pairs.get(name, name) for name in layer.inputs)
         own = {tensor.name: weights[tensor.name] for tensor in layer.tensors}
         if layer.name in norms:
-            kernel, bias = _merged(layer, norms[layer.name], weights, steps)
+            kernel, bias = _merge(layer, norms[layer.name], weights=weights, steps=steps)
             names = (layer.tensors[0].name, f"{layer.name}.bias")
             own = dict(zip(names, (kernel, bias), strict=True))
             tensors = (layer.tensors[0], Tensor(names[1], bias.shape, "bias"))
@@ -76,13 +76,13 @@ def folded(steps: Trace, weights: Mapping[str, npt.NDArray[Any]]) -> Program:
     return Program(tuple(layers), kept)
 
 
-def as_trained(steps: Trace, weights: Mapping[str, npt.NDArray[Any]]) -> Program:
+def to_program(steps: Trace, weights: Mapping[str, npt.NDArray[Any]]) -> Program:
     """Give the program as it is, every norm a layer of its own."""
     return Program(steps.layers, dict(weights))
 
 
-def _merged(
-    convolution: Layer, norm: Layer, weights: Mapping[str, npt.NDArray[Any]], steps: Trace
+def _merge(
+    convolution: Layer, norm: Layer, *, weights: Mapping[str, npt.NDArray[Any]], steps: Trace
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Give the kernel and the bias that do the work of both layers."""
     kernel, *biases = (weights[t.name].astype(np.float64) for t in convolution.tensors)

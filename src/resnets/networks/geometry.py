@@ -8,23 +8,23 @@ from resnets.networks.spec import Stage
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class BlockGeometry:
     """Where a block stands.
 
     Attributes:
         channels: that it reads.
         stride: 1 but for a stage's first block.
         dilations: of its first and of its second 3×3 convolution.
-        changes: whether its shortcut changes the shape.
+        changes_shape: whether its shortcut changes the shape.
     """
 
     channels: int
     stride: int
     dilations: tuple[int, int]
-    changes: bool
+    changes_shape: bool
 
 
-def places(architecture: Architecture) -> tuple[tuple[Place, ...], ...]:
+def block_geometries(architecture: Architecture) -> tuple[tuple[BlockGeometry, ...], ...]:
     """Give every stage's blocks the place where they stand.
 
     A stage that would shrink the maps beyond the output stride dilates instead: its first block's
@@ -34,26 +34,28 @@ def places(architecture: Architecture) -> tuple[tuple[Place, ...], ...]:
     channels, dilation = stem.width, 1
     reduction = stem.stride * (2 if stem.pool else 1)
     limit = architecture.output_stride
-    found: list[tuple[Place, ...]] = []
+    found: list[tuple[BlockGeometry, ...]] = []
     for stage in architecture.stages:
         stride, before = stage.stride, dilation
         if limit is not None and reduction >= limit:
             stride, dilation = 1, dilation * stage.stride
         reduction *= stride
-        first = Place(
+        first = BlockGeometry(
             channels=channels,
             stride=stride,
             dilations=(before, dilation),
-            changes=stride != 1 or channels != stage.width,
+            changes_shape=stride != 1 or channels != stage.width,
         )
         channels = stage.width
-        later = Place(channels=channels, stride=1, dilations=(dilation, dilation), changes=False)
+        later = BlockGeometry(
+            channels=channels, stride=1, dilations=(dilation, dilation), changes_shape=False
+        )
         found.append((first, *[later] * (stage.depth - 1)))
     return tuple(found)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Convolution:
+class ConvolutionSpec:
     """One of a block's convolutions: channels put out, and the rest as ``Layer`` has it."""
 
     width: int
@@ -63,28 +65,28 @@ class Convolution:
     dilation: int = 1
 
 
-def convolutions(stage: Stage, place: Place) -> tuple[Convolution, ...]:
+def convolutions(stage: Stage, geometry: BlockGeometry) -> tuple[ConvolutionSpec, ...]:
     """List the convolutions of a block's branch."""
-    block, width, stride = stage.block, stage.width, place.stride
+    block, width, stride = stage.block, stage.width, geometry.stride
     inner = block.inner_width(width)
-    first, second = place.dilations
+    first, second = geometry.dilations
     if block.kind == "basic":
         return (
-            Convolution(width=inner, kernel=3, stride=stride, dilation=first),
-            Convolution(width=width, kernel=3, dilation=second),
+            ConvolutionSpec(width=inner, kernel=3, stride=stride, dilation=first),
+            ConvolutionSpec(width=width, kernel=3, dilation=second),
         )
     if block.kind == "shift":
-        narrow = Convolution(width=inner, kernel=1)
-        return narrow, Convolution(width=width, kernel=1, stride=stride)
+        narrow = ConvolutionSpec(width=inner, kernel=1)
+        return narrow, ConvolutionSpec(width=width, kernel=1, stride=stride)
     in_1x1, in_3x3 = (stride, 1) if block.stride_in == "1x1" else (1, stride)
     return (
-        Convolution(width=inner, kernel=1, stride=in_1x1),
-        Convolution(width=inner, kernel=3, stride=in_3x3, groups=block.groups, dilation=first),
-        Convolution(width=width, kernel=1),
+        ConvolutionSpec(width=inner, kernel=1, stride=in_1x1),
+        ConvolutionSpec(width=inner, kernel=3, stride=in_3x3, groups=block.groups, dilation=first),
+        ConvolutionSpec(width=width, kernel=1),
     )
 
 
-def natural_size(architecture: Architecture) -> int:
+def default_image_size(architecture: Architecture) -> int:
     """Pixels a side of the images a network is made for.
 
     224 for a network that shrinks them 32 times, as all for ImageNet do; else Fashion-MNIST's 28

@@ -45,7 +45,9 @@ def initial_weights(
             if tensor.name in zeroed:
                 weights[tensor.name] = np.zeros(tensor.shape, np.float32)
             else:
-                weights[tensor.name] = _draw(tensor, fan_in, seed, scheme, layer.operation)
+                weights[tensor.name] = _draw(
+                    tensor, fan_in, seed=seed, scheme=scheme, operation=layer.operation
+                )
     return weights
 
 
@@ -60,7 +62,7 @@ def last_scales(steps: Trace) -> frozenset[str]:
     return frozenset(f"{scaled.get(name, name)}.weight" for name in ends)
 
 
-def _draw(tensor: Tensor, fan_in: int, seed: int, scheme: Scheme, operation: str) -> np.ndarray:
+def _draw(tensor: Tensor, fan_in: int, *, seed: int, scheme: Scheme, operation: str) -> np.ndarray:
     generator = np.random.default_rng([seed, zlib.crc32(tensor.name.encode())])
     match tensor.role:
         case "scale" | "variance":
@@ -76,13 +78,13 @@ def _draw(tensor: Tensor, fan_in: int, seed: int, scheme: Scheme, operation: str
             return values
         case "kernel" | "dense" if scheme == "xavier":
             fan_out = tensor.size // tensor.shape[1]
-            return _uniform(generator, tensor, np.sqrt(6 / (fan_in + fan_out)))
+            return _uniform(generator, tensor, bound=np.sqrt(6 / (fan_in + fan_out)))
         case "bias" if scheme == "he" and operation == "convolution":
             return np.zeros(tensor.shape, np.float32)
         case _:
-            return _uniform(generator, tensor, 1 / np.sqrt(fan_in))
+            return _uniform(generator, tensor, bound=1 / np.sqrt(fan_in))
 
 
-def _uniform(generator: np.random.Generator, tensor: Tensor, bound: float) -> np.ndarray:
+def _uniform(generator: np.random.Generator, tensor: Tensor, *, bound: float) -> np.ndarray:
     values = generator.random(tensor.shape, np.float32)
     return (values * np.float32(2) - np.float32(1)) * np.float32(bound)

@@ -53,7 +53,7 @@ class Tensor:
         return math.prod(self.shape)
 
     @property
-    def learned(self) -> bool:
+    def is_parameter(self) -> bool:
         """True for parameters, False for the running statistics."""
         return self.role not in ("mean", "variance")
 
@@ -91,15 +91,15 @@ class Layer:
     @cached_property
     def parameters(self) -> int:
         """Number of learned values."""
-        return sum(t.size for t in self.tensors if t.learned)
+        return sum(t.size for t in self.tensors if t.is_parameter)
 
     @property
-    def activation(self) -> int:
+    def output_size(self) -> int:
         """Number of values put out for one image."""
         return math.prod(self.shape)
 
 
-class Field(NamedTuple):
+class ReceptiveField(NamedTuple):
     """The pixels that a layer's value depends on, along either axis of the image.
 
     Attributes:
@@ -126,7 +126,7 @@ class Trace:
     layers: tuple[Layer, ...]
 
     @cached_property
-    def named(self) -> dict[str, Layer]:
+    def by_name(self) -> dict[str, Layer]:
         """The layers by name."""
         return {layer.name: layer for layer in self.layers}
 
@@ -155,19 +155,19 @@ class Trace:
         return sum(layer.multiply_adds for layer in self.layers)
 
     @cached_property
-    def kept(self) -> frozenset[str]:
+    def saved_for_backward(self) -> frozenset[str]:
         """Names of the layers whose output a training step keeps for the backward pass.
 
         Convolutions, norms, pools, dense layers, scalings, gated sums, SiLU and GELU keep what
         they read, the other activations and a sigmoid what they put out; sums, means and shifts
         keep nothing. An array kept by two layers counts once.
         """
-        return frozenset(name for layer in self.layers for name in _kept(layer))
+        return frozenset(name for layer in self.layers for name in _saved_by(layer))
 
     @cached_property
     def activations(self) -> int:
         """Values that one image's training step keeps for the backward pass."""
-        return sum(self.named[name].activation for name in self.kept)
+        return sum(self.by_name[name].output_size for name in self.saved_for_backward)
 
     @property
     def conv_activations(self) -> int:
@@ -177,10 +177,10 @@ class Trace:
         section 3).
         """
         counted = ("convolution", "dense")
-        return sum(layer.activation for layer in self.layers if layer.operation in counted)
+        return sum(layer.output_size for layer in self.layers if layer.operation in counted)
 
     @cached_property
-    def fields(self) -> dict[str, Field | None]:
+    def receptive_fields(self) -> dict[str, ReceptiveField | None]:
         """The receptive field of every layer, by name; None where it is the whole image.
 
         A window of k values, dilated by d, adds d * (k - 1) times the stride so far; strides
@@ -192,18 +192,18 @@ class Trace:
         norms have means of their own; batch norms are taken as they are after training, with
         running statistics.
         """
-        found: dict[str, Field | None] = {}
+        found: dict[str, ReceptiveField | None] = {}
         for layer in self.layers:
-            found[layer.name] = _field(layer, found)
+            found[layer.name] = _receptive_field(layer, found)
         return found
 
     @property
-    def field(self) -> Field | None:
+    def receptive_field(self) -> ReceptiveField | None:
         """The receptive field of the last stage's maps; None where it is the whole image."""
-        return self.fields[self.features[f"stage{len(self.architecture.stages)}"]]
+        return self.receptive_fields[self.features[f"stage{len(self.architecture.stages)}"]]
 
 
-READ_AGAIN = frozenset[Operation](
+SAVES_INPUT = frozenset[Operation](
     [
         *("convolution", "norm", "group_norm", "max_pool", "average_pool", "dense", "scale"),
         *("gated_add", "silu", "gelu"),
@@ -211,30 +211,34 @@ READ_AGAIN = frozenset[Operation](
 )
 """Operations whose backward pass reads what they read."""
 
-PUT_OUT = frozenset[Operation](["relu", "leaky_relu", "elu", "sigmoid"])
+SAVES_OUTPUT = frozenset[Operation](["relu", "leaky_relu", "elu", "sigmoid"])
 """Operations whose backward pass reads what they put out."""
 
-WHOLE_MAP = frozenset[Operation](["mean_pool", "group_norm"])
+READS_WHOLE_MAP = frozenset[Operation](["mean_pool", "group_norm"])
 """Operations each of whose values depends on whole maps."""
 
 
-def _kept(layer: Layer) -> tuple[str, ...]:
+def _saved_by(layer: Layer) -> tuple[str, ...]:
     """Names of the layers whose output the backward pass of ``layer`` reads."""
-    if layer.operation in READ_AGAIN:
+    if layer.operation in SAVES_INPUT:
         return layer.inputs
-    return (layer.name,) if layer.operation in PUT_OUT else ()
+    return (layer.name,) if layer.operation in SAVES_OUTPUT else ()
 
 
-def _field(layer: Layer, before: dict[str, Field | None]) -> Field | None:
+def _receptive_field(
+    layer: Layer, before: dict[str, ReceptiveField | None]
+) -> ReceptiveField | None:
     """Grow the fields of what a layer reads by its window."""
-    if layer.operation in WHOLE_MAP:
+    if layer.operation in READS_WHOLE_MAP:
         return None
-    field = before[layer.inputs[0]] if layer.inputs else Field(0, 0, 1)
+    field = before[layer.inputs[0]] if layer.inputs else ReceptiveField(0, 0, 1)
     for name in layer.inputs[1:]:
         other = before[name]
         if field is None or other is None:
             return None
-        field = Field(min(field.first, other.first), max(field.last, other.last), field.stride)
+        field = ReceptiveField(
+            min(field.first, other.first), max(field.last, other.last), field.stride
+        )
     if field is None or (layer.kernel == 1 and layer.stride == 1):
         return field
     # A shift moves the channels in nine equal runs (``reference.shift``); fewer stay in place.
@@ -242,4 +246,4 @@ def _field(layer: Layer, before: dict[str, Field | None]) -> Field | None:
     padding, reach = (0, 0) if still else (layer.padding, layer.dilation * (layer.kernel - 1))
     first = field.first - padding * field.stride
     last = field.last + (reach - padding) * field.stride
-    return Field(first, last, field.stride * layer.stride)
+    return ReceptiveField(first, last, field.stride * layer.stride)

@@ -6,7 +6,8 @@ pass, with the last step's gradients still there. To the byte:
 - weights: parameters and running statistics, in fp32 in either precision;
 - gradients: one value for each parameter, fp32;
 - optimiser: SGD's momentum, or AdamW's means of gradients and of their squares, fp32;
-- activations: the arrays that the backward pass reads (``Trace.kept``), in fp32 or bf16, the input
+- activations: the arrays that the backward pass reads (``Trace.saved_for_backward``), in fp32 or
+bf16, the input
   among them; the places of each max-pool's maxima, 8 bytes each; the mean and deviation by which
   each norm normalised, fp32; in bf16 also the kernels' copies in bf16 that convolutions and dense
   layers read.
@@ -32,14 +33,14 @@ Optimiser = Literal["sgd", "adamw"]
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
 OPTIMISERS: tuple[Optimiser, ...] = ("sgd", "adamw")
-BATCHES = (1, 32, 128, 256)
+BATCH_SIZES = (1, 32, 128, 256)
 """Batches that tables show."""
 
-FP32 = 4
-PLACE = 8
-BYTES = {"fp32": 4, "bf16": 2}
-SPOKEN = {"sgd": "SGD", "adamw": "AdamW"}
-BUFFERS = {"sgd": 1, "adamw": 2}
+FP32_BYTES = 4
+POOL_INDEX_BYTES = 8
+BYTES_PER_VALUE = {"fp32": 4, "bf16": 2}
+OPTIMISER_TITLES = {"sgd": "SGD", "adamw": "AdamW"}
+OPTIMISER_BUFFERS = {"sgd": 1, "adamw": 2}
 """Values that an optimiser keeps for each parameter."""
 
 
@@ -69,21 +70,21 @@ class Memory:
 
 
 def training_memory(
-    trace: Trace, batch: int, precision: Precision = "fp32", optimiser: Optimiser = "sgd"
+    trace: Trace, batch: int, *, precision: Precision = "fp32", optimiser: Optimiser = "sgd"
 ) -> Memory:
     """Count the bytes of a training step.
 
     Raises:
         InvalidDescription: where the batch is not a positive number of images.
     """
-    return _memory(_Sizes.of(trace), batch, precision, optimiser)
+    return _count_bytes(_Sizes.from_trace(trace), batch, precision=precision, optimiser=optimiser)
 
 
-def training_memories(trace: Trace, batches: Sequence[int] = BATCHES) -> list[Memory]:
+def training_memories(trace: Trace, batches: Sequence[int] = BATCH_SIZES) -> list[Memory]:
     """Count for every batch, precision and optimiser; raises as ``training_memory``."""
-    sizes = _Sizes.of(trace)
+    sizes = _Sizes.from_trace(trace)
     return [
-        _memory(sizes, batch, precision, optimiser)
+        _count_bytes(sizes, batch, precision=precision, optimiser=optimiser)
         for batch in batches
         for precision in PRECISIONS
         for optimiser in OPTIMISERS
@@ -101,16 +102,17 @@ def memory_table(memories: Sequence[Memory]) -> "Table":
 
     kinds = dict.fromkeys((memory.precision, memory.optimiser) for memory in memories)
     columns = [
-        Column(f"{precision} {SPOKEN[optimiser]}", right=True) for precision, optimiser in kinds
+        Column(f"{precision} {OPTIMISER_TITLES[optimiser]}", align_right=True)
+        for precision, optimiser in kinds
     ]
     rows = [
-        Row((str(batch), *(megabytes(memory.total) for memory in own)))
+        Row((str(batch), *(format_megabytes(memory.total) for memory in own)))
         for batch, own in groupby(memories, lambda memory: memory.batch)
     ]
-    return Table((Column("batch", right=True), *columns), rows)
+    return Table((Column("batch", align_right=True), *columns), rows)
 
 
-def megabytes(count: int) -> str:
+def format_megabytes(count: int) -> str:
     """Write bytes as megabytes: ``102.4 MB``."""
     return f"{count / 1e6:,.1f} MB"
 
@@ -128,9 +130,9 @@ class _Sizes:
     statistics_an_image: int
 
     @staticmethod
-    def of(trace: Trace) -> "_Sizes":
+    def from_trace(trace: Trace) -> "_Sizes":
         tensors = [tensor for layer in trace.layers for tensor in layer.tensors]
-        running = sum(tensor.size for tensor in tensors if not tensor.learned)
+        running = sum(tensor.size for tensor in tensors if not tensor.is_parameter)
         by_operation = {
             operation: [layer for layer in trace.layers if layer.operation == operation]
             for operation in ("max_pool", "norm", "group_norm")
@@ -140,19 +142,25 @@ class _Sizes:
             parameters=trace.parameters,
             kernels=sum(tensor.size for tensor in tensors if tensor.role in ("kernel", "dense")),
             activations=trace.activations,
-            places=sum(layer.activation for layer in by_operation["max_pool"]),
+            places=sum(layer.output_size for layer in by_operation["max_pool"]),
             statistics_a_step=sum(2 * layer.shape[0] for layer in by_operation["norm"]),
             statistics_an_image=sum(2 * layer.groups for layer in by_operation["group_norm"]),
         )
 
     def activation_bytes(self, batch: int, precision: Precision) -> int:
-        width = BYTES[precision]
-        an_image = width * self.activations + PLACE * self.places + FP32 * self.statistics_an_image
+        width = BYTES_PER_VALUE[precision]
+        an_image = (
+            width * self.activations
+            + POOL_INDEX_BYTES * self.places
+            + FP32_BYTES * self.statistics_an_image
+        )
         copies = width * self.kernels if precision == "bf16" else 0
-        return batch * an_image + FP32 * self.statistics_a_step + copies
+        return batch * an_image + FP32_BYTES * self.statistics_a_step + copies
 
 
-def _memory(sizes: _Sizes, batch: int, precision: Precision, optimiser: Optimiser) -> Memory:
+def _count_bytes(
+    sizes: _Sizes, batch: int, *, precision: Precision, optimiser: Optimiser
+) -> Memory:
     if batch < 1:
         message = f"{batch} is not a number of images from 1"
         raise InvalidDescription("training memory", [Problem("batch", message)])
@@ -160,8 +168,8 @@ def _memory(sizes: _Sizes, batch: int, precision: Precision, optimiser: Optimise
         batch=batch,
         precision=precision,
         optimiser=optimiser,
-        weights=FP32 * sizes.stored,
-        gradients=FP32 * sizes.parameters,
-        buffers=FP32 * BUFFERS[optimiser] * sizes.parameters,
+        weights=FP32_BYTES * sizes.stored,
+        gradients=FP32_BYTES * sizes.parameters,
+        buffers=FP32_BYTES * OPTIMISER_BUFFERS[optimiser] * sizes.parameters,
         activations=sizes.activation_bytes(batch, precision),
     )

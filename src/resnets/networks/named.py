@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from resnets.errors import RunError
-from resnets.files import explained
+from resnets.files import explain_os_errors
 from resnets.networks import catalog
 from resnets.networks.architecture import Architecture
 
@@ -20,7 +20,7 @@ def find_architecture(network: str) -> Architecture:
         return catalog.get(network)
     if not path.is_file():
         raise RunError(f"{path}: no such file; a network is a name (resnets models) or a JSON file")
-    with explained(f"cannot read {path}", RunError):
+    with explain_os_errors(f"cannot read {path}", RunError):
         text = path.read_text(encoding="utf-8", errors="replace")
     described = Architecture.from_text(text, str(path))
     return described if described.name else replace(described, name=path.stem)

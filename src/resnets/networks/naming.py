@@ -6,7 +6,7 @@ from resnets.networks.architecture import Architecture
 
 
 @dataclass(frozen=True, kw_only=True)
-class Names:
+class NamingScheme:
     """Canonical names of a family's parts; stages, blocks and convolutions are counted in."""
 
     stem: str
@@ -26,7 +26,7 @@ class Names:
     dense: str = "fc"
 
 
-RESNET = Names(
+RESNET = NamingScheme(
     stem="conv1",
     stem_norm="bn1",
     stem_activation="{act}",
@@ -36,7 +36,7 @@ RESNET = Names(
 )
 """torchvision's and timm's ``resnet``."""
 
-RESNET_V2 = Names(
+RESNET_V2 = NamingScheme(
     stem="stem.conv",
     pool="stem.pool",
     block="stages.{stage0}.blocks.{block}",
@@ -49,7 +49,7 @@ RESNET_V2 = Names(
 )
 """timm's ``resnetv2``; stages count from 0 there."""
 
-REGNET = Names(
+REGNET = NamingScheme(
     stem="stem.0",
     stem_norm="stem.1",
     stem_activation="stem.2",
@@ -64,7 +64,7 @@ REGNET = Names(
 """torchvision's ``regnet``."""
 
 
-def names_of(architecture: Architecture) -> Names:
+def naming_scheme(architecture: Architecture) -> NamingScheme:
     """Give the names of an architecture's family."""
     if architecture.preactivation:
         return RESNET_V2
@@ -73,7 +73,7 @@ def names_of(architecture: Architecture) -> Names:
 
 def block_names(architecture: Architecture) -> tuple[tuple[str, ...], ...]:
     """Give the canonical names of each stage's blocks, such as ``layer2.0``."""
-    template = names_of(architecture).block
+    template = naming_scheme(architecture).block
     return tuple(
         tuple(template.format(stage=i + 1, stage0=i, block=j) for j in range(stage.depth))
         for i, stage in enumerate(architecture.stages)

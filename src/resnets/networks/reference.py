@@ -24,7 +24,7 @@ Array = npt.NDArray[np.floating]
 
 
 @dataclass
-class Forward:
+class ForwardResult:
     """The outcome of one forward pass.
 
     Attributes:
@@ -48,12 +48,12 @@ def forward(
     *,
     training: bool = False,
     branches: Array | None = None,
-) -> Forward:
+) -> ForwardResult:
     """Compute the network's outputs for ``images`` [n, channels, height, width].
 
     In training mode norms use the statistics of the batch and the running ones are updated;
     otherwise they use the running ones. ``branches`` [blocks, n] says what each block's residual
-    branch is multiplied by, as in ``Draws``; of a gated block, its gate.
+    branch is multiplied by, as in ``AugmentationParameters``; of a gated block, its gate.
 
     Raises:
         InvalidDescription: if the images are not of that shape.
@@ -63,7 +63,7 @@ def forward(
         message = f"{images.shape}; images are [n, {architecture.channels}, height, width] here"
         raise InvalidDescription("input", [Problem("images", message)])
     check_weights(architecture, weights)
-    result = Forward()
+    result = ForwardResult()
     steps = trace(architecture, (images.shape[2], images.shape[3]))
     blocks = [name for row in block_names(architecture) for name in row]
     for layer in steps.layers:
@@ -74,17 +74,17 @@ def forward(
             inputs[at] = inputs[at] * branches[blocks.index(layer.block)][:, None, None, None]
         if layer.operation == "norm" and training:
             output, statistics = batch_norm(inputs[0], own, architecture)
-            names = [tensor.name for tensor in layer.tensors if not tensor.learned]
+            names = [tensor.name for tensor in layer.tensors if not tensor.is_parameter]
             result.statistics.update(zip(names, statistics, strict=True))
         elif layer.operation == "input":
             output = images
         else:
-            output = computed(architecture, layer, inputs, own)
+            output = compute_layer(architecture, layer, inputs, own)
         result.outputs[layer.name] = output
     return result
 
 
-def computed(
+def compute_layer(
     architecture: Architecture, layer: Layer, inputs: Sequence[Array], own: Sequence[Array]
 ) -> Array:
     """Compute one layer's output in evaluation; ``own`` are its tensors, in their order."""

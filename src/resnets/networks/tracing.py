@@ -6,9 +6,9 @@ from functools import cache
 
 from resnets.errors import InvalidDescription, Problem
 from resnets.networks.architecture import Architecture
-from resnets.networks.geometry import Convolution, Place, convolutions, places
+from resnets.networks.geometry import BlockGeometry, ConvolutionSpec, block_geometries, convolutions
 from resnets.networks.layers import Layer, Operation, Role, Tensor, Trace
-from resnets.networks.naming import REGNET, Names, names_of
+from resnets.networks.naming import REGNET, NamingScheme, naming_scheme
 from resnets.networks.spec import Stage
 
 LARGEST_SIZE = 2**15
@@ -46,148 +46,168 @@ class _Tracer:
     input_shape: tuple[int, int, int]
     layers: dict[str, Layer] = field(default_factory=dict[str, Layer])
     part: str = "stem"
-    inside: str = ""
+    block: str = ""
 
     @property
-    def names(self) -> Names:
-        return names_of(self.architecture)
+    def names(self) -> NamingScheme:
+        return naming_scheme(self.architecture)
 
     def run(self) -> Trace:
         a, names = self.architecture, self.names
-        x = self.put("input", "input", (), self.input_shape)
+        x = self.add_layer("input", "input", inputs=(), shape=self.input_shape)
         x = self.stem(x)
         if not a.preactivation:
             x = self.activation(names.stem_activation, self.norm(names.stem_norm, x))
         if a.stem.pool:
             x = self.max_pool(names.pool, x)
-        for i, (stage, row) in enumerate(zip(a.stages, places(a), strict=True)):
+        for i, (stage, row) in enumerate(zip(a.stages, block_geometries(a), strict=True)):
             self.part = f"stage{i + 1}"
             for j, place in enumerate(row):
-                self.inside = names.block.format(stage=i + 1, stage0=i, block=j)
-                block = self.block_before if a.preactivation else self.block_after
-                x = block(f"{self.inside}.", x, stage, place)
-        self.part, self.inside = "head", ""
+                self.block = names.block.format(stage=i + 1, stage0=i, block=j)
+                block = self.preactivation_block if a.preactivation else self.postactivation_block
+                x = block(f"{self.block}.", x, stage, place)
+        self.part, self.block = "head", ""
         channels = a.stages[-1].width
         if a.preactivation:
             x = self.activation(names.last_activation, self.norm(names.last_norm, x))
-        x = self.put(names.mean_pool, "mean_pool", (x,), (channels,))
+        x = self.add_layer(names.mean_pool, "mean_pool", inputs=(x,), shape=(channels,))
         # The last layer; pre-activation networks have it as a 1×1 convolution, as timm.
-        self.dense(names.dense, x, a.classes, (1, 1) if a.preactivation else ())
+        self.dense(names.dense, x, width=a.classes, extent=(1, 1) if a.preactivation else ())
         return Trace(a, tuple(self.layers.values()))
 
     def stem(self, x: str) -> str:
         """One convolution, or ResNet-C's three: T. He et al. 2018, Figure 2b."""
         stem, name = self.architecture.stem, self.names.stem
-        whole = Convolution(width=stem.width, kernel=stem.kernel, stride=stem.stride)
+        whole = ConvolutionSpec(width=stem.width, kernel=stem.kernel, stride=stem.stride)
         if not stem.deep:
-            return self.convolution(name, x, whole)
+            return self.convolution(name, x, spec=whole)
         first = replace(whole, width=stem.width // 2)
         # A sequence: convolution, norm, activation, convolution, …
         for k, plan in ((0, first), (3, replace(first, stride=1))):
-            x = self.convolution(f"{name}.{k}", x, plan)
+            x = self.convolution(f"{name}.{k}", x, spec=plan)
             x = self.activation(f"{name}.{k + 2}", self.norm(f"{name}.{k + 1}", x))
-        return self.convolution(f"{name}.6", x, replace(whole, stride=1))
+        return self.convolution(f"{name}.6", x, spec=replace(whole, stride=1))
 
-    def block_after(self, at: str, x: str, stage: Stage, place: Place) -> str:
+    def postactivation_block(self, at: str, x: str, stage: Stage, geometry: BlockGeometry) -> str:
         """ReLU after the sum: He et al. 2015, Figures 2 and 5; Xie et al. 2016, Figure 3(c)."""
-        names, plans, block, y = self.names, convolutions(stage, place), stage.block, x
+        names, plans, block, y = self.names, convolutions(stage, geometry), stage.block, x
         for k, plan in enumerate(plans, 1):
             if block.kind == "shift" and k == 2:
-                y = self.shift(f"{at}shift", y, place.dilations[0])
-            y = self.convolution(at + _counted(names.convolution, k), y, plan)
-            y = self.norm(at + _counted(names.norm, k), y)
+                y = self.shift(f"{at}shift", y, dilation=geometry.dilations[0])
+            y = self.convolution(at + _fill_index(names.convolution, k), y, spec=plan)
+            y = self.norm(at + _fill_index(names.norm, k), y)
             if k < len(plans):
-                y = self.activation(at + _counted(names.activation, k), y)
+                y = self.activation(at + _fill_index(names.activation, k), y)
             if plan.kernel == 3 and block.squeeze_at == "3x3":
-                y = self.excited(at + names.excitation, y, block.squeezed_width(place.channels))
+                y = self.squeeze_excitation(
+                    at + names.excitation, y, squeeze=block.squeezed_width(geometry.channels)
+                )
         if block.squeeze_at == "branch":
-            y = self.excited(at + names.excitation, y, block.squeezed_width(place.channels))
-        shortcut = self.shortcut(at, x, stage, place)
+            y = self.squeeze_excitation(
+                at + names.excitation, y, squeeze=block.squeezed_width(geometry.channels)
+            )
+        shortcut = self.shortcut(at, x, stage=stage, geometry=geometry)
         if block.gated:
-            y = self.gated(at, x, y, shortcut, place.stride)
+            y = self.gated_sum(at, x, y=y, shortcut=shortcut, stride=geometry.stride)
         else:
-            y = self.put(f"{at}add", "add", (y, shortcut), self.layers[y].shape)
+            y = self.add_layer(f"{at}add", "add", inputs=(y, shortcut), shape=self.layers[y].shape)
         last = "activation" if names is REGNET else "{act}"
         return self.activation(at + last, y)
 
-    def block_before(self, at: str, x: str, stage: Stage, place: Place) -> str:
+    def preactivation_block(self, at: str, x: str, stage: Stage, geometry: BlockGeometry) -> str:
         """ReLU before each convolution: He et al. 2016, Figures 1(b) and 4(e)."""
         names, y, activated = self.names, x, x
-        for k, plan in enumerate(convolutions(stage, place), 1):
-            y = self.norm(at + _counted(names.norm, k), y)
-            y = self.activation(at + _counted(names.activation, k), y)
+        for k, plan in enumerate(convolutions(stage, geometry), 1):
+            y = self.norm(at + _fill_index(names.norm, k), y)
+            y = self.activation(at + _fill_index(names.activation, k), y)
             activated = y if k == 1 else activated
-            y = self.convolution(at + _counted(names.convolution, k), y, plan)
-        shortcut = self.shortcut(at, activated, stage, place) if place.changes else x
-        return self.put(f"{at}add", "add", (y, shortcut), self.layers[y].shape)
+            y = self.convolution(at + _fill_index(names.convolution, k), y, spec=plan)
+        shortcut = (
+            self.shortcut(at, activated, stage=stage, geometry=geometry)
+            if geometry.changes_shape
+            else x
+        )
+        return self.add_layer(f"{at}add", "add", inputs=(y, shortcut), shape=self.layers[y].shape)
 
-    def shortcut(self, at: str, x: str, stage: Stage, place: Place) -> str:
+    def shortcut(self, at: str, x: str, *, stage: Stage, geometry: BlockGeometry) -> str:
         """He et al. 2015, section 4.1: option A pads with zeros, option B projects."""
-        if not place.changes:
+        if not geometry.changes_shape:
             return x
-        stride = place.stride
+        stride = geometry.stride
         if stage.block.shortcut == "padding":
             _, height, width = self.layers[x].shape
-            shape = (stage.width, _reduced(height, stride), _reduced(width, stride))
-            return self.put(f"{at}downsample", "pad_shortcut", (x,), shape, stride=stride)
+            shape = (stage.width, _output_pixels(height, stride), _output_pixels(width, stride))
+            return self.add_layer(
+                f"{at}downsample", "pad_shortcut", inputs=(x,), shape=shape, stride=stride
+            )
         if stage.block.shortcut == "average_projection":
-            return self.average_projection(f"{at}downsample", x, stage.width, stride)
+            return self.average_projection(f"{at}downsample", x, width=stage.width, stride=stride)
         names = self.names
-        plan = Convolution(width=stage.width, kernel=1, stride=stride)
-        y = self.convolution(f"{at}{names.projection}", x, plan)
+        plan = ConvolutionSpec(width=stage.width, kernel=1, stride=stride)
+        y = self.convolution(f"{at}{names.projection}", x, spec=plan)
         bare = stage.block.shortcut == "bare_projection" or not names.projection_norm
         return y if bare else self.norm(f"{at}{names.projection_norm}", y)
 
-    def average_projection(self, at: str, x: str, width: int, stride: int) -> str:
+    def average_projection(self, at: str, x: str, *, width: int, stride: int) -> str:
         """T. He et al. 2018, Figure 2c; a window that hangs over the edge means what it covers."""
         channels, height, across = self.layers[x].shape
         if stride > 1:
             # The first window begins at the edge: -(-pixels // stride) windows, none but padding.
-            shape = (channels, _reduced(height, stride), _reduced(across, stride))
-            x = self.put(f"{at}.0", "average_pool", (x,), shape, kernel=2, stride=stride)
-        y = self.convolution(f"{at}.1", x, Convolution(width=width, kernel=1))
+            shape = (channels, _output_pixels(height, stride), _output_pixels(across, stride))
+            x = self.add_layer(
+                f"{at}.0", "average_pool", inputs=(x,), shape=shape, kernel=2, stride=stride
+            )
+        y = self.convolution(f"{at}.1", x, spec=ConvolutionSpec(width=width, kernel=1))
         return self.norm(f"{at}.2", y)
 
-    def excited(self, at: str, x: str, squeeze: int | None) -> str:
+    def squeeze_excitation(self, at: str, x: str, *, squeeze: int | None) -> str:
         """Scale each channel by what the means of all say: Hu et al. 2017, Figure 3."""
         if squeeze is None:
             return x
         width = self.layers[x].shape[0]
-        s = self.put(f"{at}.mean", "mean_pool", (x,), (width,))
-        s = self.activation(at + ".{act}", self.dense(f"{at}.fc1", s, squeeze, (1, 1)))
-        s = self.dense(f"{at}.fc2", s, width, (1, 1))
-        s = self.put(f"{at}.sigmoid", "sigmoid", (s,), (width,))
-        return self.put(f"{at}.scale", "scale", (x, s), self.layers[x].shape)
+        s = self.add_layer(f"{at}.mean", "mean_pool", inputs=(x,), shape=(width,))
+        s = self.activation(at + ".{act}", self.dense(f"{at}.fc1", s, width=squeeze, extent=(1, 1)))
+        s = self.dense(f"{at}.fc2", s, width=width, extent=(1, 1))
+        s = self.add_layer(f"{at}.sigmoid", "sigmoid", inputs=(s,), shape=(width,))
+        return self.add_layer(f"{at}.scale", "scale", inputs=(x, s), shape=self.layers[x].shape)
 
-    def gated(self, at: str, x: str, y: str, shortcut: str, stride: int) -> str:
+    def gated_sum(self, at: str, x: str, *, y: str, shortcut: str, stride: int) -> str:
         """T * branch + (1 - T) * shortcut: Srivastava et al. 2015, equation 3."""
         shape = self.layers[y].shape
-        plan = Convolution(width=shape[0], kernel=1, stride=stride)
-        gate = self.convolution(f"{at}gate", x, plan, bias="gate_bias")
-        gate = self.put(f"{at}sigmoid", "sigmoid", (gate,), shape)
-        return self.put(f"{at}add", "gated_add", (y, shortcut, gate), shape)
+        plan = ConvolutionSpec(width=shape[0], kernel=1, stride=stride)
+        gate = self.convolution(f"{at}gate", x, spec=plan, bias="gate_bias")
+        gate = self.add_layer(f"{at}sigmoid", "sigmoid", inputs=(gate,), shape=shape)
+        return self.add_layer(f"{at}add", "gated_add", inputs=(y, shortcut, gate), shape=shape)
 
-    def shift(self, name: str, x: str, dilation: int) -> str:
+    def shift(self, name: str, x: str, *, dilation: int) -> str:
         """Each channel moved by ``dilation`` pixels in a direction of its own: Wu et al. 2018."""
-        return self.put(name, "shift", (x,), self.layers[x].shape, kernel=3, dilation=dilation)
+        return self.add_layer(
+            name, "shift", inputs=(x,), shape=self.layers[x].shape, kernel=3, dilation=dilation
+        )
 
-    def convolution(self, name: str, x: str, plan: Convolution, bias: Role | None = None) -> str:
+    def convolution(
+        self, name: str, x: str, *, spec: ConvolutionSpec, bias: Role | None = None
+    ) -> str:
         c_in, height, across = self.layers[x].shape
-        shape = (plan.width, _reduced(height, plan.stride), _reduced(across, plan.stride))
-        extent = (c_in // plan.groups, plan.kernel, plan.kernel)
-        own = [Tensor(f"{name}.weight", (plan.width, *extent), "kernel")]
+        shape = (
+            spec.width,
+            _output_pixels(height, spec.stride),
+            _output_pixels(across, spec.stride),
+        )
+        extent = (c_in // spec.groups, spec.kernel, spec.kernel)
+        own = [Tensor(f"{name}.weight", (spec.width, *extent), "kernel")]
         if bias or self.architecture.bias:
-            own.append(Tensor(f"{name}.bias", (plan.width,), bias or "bias"))
-        return self.put(
+            own.append(Tensor(f"{name}.bias", (spec.width,), bias or "bias"))
+        return self.add_layer(
             name,
             "convolution",
-            (x,),
-            shape,
+            inputs=(x,),
+            shape=shape,
             own=tuple(own),
-            kernel=plan.kernel,
-            stride=plan.stride,
-            groups=plan.groups,
-            dilation=plan.dilation,
+            kernel=spec.kernel,
+            stride=spec.stride,
+            groups=spec.groups,
+            dilation=spec.dilation,
             multiply_adds=own[0].size * shape[1] * shape[2],
         )
 
@@ -198,32 +218,38 @@ class _Tracer:
         roles = LEARNED + RUNNING if norm.kind == "batch" else LEARNED
         own = tuple([Tensor(f"{name}.{part}", shape[:1], role) for part, role in roles])
         if norm.kind == "batch":
-            return self.put(name, "norm", (x,), shape, own=own)
-        return self.put(name, "group_norm", (x,), shape, own=own, groups=norm.groups)
+            return self.add_layer(name, "norm", inputs=(x,), shape=shape, own=own)
+        return self.add_layer(
+            name, "group_norm", inputs=(x,), shape=shape, own=own, groups=norm.groups
+        )
 
     def activation(self, name: str, x: str) -> str:
         kind = self.architecture.activation
-        return self.put(name.replace("{act}", kind), kind, (x,), self.layers[x].shape)
+        return self.add_layer(
+            name.replace("{act}", kind), kind, inputs=(x,), shape=self.layers[x].shape
+        )
 
     def max_pool(self, name: str, x: str) -> str:
         channels, height, width = self.layers[x].shape
-        shape = (channels, _reduced(height, 2), _reduced(width, 2))
-        return self.put(name, "max_pool", (x,), shape, kernel=3, stride=2)
+        shape = (channels, _output_pixels(height, 2), _output_pixels(width, 2))
+        return self.add_layer(name, "max_pool", inputs=(x,), shape=shape, kernel=3, stride=2)
 
-    def dense(self, name: str, x: str, width: int, extent: tuple[int, ...] = ()) -> str:
+    def dense(self, name: str, x: str, *, width: int, extent: tuple[int, ...] = ()) -> str:
         """A matrix product; some families keep the matrix as a 1×1 convolution's kernel."""
         (features,) = self.layers[x].shape
         weight = Tensor(f"{name}.weight", (width, features, *extent), "dense")
         own = (weight, Tensor(f"{name}.bias", (width,), "bias"))
-        return self.put(name, "dense", (x,), (width,), own=own, multiply_adds=weight.size)
+        return self.add_layer(
+            name, "dense", inputs=(x,), shape=(width,), own=own, multiply_adds=weight.size
+        )
 
-    def put(
+    def add_layer(
         self,
         name: str,
         operation: Operation,
+        *,
         inputs: tuple[str, ...],
         shape: tuple[int, ...],
-        *,
         own: tuple[Tensor, ...] = (),
         kernel: int = 1,
         stride: int = 1,
@@ -237,7 +263,7 @@ class _Tracer:
             inputs=inputs,
             shape=shape,
             part=self.part,
-            block=self.inside,
+            block=self.block,
             tensors=own,
             kernel=kernel,
             stride=stride,
@@ -250,11 +276,11 @@ class _Tracer:
 
 
 @cache
-def _counted(template: str, k: int) -> str:
+def _fill_index(template: str, k: int) -> str:
     """Fill in which convolution of a block it is: from 1, or a letter."""
     return template.replace("{k}", str(k)).replace("{letter}", "abc"[k - 1])
 
 
-def _reduced(pixels: int, stride: int) -> int:
+def _output_pixels(pixels: int, stride: int) -> int:
     """Pixels put out by an odd kernel with padding kernel // 2."""
     return (pixels - 1) // stride + 1

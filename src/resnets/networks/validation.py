@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from resnets.errors import Problem
 from resnets.networks.spec import Block, Norm, Stage, Stem
-from resnets.schema import shortened
+from resnets.schema import shorten
 
 if TYPE_CHECKING:
     from resnets.networks.architecture import Architecture
@@ -23,18 +23,18 @@ MOST_STAGES = 32
 def find_problems(a: "Architecture") -> Iterator[Problem]:
     """Yield everything that keeps ``a`` from being a network."""
     if not isinstance(a.name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        yield Problem("name", f"{shortened(a.name)} is not a string")
-    yield from _whole(a.channels, "channels", 1, LARGEST_WIDTH)
-    yield from _whole(a.classes, "classes", 1, 2**24)
-    yield from _flag(a.bias, "bias")
-    yield from _flag(a.preactivation, "preactivation")
-    yield from _choices(a, ("activation", "naming"), "")
+        yield Problem("name", f"{shorten(a.name)} is not a string")
+    yield from _check_whole(a.channels, "channels", least=1, most=LARGEST_WIDTH)
+    yield from _check_whole(a.classes, "classes", least=1, most=2**24)
+    yield from _check_flag(a.bias, "bias")
+    yield from _check_flag(a.preactivation, "preactivation")
+    yield from _check_choices(a, ("activation", "naming"), prefix="")
     yield from _stem_problems(a.stem)
     if a.preactivation is True and getattr(a.stem, "deep", False):
         yield Problem("stem.deep", "a deep stem is not defined with preactivation")
     yield from _norm_problems(a.norm)
     if not isinstance(a.stages, tuple):  # pyright: ignore[reportUnnecessaryIsInstance]
-        yield Problem("stages", f"{shortened(a.stages)} is not a tuple of Stage")
+        yield Problem("stages", f"{shorten(a.stages)} is not a tuple of Stage")
         return
     if not 1 <= len(a.stages) <= MOST_STAGES:
         yield Problem("stages", f"{len(a.stages)} of them; a network has 1 to {MOST_STAGES}")
@@ -43,7 +43,7 @@ def find_problems(a: "Architecture") -> Iterator[Problem]:
         yield Problem("stages", f"{sum(depths)} blocks in all; at most {LARGEST_DEPTH}")
     channels = a.stem.width if isinstance(a.stem, Stem) else 1  # pyright: ignore[reportUnnecessaryIsInstance]
     for i, stage in enumerate(a.stages):
-        yield from _stage_problems(stage, channels, f"stages[{i}]")
+        yield from _stage_problems(stage, channels, path=f"stages[{i}]")
         if a.preactivation and isinstance(getattr(stage, "block", None), Block):
             yield from _preactivation_problems(stage.block, f"stages[{i}].block")
         if a.naming == "regnet" and isinstance(getattr(stage, "block", None), Block):
@@ -104,7 +104,7 @@ def _output_stride_problems(a: "Architecture") -> Iterator[Problem]:
     reachable: list[int] = list(accumulate(strides, operator.mul))
     if a.output_stride not in reachable or isinstance(a.output_stride, bool):
         known = ", ".join(map(str, dict.fromkeys(reachable)))
-        message = f"{shortened(a.output_stride)} is none of the network's reductions: {known}"
+        message = f"{shorten(a.output_stride)} is none of the network's reductions: {known}"
         yield Problem("output_stride", message)
     for i, stage in enumerate(a.stages):
         if getattr(getattr(stage, "block", None), "shortcut", "") == "average_projection":
@@ -114,15 +114,15 @@ def _output_stride_problems(a: "Architecture") -> Iterator[Problem]:
 
 def _stem_problems(stem: Stem) -> Iterator[Problem]:
     if not isinstance(stem, Stem):  # pyright: ignore[reportUnnecessaryIsInstance]
-        yield Problem("stem", f"{shortened(stem)} is not a Stem")
+        yield Problem("stem", f"{shorten(stem)} is not a Stem")
         return
-    yield from _whole(stem.width, "stem.width", 1, LARGEST_WIDTH)
-    yield from _whole(stem.kernel, "stem.kernel", 1, 31)
+    yield from _check_whole(stem.width, "stem.width", least=1, most=LARGEST_WIDTH)
+    yield from _check_whole(stem.kernel, "stem.kernel", least=1, most=31)
     if _is_whole(stem.kernel) and stem.kernel % 2 == 0:
         yield Problem("stem.kernel", f"{stem.kernel} is even; the padding is kernel // 2")
-    yield from _whole(stem.stride, "stem.stride", 1, 8)
-    yield from _flag(stem.pool, "stem.pool")
-    yield from _flag(stem.deep, "stem.deep")
+    yield from _check_whole(stem.stride, "stem.stride", least=1, most=8)
+    yield from _check_flag(stem.pool, "stem.pool")
+    yield from _check_flag(stem.deep, "stem.deep")
     if stem.deep is True and stem.kernel != 3:
         yield Problem("stem.kernel", f"{stem.kernel}; a deep stem's kernels are 3")
     if stem.deep is True and _is_whole(stem.width) and stem.width % 2:
@@ -131,37 +131,41 @@ def _stem_problems(stem: Stem) -> Iterator[Problem]:
 
 def _norm_problems(norm: Norm) -> Iterator[Problem]:
     if not isinstance(norm, Norm):  # pyright: ignore[reportUnnecessaryIsInstance]
-        yield Problem("norm", f"{shortened(norm)} is not a Norm")
+        yield Problem("norm", f"{shorten(norm)} is not a Norm")
         return
-    yield from _choices(norm, ("kind",), "norm.")
-    yield from _whole(norm.groups, "norm.groups", 1, LARGEST_WIDTH)
+    yield from _check_choices(norm, ("kind",), prefix="norm.")
+    yield from _check_whole(norm.groups, "norm.groups", least=1, most=LARGEST_WIDTH)
     if not (_is_number(norm.epsilon) and 0 < norm.epsilon < 1):
-        yield Problem("norm.epsilon", f"{shortened(norm.epsilon)} is not between 0 and 1")
+        yield Problem("norm.epsilon", f"{shorten(norm.epsilon)} is not between 0 and 1")
     if not (_is_number(norm.decay) and 0 <= norm.decay < 1):
-        yield Problem("norm.decay", f"{shortened(norm.decay)} is not from 0 to below 1")
+        yield Problem("norm.decay", f"{shorten(norm.decay)} is not from 0 to below 1")
 
 
-def _stage_problems(stage: Stage, channels: int, path: str) -> Iterator[Problem]:
+def _stage_problems(stage: Stage, channels: int, *, path: str) -> Iterator[Problem]:
     if not isinstance(stage, Stage):  # pyright: ignore[reportUnnecessaryIsInstance]
-        yield Problem(path, f"{shortened(stage)} is not a Stage")
+        yield Problem(path, f"{shorten(stage)} is not a Stage")
         return
-    yield from _whole(stage.depth, f"{path}.depth", 1, LARGEST_DEPTH)
-    yield from _whole(stage.width, f"{path}.width", 1, LARGEST_WIDTH)
-    yield from _whole(stage.stride, f"{path}.stride", 1, 8)
+    yield from _check_whole(stage.depth, f"{path}.depth", least=1, most=LARGEST_DEPTH)
+    yield from _check_whole(stage.width, f"{path}.width", least=1, most=LARGEST_WIDTH)
+    yield from _check_whole(stage.stride, f"{path}.stride", least=1, most=8)
     if not isinstance(stage.block, Block):  # pyright: ignore[reportUnnecessaryIsInstance]
-        yield Problem(f"{path}.block", f"{shortened(stage.block)} is not a Block")
+        yield Problem(f"{path}.block", f"{shorten(stage.block)} is not a Block")
         return
-    yield from _block_problems(stage, channels, f"{path}.block")
+    yield from _block_problems(stage, channels, path=f"{path}.block")
 
 
-def _block_problems(stage: Stage, channels: int, path: str) -> Iterator[Problem]:
+def _block_problems(stage: Stage, channels: int, *, path: str) -> Iterator[Problem]:
     block = stage.block
-    yield from _choices(block, ("kind", "stride_in", "shortcut", "squeeze_at"), f"{path}.")
-    yield from _flag(block.gated, f"{path}.gated")
-    wrong = list(_whole(block.groups, f"{path}.groups", 1, LARGEST_WIDTH))
+    yield from _check_choices(
+        block, ("kind", "stride_in", "shortcut", "squeeze_at"), prefix=f"{path}."
+    )
+    yield from _check_flag(block.gated, f"{path}.gated")
+    wrong = list(_check_whole(block.groups, f"{path}.groups", least=1, most=LARGEST_WIDTH))
     for name in ("inner", "squeeze"):
         if getattr(block, name) is not None:
-            wrong += _whole(getattr(block, name), f"{path}.{name}", 1, LARGEST_WIDTH)
+            wrong += _check_whole(
+                getattr(block, name), f"{path}.{name}", least=1, most=LARGEST_WIDTH
+            )
     yield from wrong
     if wrong or not _is_whole(stage.width):
         return
@@ -179,17 +183,17 @@ def _block_problems(stage: Stage, channels: int, path: str) -> Iterator[Problem]
         yield Problem(f"{path}.stride_in", "a basic block has no 1x1; use 3x3")
     if block.kind == "shift" and block.stride_in != "3x3":
         yield Problem(f"{path}.stride_in", "a shift block's stride has one place; use 3x3")
-    yield from _squeeze_problems(stage, channels, path)
+    yield from _squeeze_problems(stage, channels, path=path)
     if block.shortcut == "padding" and _is_whole(channels) and stage.width < channels:
         message = f"padding cannot narrow {channels} channels to {stage.width}; use projection"
         yield Problem(f"{path}.shortcut", message)
 
 
-def _squeeze_problems(stage: Stage, channels: int, path: str) -> Iterator[Problem]:
+def _squeeze_problems(stage: Stage, channels: int, *, path: str) -> Iterator[Problem]:
     block, ratio = stage.block, stage.block.squeeze_ratio
     if ratio is not None:
         if not (_is_number(ratio) and 0 < ratio <= 1):
-            yield Problem(f"{path}.squeeze_ratio", f"{shortened(ratio)} is not above 0, up to 1")
+            yield Problem(f"{path}.squeeze_ratio", f"{shorten(ratio)} is not above 0, up to 1")
             return
         if block.squeeze is not None:
             yield Problem(f"{path}.squeeze_ratio", "stands beside squeeze; state one of them")
@@ -203,13 +207,13 @@ def _squeeze_problems(stage: Stage, channels: int, path: str) -> Iterator[Proble
         yield Problem(f"{path}.squeeze_at", "nothing is squeezed; state squeeze or squeeze_ratio")
 
 
-def _choices(part: object, names: Iterable[str], prefix: str) -> Iterator[Problem]:
+def _check_choices(part: object, names: Iterable[str], *, prefix: str) -> Iterator[Problem]:
     """Yield the fields whose value is none of those that their type lists."""
     kinds = get_type_hints(type(part))
     for name in names:
         value, allowed = getattr(part, name), get_args(kinds[name])
         if value not in allowed:
-            message = f"{shortened(value)} is not one of {', '.join(allowed)}"
+            message = f"{shorten(value)} is not one of {', '.join(allowed)}"
             yield Problem(f"{prefix}{name}", message)
 
 
@@ -221,13 +225,13 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _whole(value: Any, path: str, least: int, most: int) -> list[Problem]:
+def _check_whole(value: Any, path: str, *, least: int, most: int) -> list[Problem]:
     if _is_whole(value) and least <= value <= most:
         return []
-    return [Problem(path, f"{shortened(value)} is not a whole number from {least} to {most}")]
+    return [Problem(path, f"{shorten(value)} is not a whole number from {least} to {most}")]
 
 
-def _flag(value: Any, path: str) -> list[Problem]:
+def _check_flag(value: Any, path: str) -> list[Problem]:
     if isinstance(value, bool):
         return []
-    return [Problem(path, f"{shortened(value)} is not true or false")]
+    return [Problem(path, f"{shorten(value)} is not true or false")]

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from resnets.errors import InvalidDescription, Problem, UnknownName
-from resnets.recipes.recipe import Recipe, of_its_time
-from resnets.schema import from_json, shortened
+from resnets.recipes.recipe import Recipe, upgrade_saved_recipe
+from resnets.schema import from_json, shorten
 
 # What the short trainings share: so few steps want a high rate.
 _SHORT = Recipe(
@@ -20,11 +20,11 @@ _SHORT = Recipe(
     flip=True,
 )
 
-NAMED: dict[str, Recipe] = {
+PRESETS: dict[str, Recipe] = {
     # The default: about a minute on two cores. No step for what is known already: an epoch takes
     # 40% of the images. In so many epochs crops keep it from learning the hard ones by heart, and
     # larger batches, which take a sixth less time an image, cost nothing.
-    "quick": _SHORT.changed(
+    "quick": _SHORT.replace(
         name="quick",
         network="resnet10d_narrow",
         epochs=16,
@@ -35,11 +35,11 @@ NAMED: dict[str, Recipe] = {
     ),
     # The default for another network: what "quick" was until its batches grew. Large networks
     # bear neither its rate nor so few steps.
-    "broad": _SHORT.changed(name="broad", network="resnet18", epochs=16, skip=0.6, crop=1),
+    "broad": _SHORT.replace(name="broad", network="resnet18", epochs=16, skip=0.6, crop=1),
     # For a first look: half of that time.
-    "instant": _SHORT.changed(name="instant", network="resnet10d_narrow", epochs=6, skip=0.6),
+    "instant": _SHORT.replace(name="instant", network="resnet10d_narrow", epochs=6, skip=0.6),
     # Three minutes on two cores: a wider network, for longer.
-    "steady": _SHORT.changed(
+    "steady": _SHORT.replace(
         name="steady",
         network="resnet10d_light",
         epochs=26,
@@ -50,7 +50,7 @@ NAMED: dict[str, Recipe] = {
     ),
     # For a GPU: two seconds on an H200, six minutes on two cores. Its network costs seven times
     # that of "steady"; larger batches keep the device busy.
-    "swift": _SHORT.changed(
+    "swift": _SHORT.replace(
         name="swift",
         network="resnet10d_slim_small",
         epochs=12,
@@ -61,7 +61,7 @@ NAMED: dict[str, Recipe] = {
     ),
     # Best accuracy that a laptop has in well under an hour. Images that are erased and moved by two
     # pixels are enough for a network that would know the others by heart; the target is smoothed.
-    "thorough": _SHORT.changed(
+    "thorough": _SHORT.replace(
         name="thorough",
         network="resnet18d_slim_small",
         epochs=36,
@@ -74,7 +74,7 @@ NAMED: dict[str, Recipe] = {
     # The default for a folder of images, which may be a few hundred: small batches make enough
     # steps of them. It takes all in each epoch, for labels that nobody has checked are among the
     # hardest, and in a small set too large a share of them.
-    "folder": _SHORT.changed(
+    "folder": _SHORT.replace(
         name="folder",
         network="resnet10d_light",
         size=64,
@@ -84,7 +84,7 @@ NAMED: dict[str, Recipe] = {
         rate=0.1,
     ),
     # The default for weights that are trained already, at the size of their own images.
-    "finetune": _SHORT.changed(
+    "finetune": _SHORT.replace(
         name="finetune", size=224, validation=0.1, epochs=15, batch=32, rate=0.03
     ),
     # Days on a laptop, for a machine with a GPU: a wide network with random erasing, after Zhong
@@ -124,24 +124,24 @@ NAMED: dict[str, Recipe] = {
 }
 
 
-def named(name: str) -> Recipe:
+def get_preset(name: str) -> Recipe:
     """Give a named recipe.
 
     Raises:
         UnknownName: if there is none of that name.
     """
-    if name not in NAMED:
-        near = difflib.get_close_matches(name, NAMED, n=1)
+    if name not in PRESETS:
+        near = difflib.get_close_matches(name, PRESETS, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise UnknownName(
-            f"no recipe is called {name!r}{hint} (there are {', '.join(NAMED)})",
+            f"no recipe is called {name!r}{hint} (there are {', '.join(PRESETS)})",
             name=name,
             suggestions=near,
         )
-    return NAMED[name]
+    return PRESETS[name]
 
 
-def default(data: str, *, started: bool = False, network: str | None = None) -> str:
+def default_preset(data: str, *, started: bool = False, network: str | None = None) -> str:
     """Name the recipe for who asks for none.
 
     Args:
@@ -153,10 +153,10 @@ def default(data: str, *, started: bool = False, network: str | None = None) -> 
         return "finetune"
     if data != Recipe.data:
         return "folder"
-    return "quick" if network in (None, NAMED["quick"].network) else "broad"
+    return "quick" if network in (None, PRESETS["quick"].network) else "broad"
 
 
-def read(value: Mapping[str, Any], subject: str = "recipe") -> Recipe:
+def recipe_from_json(value: Mapping[str, Any], subject: str = "recipe") -> Recipe:
     """Read a recipe from JSON or TOML values.
 
     A key ``recipe`` names the recipe that the others change.
@@ -165,16 +165,16 @@ def read(value: Mapping[str, Any], subject: str = "recipe") -> Recipe:
         InvalidDescription: for unknown, mistyped or contradictory settings, all at once.
         UnknownName: if ``recipe`` names none.
     """
-    changes = dict(of_its_time(value))
+    changes = dict(upgrade_saved_recipe(value))
     start = changes.pop("recipe", None)
     if start is None:
         return from_json(Recipe, changes, subject)
     if not isinstance(start, str):
-        raise InvalidDescription(subject, [Problem("recipe", f"{shortened(start)} is no name")])
+        raise InvalidDescription(subject, [Problem("recipe", f"{shorten(start)} is no name")])
     try:
-        base = named(start)
+        base = get_preset(start)
     except UnknownName as error:
         raise UnknownName(
             f"{subject}: {error}", name=error.name, suggestions=error.suggestions
         ) from None
-    return base.changed_by(changes, subject)
+    return base.replace_from(changes, subject)

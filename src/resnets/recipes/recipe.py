@@ -183,11 +183,11 @@ class Recipe:
         if problems:
             raise InvalidDescription("recipe", problems)
 
-    def changed(self, /, **changes: Any) -> "Recipe":
-        """Give the recipe with other values; as ``changed_by``."""
-        return self.changed_by(changes)
+    def replace(self, /, **changes: Any) -> "Recipe":
+        """Give the recipe with other values; as ``replace_from``."""
+        return self.replace_from(changes)
 
-    def changed_by(self, changes: Mapping[str, Any], subject: str = "recipe") -> "Recipe":
+    def replace_from(self, changes: Mapping[str, Any], subject: str = "recipe") -> "Recipe":
         """Give the recipe with other values; ``subject`` is where they come from.
 
         Settings that only the old optimiser or schedule had go with it.
@@ -196,14 +196,14 @@ class Recipe:
             InvalidDescription: for unknown, mistyped or contradictory settings, all at once.
         """
         kept = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        for choice, belongings in _BELONGINGS.items():
+        for choice, belongings in _DEPENDENT_SETTINGS.items():
             if changes.get(choice, kept[choice]) != kept[choice]:
                 for name in belongings:
                     kept[name] = _DEFAULTS[name]
         return from_json(Recipe, {**kept, **changes}, subject)
 
 
-def of_its_time(value: Mapping[str, Any]) -> Mapping[str, Any]:
+def upgrade_saved_recipe(value: Mapping[str, Any]) -> Mapping[str, Any]:
     """Give a saved recipe as it was meant when growths were not yet faded in.
 
     One that was saved states every setting of a growth that there was.
@@ -213,17 +213,17 @@ def of_its_time(value: Mapping[str, Any]) -> Mapping[str, Any]:
         return value
     before = {"placement", "start", "warmup", "momentum"}
 
-    def meant(growth: Any) -> Any:
+    def upgrade_growth(growth: Any) -> Any:
         if not isinstance(growth, dict):
             return growth
         found = cast("dict[str, Any]", growth)
         return {"fade_in": 0.0, **found} if before <= found.keys() else found
 
-    return {**value, "grow": [meant(growth) for growth in cast("list[Any]", growths)]}
+    return {**value, "grow": [upgrade_growth(growth) for growth in cast("list[Any]", growths)]}
 
 
 _DEFAULTS = {f.name: f.default for f in dataclasses.fields(Recipe)}
-_BELONGINGS = {
+_DEPENDENT_SETTINGS = {
     "optimiser": ("momentum", "nesterov", "betas"),
     "schedule": ("milestones", "drop", "final", "warmup"),
 }

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from resnets.errors import Problem
-from resnets.schema import shortened
+from resnets.schema import shorten
 
 if TYPE_CHECKING:
     from resnets.recipes.recipe import Growth, Recipe
 
-FASTEST_SCALES = 1000
+LARGEST_SCALE_RATE = 1000
 """A growth's largest ``scale_rate``."""
 
 _RANGES: dict[str, tuple[float, float]] = {
@@ -57,13 +57,13 @@ def find_problems(r: "Recipe") -> Iterator[Problem]:
         if not inside:
             low = "above" if name in _OPEN_BELOW else "from"
             high = "below" if name in _OPEN_ABOVE else "to"
-            message = f"{shortened(value)} is not {low} {least:g} {high} {most:g}"
+            message = f"{shorten(value)} is not {low} {least:g} {high} {most:g}"
             yield Problem(name, message)
-    yield from _contradictions(r)
+    yield from _contradiction_problems(r)
     yield from _growth_problems(r)
 
 
-def _contradictions(r: "Recipe") -> Iterator[Problem]:
+def _contradiction_problems(r: "Recipe") -> Iterator[Problem]:
     if r.optimiser == "adamw":
         if r.momentum is not None:
             yield Problem("momentum", "adamw has none; its memory is set by betas")
@@ -103,7 +103,7 @@ def _growth_problems(r: "Recipe") -> Iterator[Problem]:
     for i, growth in enumerate(r.grow):
         if not last < growth.epoch < r.epochs:
             after = f"after {last}" if last >= 0 else "from 0 on"
-            message = f"{shortened(growth.epoch)} is not {after} and before the end, {r.epochs}"
+            message = f"{shorten(growth.epoch)} is not {after} and before the end, {r.epochs}"
             yield Problem(f"grow[{i}].epoch", message)
         if bool(growth.to) == bool(growth.depths):
             yield Problem(f"grow[{i}]", "state either to or depths")
@@ -118,7 +118,9 @@ def _growth_problems(r: "Recipe") -> Iterator[Problem]:
 
 
 def _scale_rate_problems(growth: "Growth", place: str) -> Iterator[Problem]:
-    if not 0 < growth.scale_rate <= FASTEST_SCALES:
-        yield Problem(place, f"{growth.scale_rate:g} is not above 0 and at most {FASTEST_SCALES}")
+    if not 0 < growth.scale_rate <= LARGEST_SCALE_RATE:
+        yield Problem(
+            place, f"{growth.scale_rate:g} is not above 0 and at most {LARGEST_SCALE_RATE}"
+        )
     elif growth.scale_rate != 1 and growth.start not in ("identity", "copy"):
         yield Problem(place, f"is for scales that begin at zero; those of {growth.start} do not")

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from resnets.networks.geometry import Place, convolutions, places
+from resnets.networks.geometry import BlockGeometry, block_geometries, convolutions
 from resnets.networks.layers import Trace
 from resnets.networks.memory import (
-    BATCHES,
+    BATCH_SIZES,
     Memory,
-    megabytes,
+    format_megabytes,
     memory_json,
     training_memories,
     training_memory,
@@ -54,8 +54,8 @@ class Part:
 def list_parts(trace: Trace) -> list[Part]:
     """Return the stem, the stages and the head of a network."""
     a, found = trace.architecture, list(_list_stem(trace))
-    for i, (stage, row) in enumerate(zip(a.stages, places(a), strict=True)):
-        shape = trace.named[trace.features[f"stage{i + 1}"]].shape
+    for i, (stage, row) in enumerate(zip(a.stages, block_geometries(a), strict=True)):
+        shape = trace.by_name[trace.features[f"stage{i + 1}"]].shape
         lines = tuple(_list_block(stage, row))
         found.append(Part(name=f"conv{i + 2}_x", shape=shape, lines=lines, depth=stage.depth))
     found.append(Part(name="head", shape=(a.classes,), lines=("mean-pool", f"dense, {a.classes}")))
@@ -76,7 +76,7 @@ def _list_stem(trace: Trace) -> Iterator[Part]:
             yield Part(name="pool", shape=layer.shape, lines=(text,))
 
 
-def _list_block(stage: Stage, row: tuple[Place, ...]) -> Iterator[str]:
+def _list_block(stage: Stage, row: tuple[BlockGeometry, ...]) -> Iterator[str]:
     """Yield the layers of a later block of the stage; only those of the first may be strided."""
     block, last = stage.block, row[-1]
     squeezed = block.squeezed_width(last.channels)
@@ -114,7 +114,7 @@ def _format_convolution(
 
 
 def compare_json(
-    traces: Sequence[Trace], names: Sequence[str], *, batches: Sequence[int] = BATCHES
+    traces: Sequence[Trace], names: Sequence[str], *, batches: Sequence[int] = BATCH_SIZES
 ) -> dict[str, Any]:
     """Return the costs and stages of each network, and the costs relative to the first network.
 
@@ -143,7 +143,7 @@ def _network_json(
         "blocks": [stage.depth for stage in trace.architecture.stages],
         "widths": [stage.width for stage in trace.architecture.stages],
         **counts,
-        **field_json(trace.field),
+        **field_json(trace.receptive_field),
         "training_memory": [memory_json(memory) for memory in training_memories(trace, batches)],
         "difference": {key: counts[key] - against[key] for key in COUNTED},
         "ratio": {key: counts[key] / against[key] for key in COUNTED},
@@ -160,7 +160,7 @@ def _network_json(
 
 
 def compare_table(
-    traces: Sequence[Trace], names: Sequence[str], *, batches: Sequence[int] = BATCHES
+    traces: Sequence[Trace], names: Sequence[str], *, batches: Sequence[int] = BATCH_SIZES
 ) -> "Comparison":
     """Return a table of what ``compare_json`` returns, a column for each network.
 
@@ -192,13 +192,13 @@ def _list_figures(
     yield "layers", str(count_weighted_layers(trace))
     yield "blocks", " ".join(str(stage.depth) for stage in a.stages)
     yield "widths", " ".join(str(stage.width) for stage in a.stages)
-    yield "receptive field", format_field(trace.field)
+    yield "receptive field", format_field(trace.receptive_field)
     for key in COUNTED:
         count, other = getattr(trace, key), getattr(first, key)
         yield key.replace("_", "-"), f"{count:,}"
         yield "", "" if trace is first else f"{count - other:+,} ×{count / other:.3f}"
     for memory, other in zip(memories, of_first, strict=True):
-        yield f"batch {memory.batch}, fp32 SGD", megabytes(memory.total)
+        yield f"batch {memory.batch}, fp32 SGD", format_megabytes(memory.total)
         yield "", "" if trace is first else f"×{memory.total / other.total:.3f}"
 
 
@@ -266,7 +266,7 @@ class Comparison:
             for k, grid in enumerate(self.grids):
                 if k:
                     yield ""
-                columns = [Column(self.headings[i], right=grid.right) for i in shown]
+                columns = [Column(self.headings[i], align_right=grid.right) for i in shown]
                 yield Table((Column(grid.title), *columns), grid.rows(shown))
 
     def _groups(self, limit: int) -> Iterator[list[int]]:

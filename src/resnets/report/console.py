@@ -14,7 +14,7 @@ from rich.text import Text
 from resnets.inference.evaluate import NamedEvaluation
 from resnets.inference.predict import Prediction
 from resnets.networks.network import Network
-from resnets.training.growth.pruning import Cost
+from resnets.training.growth.pruning import BlockCost
 from resnets.training.monitor.series import magnitude
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def draw_mistakes(found: "Mistakes") -> RenderableType:
     return Group(Text(head, style="bold"), *(["", table] if found.worst else []))
 
 
-def draw_costs(network: Network, costs: Sequence[Cost], images: int) -> RenderableType:
+def draw_costs(network: Network, costs: Sequence[BlockCost], images: int) -> RenderableType:
     """What taking each block out costs, the cheapest first."""
     table = Table(box=None, padding=(0, 2), header_style="bold")
     for heading in ("block", "loss", "accuracy", "multiply-adds spared"):

@@ -58,15 +58,15 @@ def draw_engines(table: Table, chosen: Measured) -> RenderableType:
     columns = (
         Column(""),
         Column("engine"),
-        Column("precision", spare=2),
-        Column(f"images/s at {table.batch}", right=True),
-        Column("×", right=True),
-        Column("ms at 1", right=True),
-        Column("×", right=True),
-        Column("largest error", right=True),
-        Column("mean error", right=True, spare=3),
-        Column("same class", right=True),
-        *([Column("accuracy", right=True)] if judged else []),
+        Column("precision", drop_priority=2),
+        Column(f"images/s at {table.batch}", align_right=True),
+        Column("×", align_right=True),
+        Column("ms at 1", align_right=True),
+        Column("×", align_right=True),
+        Column("largest error", align_right=True),
+        Column("mean error", align_right=True, drop_priority=3),
+        Column("same class", align_right=True),
+        *([Column("accuracy", align_right=True)] if judged else []),
     )
     rows = [_draw_row(row, row.engine == chosen.engine, judged) for row in table.rows]
     failed = [Text(f"{row.engine}: {row.error}", "dim") for row in table.rows if row.error]

@@ -7,7 +7,7 @@ from typing import Any
 from resnets.networks.network import Weights
 from resnets.networks.tracing import trace
 from resnets.training.growth.deepening import Deepening
-from resnets.training.growth.pruning import Cut
+from resnets.training.growth.pruning import PrunedNetwork
 
 
 def growth_json(growth: Deepening, weights: Weights, *, folder: Path) -> dict[str, Any]:
@@ -17,7 +17,7 @@ def growth_json(growth: Deepening, weights: Weights, *, folder: Path) -> dict[st
         "blocks": [stage.depth for stage in growth.target.stages],
         "parameters": trace(growth.target, 32).parameters,
         "exact": not growth.obstacle,
-        "difference": growth.difference(weights) if growth.obstacle else 0.0,
+        "difference": growth.measure_difference(weights) if growth.obstacle else 0.0,
         "folder": str(folder),
     }
 
@@ -36,7 +36,7 @@ def format_growth(result: Mapping[str, Any], *, obstacle: str) -> str:
     return "\n".join(lines)
 
 
-def cut_json(cut: Cut) -> dict[str, Any]:
+def cut_json(cut: PrunedNetwork) -> dict[str, Any]:
     """Return a cut as JSON values."""
     return {
         "removed": cut.removed,
@@ -46,7 +46,7 @@ def cut_json(cut: Cut) -> dict[str, Any]:
     }
 
 
-def format_cut(cut: Cut, whole: Cut) -> str:
+def format_cut(cut: PrunedNetwork, whole: PrunedNetwork) -> str:
     """Return a cut in one line, compared with the whole network."""
     removed = f"without {cut.removed}" if cut.removed else "whole network"
     left = f"{cut.multiply_adds / whole.multiply_adds:.0%} of the multiply-adds"

@@ -6,12 +6,12 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from resnets.inference.parity import Comparison, Framework, Results
+from resnets.inference.parity import Deviation, Framework, FrameworkResults
 from resnets.tables import Column, Row, Table
 
 
 def parity_json(
-    here: Sequence[Framework], results: Sequence[Results], *, lines: Sequence[Comparison]
+    here: Sequence[Framework], results: Sequence[FrameworkResults], *, lines: Sequence[Deviation]
 ) -> dict[str, Any]:
     """Return the frameworks and the comparisons as JSON values."""
     return {
@@ -43,16 +43,18 @@ def parity_json(
     }
 
 
-def _list_frameworks(here: Sequence[Framework], results: Sequence[Results]) -> list[Framework]:
+def _list_frameworks(
+    here: Sequence[Framework], results: Sequence[FrameworkResults]
+) -> list[Framework]:
     """Return the frameworks found here, then those of other environments."""
     return [*here, *(r.framework for r in results if r.framework.environment)]
 
 
 def draw_parity(
     here: Sequence[Framework],
-    results: Sequence[Results],
+    results: Sequence[FrameworkResults],
     *,
-    lines: Sequence[Comparison],
+    lines: Sequence[Deviation],
     explained: Sequence[Framework] = (),
 ) -> RenderableType:
     """Return a table of the frameworks, why some cannot be used, and a table of differences.
@@ -109,10 +111,10 @@ def _draw_frameworks(
 
 
 def _draw_differences(
-    first: Framework, lines: Sequence[Comparison], labels: Mapping[tuple[str, str], str]
+    first: Framework, lines: Sequence[Deviation], labels: Mapping[tuple[str, str], str]
 ) -> RenderableType:
     """Return a table of the largest difference of each framework over the networks."""
-    groups: dict[tuple[str, ...], list[Comparison]] = {}
+    groups: dict[tuple[str, ...], list[Deviation]] = {}
     for line in lines:
         other = labels[first.name, first.environment] if line.against == first.name else "NumPy"
         key = (labels[line.framework, line.environment], other, line.what)
@@ -125,7 +127,7 @@ def _draw_differences(
         rows.append(Row(cells, "" if worst.equal else "bold red"))
     columns = (
         *map(Column, ("framework", "against", "what")),
-        *(Column(title, right=True) for title in ("difference", "limit")),
+        *(Column(title, align_right=True) for title in ("difference", "limit")),
         Column(""),
     )
     return Table(columns, rows)

@@ -9,9 +9,15 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from resnets.networks import catalog
-from resnets.networks.geometry import natural_size
-from resnets.networks.layers import Field, Layer, Trace
-from resnets.networks.memory import BATCHES, megabytes, memory_json, memory_table, training_memories
+from resnets.networks.geometry import default_image_size
+from resnets.networks.layers import Layer, ReceptiveField, Trace
+from resnets.networks.memory import (
+    BATCH_SIZES,
+    format_megabytes,
+    memory_json,
+    memory_table,
+    training_memories,
+)
 from resnets.networks.spec import Stage
 from resnets.networks.tracing import trace
 
@@ -35,7 +41,7 @@ BESIDE = re.compile(r"\.(downsample|proj|gate)\b")
 """Names of convolutions that stand beside the main path."""
 
 
-def show_json(trace: Trace, batches: Sequence[int] = BATCHES) -> dict[str, Any]:
+def show_json(trace: Trace, batches: Sequence[int] = BATCH_SIZES) -> dict[str, Any]:
     """Return every layer with its exact costs for one image, and what training takes in bytes.
 
     ``activations`` count the values that a training step keeps for the backward pass. A layer's
@@ -52,14 +58,14 @@ def show_json(trace: Trace, batches: Sequence[int] = BATCHES) -> dict[str, Any]:
         "parameters": trace.parameters,
         "multiply_adds": trace.multiply_adds,
         "activations": trace.activations,
-        **field_json(trace.field),
+        **field_json(trace.receptive_field),
         "training_memory": [memory_json(memory) for memory in training_memories(trace, batches)],
         "layers": [_layer_json(layer, trace) for layer in trace.layers],
         "architecture": trace.architecture.to_json(),
     }
 
 
-def show_table(trace: Trace, batches: Sequence[int] = BATCHES) -> "RenderableType":
+def show_table(trace: Trace, batches: Sequence[int] = BATCH_SIZES) -> "RenderableType":
     """Return a table of the layers under their blocks and stages, their sums, and training memory.
 
     On a narrow terminal the gaps close; then receptive fields, activations, output shapes and
@@ -76,11 +82,11 @@ def show_table(trace: Trace, batches: Sequence[int] = BATCHES) -> "RenderableTyp
     columns = (
         Column("layer"),
         Column("operation"),
-        Column("output", spare=2),
-        Column("parameters", right=True),
-        Column("multiply-adds", right=True, spare=1),
-        Column("activations", right=True, spare=3),
-        Column("field", right=True, spare=4),
+        Column("output", drop_priority=2),
+        Column("parameters", align_right=True),
+        Column("multiply-adds", align_right=True, drop_priority=1),
+        Column("activations", align_right=True, drop_priority=3),
+        Column("field", align_right=True, drop_priority=4),
     )
     a = trace.architecture
     title = f"{a.name or 'network'} for {format_shape(trace.layers[0].shape)}, {a.classes} classes"
@@ -110,11 +116,11 @@ def models_table(names: Sequence[str]) -> "RenderableType":
     columns = (
         Column("network"),
         Column("input"),
-        Column("classes", right=True, spare=1),
-        Column("layers", right=True),
+        Column("classes", align_right=True, drop_priority=1),
+        Column("layers", align_right=True),
         Column("blocks"),
-        Column("parameters", right=True),
-        Column("multiply-adds", right=True),
+        Column("parameters", align_right=True),
+        Column("multiply-adds", align_right=True),
     )
     rows = [
         Row(
@@ -133,7 +139,7 @@ def models_table(names: Sequence[str]) -> "RenderableType":
     return Table(columns, rows)
 
 
-def field_json(field: Field | None) -> dict[str, int | None]:
+def field_json(field: ReceptiveField | None) -> dict[str, int | None]:
     """Return a receptive field's size and stride in pixels; null for the whole image."""
     size, stride = (None, None) if field is None else (field.size, field.stride)
     return {"receptive_field": size, "field_stride": stride}
@@ -158,7 +164,7 @@ def count_weighted_layers(trace: Trace) -> int:
 
 def _model_json(name: str) -> dict[str, Any]:
     architecture = catalog.get(name)
-    found = trace(architecture, natural_size(architecture))
+    found = trace(architecture, default_image_size(architecture))
     return {
         "name": name,
         "input": list(found.layers[0].shape),
@@ -184,8 +190,8 @@ def _layer_json(layer: Layer, trace: Trace) -> dict[str, Any]:
         "groups": layer.groups,
         "parameters": layer.parameters,
         "multiply_adds": layer.multiply_adds,
-        "activations": layer.activation if layer.name in trace.kept else 0,
-        **field_json(trace.fields[layer.name]),
+        "activations": layer.output_size if layer.name in trace.saved_for_backward else 0,
+        **field_json(trace.receptive_fields[layer.name]),
     }
 
 
@@ -217,14 +223,14 @@ def _format_part(part: str, stage: Stage | None, layers: list[Layer]) -> str:
 
 
 def _list_cells(layer: Layer, name: str, trace: Trace) -> tuple[str, ...]:
-    kept = layer.activation if layer.name in trace.kept else 0
+    kept = layer.output_size if layer.name in trace.saved_for_backward else 0
     costs = _format_numbers(layer.parameters, layer.multiply_adds, kept)
     indented = f"  {name[1:]}" if name.startswith(".") else name
-    field = format_field(trace.fields[layer.name])
+    field = format_field(trace.receptive_fields[layer.name])
     return (indented, _format_operation(layer), format_shape(layer.shape), *costs, field)
 
 
-def format_field(field: Field | None) -> str:
+def format_field(field: ReceptiveField | None) -> str:
     """Return a receptive field's size and stride in pixels: ``99 /8``."""
     return "image" if field is None else f"{field.size} /{field.stride}"
 
@@ -260,9 +266,9 @@ def _draw_footer(trace: Trace) -> "RenderableType":
         *(
             Text.assemble(
                 (f"{text}: ", "dim"),
-                f"{megabytes(4 * values)} at fp32",
+                f"{format_megabytes(4 * values)} at fp32",
                 (", ", "dim"),
-                f"{megabytes(2 * values)} at bf16",
+                f"{format_megabytes(2 * values)} at bf16",
             )
             for text, values in lines
         )

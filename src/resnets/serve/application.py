@@ -32,9 +32,9 @@ from resnets.errors import DataError, MissingDependency, ResnetsError
 from resnets.inference.predict import Prediction
 from resnets.serve.computer import Busy
 from resnets.serve.service import Service
-from resnets.serve.uploads import LARGEST, Bounded, Refused
+from resnets.serve.uploads import MAX_BODY_BYTES, RequestLimits, RequestRefused
 
-MOST_FILES = 64
+MAX_FILES = 64
 """Images in one form."""
 
 FORM = "multipart/form-data"
@@ -56,7 +56,7 @@ _STATUS: dict[type[Exception], int] = {DataError: 400, Busy: 503, MissingDepende
 _LOG = logging.getLogger("resnets.serve")
 
 
-class Answer(JSONResponse):
+class AsciiJSONResponse(JSONResponse):
     """JSON in ASCII: names of classes and of files may be what UTF-8 cannot write."""
 
     def render(self, content: Any) -> bytes:
@@ -64,37 +64,39 @@ class Answer(JSONResponse):
         return json.dumps(content, allow_nan=False).encode("ascii")
 
 
-def application(service: Service, top: int = 5, largest: int = LARGEST) -> Starlette:
+def application(
+    service: Service, top: int = 5, *, max_body_bytes: int = MAX_BODY_BYTES
+) -> Starlette:
     """Give the ASGI application of a service; a server that knows lifespans begins and ends it.
 
     Args:
         service: what answers.
         top: classes that are named where a request does not say how many.
-        largest: bytes of a request's body.
+        max_body_bytes: bytes of a request's body.
     """
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
         with service:
-            await asyncio.to_thread(service.warm)
+            await asyncio.to_thread(service.warm_up)
             yield
 
     async def network(_: Request) -> Response:
-        return Answer(service.described() | {"largest": largest})
+        return AsciiJSONResponse(service.describe() | {"largest": max_body_bytes})
 
     async def health(_: Request) -> Response:
-        return Answer({"status": "ok"})
+        return AsciiJSONResponse({"status": "ok"})
 
     async def predict(request: Request) -> Response:
-        most = _top(request, top)
+        most = _parse_top(request, top)
         if not _is_form(request):
-            found = service.predict(await _body(request), "image", most)
-            return Answer((await _unless_gone(request, found)).to_json())
+            found = service.predict(await _body(request), "image", top=most)
+            return AsciiJSONResponse((await _unless_gone(request, found)).to_json())
         files = await _files(request)
         asked = asyncio.gather(*(_named(service, *file, most) for file in files))
         answers = await _unless_gone(request, asked)
         status = 200 if any(one.error is None for one in answers) else 400
-        return Answer({"predictions": [one.to_json() for one in answers]}, status)
+        return AsciiJSONResponse({"predictions": [one.to_json() for one in answers]}, status)
 
     async def explain(request: Request) -> Response:
         content = (await _files(request))[0][1] if _is_form(request) else await _body(request)
@@ -103,18 +105,21 @@ def application(service: Service, top: int = 5, largest: int = LARGEST) -> Starl
 
     return Starlette(
         routes=[
-            *(Route(f"/{name}", _file(name or "page.html", kind)) for name, kind in _PAGE.items()),
+            *(
+                Route(f"/{name}", _read_page_file(name or "page.html", kind))
+                for name, kind in _PAGE.items()
+            ),
             Route("/network", network),
             Route("/health", health),
             Route("/predict", predict, methods=["POST"]),
             Route("/explain", explain, methods=["POST"]),
         ],
-        middleware=[Middleware(Bounded, _said, largest=largest)],
+        middleware=[Middleware(RequestLimits, _error_response, max_body_bytes=max_body_bytes)],
         exception_handlers={
-            ClientDisconnect: _gone,
-            HTTPException: _answer,
-            ResnetsError: _answer,
-            Exception: _answer,
+            ClientDisconnect: _answer_disconnected,
+            HTTPException: _answer_error,
+            ResnetsError: _answer_error,
+            Exception: _answer_error,
         },
         lifespan=lifespan,
     )
@@ -123,7 +128,7 @@ def application(service: Service, top: int = 5, largest: int = LARGEST) -> Starl
 async def _named(service: Service, name: str, content: bytes, top: int) -> Prediction:
     """Name what one image of several shows; one that cannot be read does not spoil the others."""
     try:
-        return await service.predict(content, name, top)
+        return await service.predict(content, name, top=top)
     except DataError as error:
         return Prediction(name, error=str(error))
 
@@ -152,15 +157,15 @@ async def _files(request: Request) -> list[tuple[str, bytes]]:
     content = await request.body()
     edge = re.search(r'boundary="?([^";,]+)', request.headers["content-type"])
     if edge is None or not content.rstrip().endswith(f"--{edge[1].strip()}--".encode()):
-        raise Refused(400, "the form is not whole: it does not end with its boundary")
+        raise RequestRefused(400, "the form is not whole: it does not end with its boundary")
     try:
-        async with request.form(max_files=MOST_FILES, max_fields=MOST_FILES) as form:
+        async with request.form(max_files=MAX_FILES, max_fields=MAX_FILES) as form:
             files = [sent for _, sent in form.multi_items() if isinstance(sent, UploadFile)]
             found = [(sent.filename or "image", await sent.read()) for sent in files]
     except UnicodeError as error:
-        raise Refused(400, f"the form is not readable: {error}") from error
+        raise RequestRefused(400, f"the form is not readable: {error}") from error
     if not found:
-        raise Refused(400, "the form has no file; as in: curl -F image=@photo.jpg")
+        raise RequestRefused(400, "the form has no file; as in: curl -F image=@photo.jpg")
     return found
 
 
@@ -172,18 +177,18 @@ def _is_form(request: Request) -> bool:
 async def _body(request: Request) -> bytes:
     content = await request.body()
     if not content:
-        raise Refused(400, "no image; as in: curl --data-binary @photo.jpg")
+        raise RequestRefused(400, "no image; as in: curl --data-binary @photo.jpg")
     return content
 
 
-def _top(request: Request, usual: int) -> int:
+def _parse_top(request: Request, usual: int) -> int:
     text = request.query_params.get("top", str(usual))
     if not re.fullmatch("0*[1-9][0-9]{0,7}", text):
-        raise Refused(400, f"top={text[:20]}: a number of classes, at least 1")
+        raise RequestRefused(400, f"top={text[:20]}: a number of classes, at least 1")
     return int(text)
 
 
-def _file(name: str, kind: str) -> Any:
+def _read_page_file(name: str, kind: str) -> Any:
     content = resources.files("resnets.serve").joinpath(name).read_bytes()
 
     async def file(_: Request) -> Response:
@@ -192,24 +197,26 @@ def _file(name: str, kind: str) -> Any:
     return file
 
 
-def _gone(_: Request, __: Exception) -> Response:
+def _answer_disconnected(_: Request, __: Exception) -> Response:
     return Response(status_code=499)  # nobody reads it
 
 
-def _answer(_: Request, error: Exception) -> Response:
+def _answer_error(_: Request, error: Exception) -> Response:
     """Answer an error."""
-    return _said(error)
+    return _error_response(error)
 
 
-def _said(error: Exception) -> Response:
+def _error_response(error: Exception) -> Response:
     """Say in words what is wrong, where that is the request's; log it where it is the server's."""
     if isinstance(error, HTTPException):
-        return Answer({"error": error.detail}, error.status_code, error.headers)
-    if isinstance(error, Refused):
+        return AsciiJSONResponse({"error": error.detail}, error.status_code, error.headers)
+    if isinstance(error, RequestRefused):
         status = error.status
     else:
         status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 500)
     if status == 500 and isinstance(error, ResnetsError):  # of others there is a traceback
         _LOG.error("error: %s", error)
     said = "the server failed; its log says why" if status == 500 else str(error)
-    return Answer({"error": said}, status, {"Retry-After": "1"} if status == 503 else None)
+    return AsciiJSONResponse(
+        {"error": said}, status, {"Retry-After": "1"} if status == 503 else None
+    )

@@ -18,10 +18,10 @@ import numpy as np
 from resnets.data.images import Pixels
 from resnets.errors import ResnetsError
 
-SIZES = (32, 16, 8, 4, 2, 1)
+BATCH_SIZES = (32, 16, 8, 4, 2, 1)
 """How many images are computed together: few sizes, for some frameworks compile for each."""
 
-WAITING = 256
+MAX_WAITING = 256
 """Images that wait at most; the next one is refused."""
 
 Work = Callable[[Pixels], Sequence[Any]]
@@ -48,13 +48,13 @@ class Computer:
     """A thread that gives images to functions, many at once.
 
     Args:
-        waiting: how many images wait at most.
+        max_waiting: how many images wait at most.
 
     A context manager: at its end what still waits is computed, and the thread ends.
     """
 
-    def __init__(self, *, waiting: int = WAITING) -> None:
-        self._waiting = waiting
+    def __init__(self, *, max_waiting: int = MAX_WAITING) -> None:
+        self._waiting = max_waiting
         self._jobs: deque[_Job] = deque()
         self._ended = True
         self._changed = threading.Condition()
@@ -99,16 +99,16 @@ class Computer:
         with self._changed:
             self._changed.wait_for(lambda: self._jobs or self._ended)
             alike = takewhile(lambda job: job.work == self._jobs[0].work, self._jobs)
-            waiting = len(list(islice(alike, SIZES[0])))
-            size = next((size for size in SIZES if size <= waiting), 0)
+            waiting = len(list(islice(alike, BATCH_SIZES[0])))
+            size = next((size for size in BATCH_SIZES if size <= waiting), 0)
             return [self._jobs.popleft() for _ in range(size)]
 
 
 def _compute(jobs: Sequence[_Job]) -> None:
-    _give([job for job in jobs if job.future.set_running_or_notify_cancel()])
+    _deliver([job for job in jobs if job.future.set_running_or_notify_cancel()])
 
 
-def _give(jobs: Sequence[_Job]) -> None:
+def _deliver(jobs: Sequence[_Job]) -> None:
     """Compute, and give each its result; where that fails, each alone."""
     if not jobs:
         return
@@ -120,7 +120,7 @@ def _give(jobs: Sequence[_Job]) -> None:
             jobs[0].future.set_exception(error)
             return
         for job in jobs:
-            _give([job])
+            _deliver([job])
         return
     for job, result in zip(jobs, results, strict=True):
         job.future.set_result(result)

@@ -9,7 +9,7 @@ from typing import Any, Self
 from resnets.serve.computer import Busy
 
 THREADS = 2
-WAITING = 256
+MAX_WAITING = 256
 """Images that wait to be decoded at most; the next one is refused."""
 
 
@@ -19,9 +19,9 @@ class Decoders:
     A context manager. Its end waits for nothing: an image may take a while to decode.
     """
 
-    def __init__(self, threads: int = THREADS, waiting: int = WAITING) -> None:
+    def __init__(self, threads: int = THREADS, max_waiting: int = MAX_WAITING) -> None:
         self._threads = threads
-        self._jobs: queue.Queue[tuple[Callable[[], Any], Future[Any]]] = queue.Queue(waiting)
+        self._jobs: queue.Queue[tuple[Callable[[], Any], Future[Any]]] = queue.Queue(max_waiting)
         self._started = 0
 
     def __enter__(self) -> Self:

@@ -7,18 +7,18 @@ from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 
-from resnets.data.decoding import quiet
+from resnets.data.decoding import silence_decoders
 from resnets.errors import MissingDependency, RunError
 from resnets.serve.service import Service
 
-WAITING = 256
+BACKLOG = 256
 """Connections that wait to be accepted."""
 
-LEAVING = 5
+SHUTDOWN_SECONDS = 5
 """Seconds that requests which are being answered have once the server is ended."""
 
 
-def require() -> None:
+def require_packages() -> None:
     """Refuse to go on without what serves.
 
     Raises:
@@ -32,7 +32,7 @@ def require() -> None:
         raise MissingDependency(message) from error
 
 
-def listening(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     """Take a port, before anything slow is done; 0 is any that is free.
 
     Raises:
@@ -49,7 +49,7 @@ def listening(host: str, port: int) -> socket.socket:
     try:
         place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         place.bind(address)
-        place.listen(WAITING)  # who comes before the server is ready waits
+        place.listen(BACKLOG)  # who comes before the server is ready waits
     except OSError as error:
         place.close()
         said = error.strerror or error
@@ -57,7 +57,7 @@ def listening(host: str, port: int) -> socket.socket:
     return place
 
 
-def url(place: socket.socket) -> str:
+def page_url(place: socket.socket) -> str:
     """Give the address of the page as a browser takes it."""
     host, port = place.getsockname()[:2]
     if host in ("0.0.0.0", "::"):
@@ -65,9 +65,10 @@ def url(place: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def run(
+def run_server(
     service: Service,
     place: socket.socket,
+    *,
     top: int,
     ready: Callable[[], None],
     announce: Callable[[str], None],
@@ -80,7 +81,7 @@ def run(
     import uvicorn
 
     from resnets.serve.application import application
-    from resnets.serve.connections import Connection
+    from resnets.serve.connections import LimitedConnection
 
     class Server(uvicorn.Server):
         """Says when it begins to answer, and when it is about to end."""
@@ -91,25 +92,28 @@ def run(
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
             if not self.should_exit and self.server_state.tasks:
-                announce(f"ending; requests have {LEAVING} s, or until Ctrl-C comes again")
+                announce(f"ending; requests have {SHUTDOWN_SECONDS} s, or until Ctrl-C comes again")
             super().handle_exit(sig, frame)
 
     config = uvicorn.Config(
         application(service, top),
-        http=Connection,
+        http=LimitedConnection,
         ws="none",
         lifespan="off",  # the service is begun already
         log_config=None,  # errors alone, on standard error
         log_level="warning",
         access_log=log,
         server_header=False,
-        timeout_graceful_shutdown=LEAVING,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
     if log:
         _log_requests()
     # Uvicorn ends what it began and then raises the signal again, for who started it; a shell
     # that started us in the background may have told us to ignore it.
-    with suppress(KeyboardInterrupt), quiet():  # the decoders' warnings: errors are answered
+    with (
+        suppress(KeyboardInterrupt),
+        silence_decoders(),
+    ):  # the decoders' warnings: errors are answered
         Server(config).run(sockets=[place])
     announce("stopped")
 

@@ -19,21 +19,21 @@ from resnets.data.decoding import COMMON, open_image
 from resnets.data.images import Pixels
 from resnets.errors import MissingDependency
 from resnets.export.deployment import ENGINE, read_chosen_engine
-from resnets.inference.evaluate import computing, received
+from resnets.inference.evaluate import load_network, make_evaluator
 from resnets.inference.explain import Explainer
-from resnets.inference.predict import Prediction, likeliest
+from resnets.inference.predict import Prediction, top_classes
 from resnets.networks.network import Network
 from resnets.report.drawing import to_svg
 from resnets.report.drawing.explanations import draw_explanations
-from resnets.serve.computer import SIZES, Computer
+from resnets.serve.computer import BATCH_SIZES, Computer
 from resnets.serve.decoders import Decoders
 from resnets.training.metrics import log_softmax
 from resnets.training.run_folder import framework_of
 
-MOST_PIXELS = 50_000_000
+MAX_PIXELS = 50_000_000
 """Pixels of an image: as many as the largest phones take."""
 
-EXPLAINED = 3
+EXPLAINED_CLASSES = 3
 """Classes whose evidence is drawn."""
 
 
@@ -44,13 +44,13 @@ class Service:
     Attributes:
         network: whose classes and preprocessing count.
         logits: computes; of a framework or of an engine.
-        by: what computes, in words.
+        computed_by: what computes, in words.
         framework: explains; None where none is installed.
     """
 
     network: Network
     logits: Evaluator
-    by: str
+    computed_by: str
     framework: str | None
     computer: Computer = field(default_factory=Computer)
     decoders: Decoders = field(default_factory=Decoders)
@@ -64,7 +64,7 @@ class Service:
         self.decoders.__exit__(*error)
         self.computer.__exit__(*error)
 
-    def warm(self, sizes: Sequence[int] = SIZES) -> None:
+    def warm_up(self, sizes: Sequence[int] = BATCH_SIZES) -> None:
         """Compute as many images together as there may be: frameworks compile then.
 
         Raises:
@@ -75,19 +75,19 @@ class Service:
         for size in sizes:
 
             def together(pixels: Pixels, size: int = size) -> Sequence[Any]:
-                return self._shares(pixels.repeat(size, axis=0))
+                return self._probabilities(pixels.repeat(size, axis=0))
 
             self.computer.submit(together, blank).result()
 
-    async def predict(self, content: bytes, name: str, top: int) -> Prediction:
+    async def predict(self, content: bytes, name: str, *, top: int) -> Prediction:
         """Name what an image shows.
 
         Raises:
             DataError: where it is none that can be read; Busy: where too many are waiting.
         """
-        pixels = await self._decoded(content, name)
-        shares = await asyncio.wrap_future(self.computer.submit(self._shares, pixels))
-        return Prediction(name, likeliest(shares, self.network.class_names, top))
+        pixels = await self._decode(content, name)
+        shares = await asyncio.wrap_future(self.computer.submit(self._probabilities, pixels))
+        return Prediction(name, top_classes(shares, self.network.class_names, top=top))
 
     async def explain(self, content: bytes, name: str) -> str:
         """Draw where in an image the evidence for its likeliest classes is; give an SVG.
@@ -97,12 +97,14 @@ class Service:
         """
         if self.framework is None:
             raise MissingDependency("no framework is installed here that could explain")
-        pixels = await self._decoded(content, name)
-        shares, maps = await asyncio.wrap_future(self.computer.submit(self._maps, pixels))
-        drawn = self.decoders.submit(lambda: self._drawn(name, pixels, shares, maps))
+        pixels = await self._decode(content, name)
+        shares, maps = await asyncio.wrap_future(
+            self.computer.submit(self._class_activation_maps, pixels)
+        )
+        drawn = self.decoders.submit(lambda: self._draw(name, pixels, shares=shares, maps=maps))
         return await asyncio.wrap_future(drawn)
 
-    def described(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, Any]:
         """Give what there is to know about the network as JSON values."""
         a, p = self.network.architecture, self.network.preprocessing
         return {
@@ -110,33 +112,33 @@ class Service:
             "classes": list(self.network.class_names),
             "size": p.size,
             "channels": a.channels,
-            "by": self.by,
+            "by": self.computed_by,
             "explains": self.framework is not None,
         }
 
-    async def _decoded(self, content: bytes, name: str) -> Pixels:
+    async def _decode(self, content: bytes, name: str) -> Pixels:
         size, channels = self.network.preprocessing.size, self.network.architecture.channels
 
-        def decoded() -> Pixels:
+        def decode() -> Pixels:
             return open_image(
                 content,
                 size=size,
                 channels=channels,
                 name=name,
                 formats=COMMON,
-                pixels=MOST_PIXELS,
+                pixels=MAX_PIXELS,
             )
 
-        return await asyncio.wrap_future(self.decoders.submit(decoded))
+        return await asyncio.wrap_future(self.decoders.submit(decode))
 
-    def _shares(self, pixels: Pixels) -> Sequence[Any]:
+    def _probabilities(self, pixels: Pixels) -> Sequence[Any]:
         """Give the probabilities of each image."""
         return list(np.exp(log_softmax(self.logits(pixels))))
 
-    def _maps(self, pixels: Pixels) -> Sequence[Any]:
+    def _class_activation_maps(self, pixels: Pixels) -> Sequence[Any]:
         """Give the probabilities, as ``predict`` does, and the maps of evidence of each image."""
         _, maps = self._explainer(pixels)
-        return list(zip(self._shares(pixels), maps, strict=True))
+        return list(zip(self._probabilities(pixels), maps, strict=True))
 
     @cached_property
     def _explainer(self) -> Explainer:
@@ -144,16 +146,17 @@ class Service:
         assert self.framework is not None
         return Explainer(self.network, self.framework)
 
-    def _drawn(self, name: str, pixels: Pixels, shares: Any, maps: Any) -> str:
-        best: list[int] = np.argsort(-shares, kind="stable")[:EXPLAINED].tolist()
-        found = self._explainer.explained(name, pixels, (shares, maps), best)
+    def _draw(self, name: str, pixels: Pixels, *, shares: Any, maps: Any) -> str:
+        best: list[int] = np.argsort(-shares, kind="stable")[:EXPLAINED_CLASSES].tolist()
+        found = self._explainer.explain(name, pixels, found=(shares, maps), shown=best)
         said = "evidence for the likeliest classes"
         return to_svg(draw_explanations([found], "Where it looked", said), "auto")
 
 
-def opened(
+def load_service(
     source: Path | str,
     framework: str | None = None,
+    *,
     engine: str | None = None,
     device: str = "auto",
     mirror: bool = False,
@@ -170,9 +173,11 @@ def opened(
     """
     if framework is None and engine is None and (Path(source) / ENGINE).is_file():
         engine = "auto"
-    network = received(source, announce)
+    network = load_network(source, announce)
     framework = framework or framework_of(source)
-    logits = computing(network, source, framework, device, engine, mirror)
+    logits = make_evaluator(
+        network, source, framework=framework, device=device, engine=engine, mirror=mirror
+    )
     by = framework if engine is None else engine
     if engine == "auto":
         by = read_chosen_engine(source)

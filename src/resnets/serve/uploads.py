@@ -10,16 +10,16 @@ from typing import Any
 
 from resnets.errors import ResnetsError
 
-LARGEST = 32 * 2**20
+MAX_BODY_BYTES = 32 * 2**20
 """Bytes of a request's body."""
 
-ALL = 8 * LARGEST
+MAX_TOTAL_BYTES = 8 * MAX_BODY_BYTES
 """Bytes of all bodies that are in memory at once."""
 
-PATIENCE = 60.0
+BODY_SECONDS = 60.0
 """Seconds in which a body has to be there."""
 
-REQUESTS = 512
+MAX_REQUESTS = 512
 """Requests that are answered at once."""
 
 Message = MutableMapping[str, Any]
@@ -28,7 +28,7 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 
-class Refused(ResnetsError):
+class RequestRefused(ResnetsError):
     """A request that is not taken; ``status`` is HTTP's."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -36,31 +36,36 @@ class Refused(ResnetsError):
         self.status = status
 
 
-class Bounded:
+class RequestLimits:
     """An ASGI application whose requests are bounded.
 
-    Reading a body that is too large, too slow, or one too many raises ``Refused`` in the
+    Reading a body that is too large, too slow, or one too many raises ``RequestRefused`` in the
     application; a request that is one too many is refused by ``refusal``.
 
     Args:
-        application: what answers; it turns ``Refused`` into an answer.
-        refusal: an application that answers ``Refused``.
-        largest, together, patience, requests: as ``LARGEST``, ``ALL``, ``PATIENCE``, ``REQUESTS``.
+        application: what answers; it turns ``RequestRefused`` into an answer.
+        refusal: an application that answers ``RequestRefused``.
+        max_body_bytes, max_total_bytes, body_seconds, max_requests: as ``MAX_BODY_BYTES``,
+            ``MAX_TOTAL_BYTES``, ``BODY_SECONDS``, ``MAX_REQUESTS``.
     """
 
     def __init__(
         self,
         application: Application,
-        refusal: Callable[[Refused], Application],
+        refusal: Callable[[RequestRefused], Application],
         *,
-        largest: int = LARGEST,
-        together: int = ALL,
-        patience: float = PATIENCE,
-        requests: int = REQUESTS,
+        max_body_bytes: int = MAX_BODY_BYTES,
+        max_total_bytes: int = MAX_TOTAL_BYTES,
+        body_seconds: float = BODY_SECONDS,
+        max_requests: int = MAX_REQUESTS,
     ) -> None:
         self._application, self._refusal = application, refusal
-        self._largest, self._together, self._patience = largest, together, patience
-        self._requests = requests
+        self._largest, self._together, self._patience = (
+            max_body_bytes,
+            max_total_bytes,
+            body_seconds,
+        )
+        self._requests = max_requests
         self.held = self.running = 0
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -69,7 +74,9 @@ class Bounded:
             await self._application(scope, receive, send)
             return
         if self.running >= self._requests:
-            refused = Refused(503, f"{self.running} requests are being answered: come again later")
+            refused = RequestRefused(
+                503, f"{self.running} requests are being answered: come again later"
+            )
             await self._refusal(refused)(scope, receive, send)
             return
         begun = False
@@ -85,21 +92,21 @@ class Bounded:
             await self._application(scope, body.receive, noted)
         except asyncio.CancelledError:  # the server ends, and has waited
             if not begun:
-                ending = Refused(503, "the server ends")
+                ending = RequestRefused(503, "the server ends")
                 await self._refusal(ending)(scope, receive, send)
         finally:
             self.running -= 1
-            body.let_go()
+            body.release()
 
     def refuse(self, size: int) -> None:
         """Refuse a body of so many bytes, or any while there are too many."""
         if size > self._largest:
-            raise Refused(413, f"{size} bytes; a request has at most {self._largest}")
+            raise RequestRefused(413, f"{size} bytes; a request has at most {self._largest}")
         if self.held > self._together:
-            raise Refused(503, "too many images at once: come again later")
+            raise RequestRefused(503, "too many images at once: come again later")
 
     @property
-    def patience(self) -> float:
+    def body_seconds(self) -> float:
         """Seconds in which a body has to be there."""
         return self._patience
 
@@ -107,13 +114,15 @@ class Bounded:
 class _Body:
     """One request's body, as it comes."""
 
-    def __init__(self, bounds: Bounded, announced: int, receive: Receive) -> None:
+    def __init__(self, bounds: RequestLimits, announced: int, receive: Receive) -> None:
         self._bounds, self._announced, self._receive = bounds, announced, receive
         self._taken, self._ended = 0, False
-        self._until = asyncio.get_running_loop().time() + bounds.patience
+        self._until = asyncio.get_running_loop().time() + bounds.body_seconds
 
     async def receive(self) -> Message:
-        """Give the next part; raise ``Refused`` where there is too much, or it is too late."""
+        """Give the next part; raise ``RequestRefused`` where there is too much, or it is too
+        late.
+        """
         if self._ended:  # what comes now is that the client has gone
             return await self._receive()
         try:
@@ -122,9 +131,11 @@ class _Body:
                 message = await self._receive()
             self._take(len(message.get("body", b"")))
         except TimeoutError:
-            raise Refused(408, f"the body was not there in {self._bounds.patience:g} s") from None
-        except Refused:
-            self.let_go()  # at once: others may have what it held
+            raise RequestRefused(
+                408, f"the body was not there in {self._bounds.body_seconds:g} s"
+            ) from None
+        except RequestRefused:
+            self.release()  # at once: others may have what it held
             raise
         self._ended = not message.get("more_body", False)
         return message
@@ -134,7 +145,7 @@ class _Body:
         self._bounds.held += size
         self._bounds.refuse(self._taken)
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Give back what it held."""
         self._bounds.held -= self._taken
         self._taken, self._ended = 0, True

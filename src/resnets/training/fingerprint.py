@@ -9,7 +9,7 @@ import numpy as np
 from resnets import data
 from resnets.data.images import Dataset
 from resnets.errors import RunError
-from resnets.files import explained
+from resnets.files import explain_os_errors
 from resnets.progress_bar import count_bar
 from resnets.recipes.recipe import Recipe
 from resnets.training.run_folder import IMAGES
@@ -24,12 +24,12 @@ def fingerprint(dataset: Dataset) -> str:
 
     def compute() -> str:
         with count_bar("checking images", len(training)) as advance:
-            for piece in training.pieces():
+            for piece in training.iter_chunks():
                 digest.update(np.ascontiguousarray(piece).data)
                 advance(len(piece))
         return digest.hexdigest()
 
-    return str(training.remembered(question, compute))
+    return str(training.cached(question, compute))
 
 
 def note_changed_images(
@@ -43,10 +43,10 @@ def note_changed_images(
     path = folder / IMAGES
     if recipe.data in data.NAMES or not path.is_file():
         return
-    with explained(f"cannot read {path}", RunError):
+    with explain_os_errors(f"cannot read {path}", RunError):
         known = path.read_bytes().strip()
     if dataset.training.shape[1] != recipe.size:
-        dataset = data.load(recipe.data, size=recipe.size)
+        dataset = data.load_dataset(recipe.data, size=recipe.size)
     if known != fingerprint(dataset).encode():
         announce(
             f"note: the images in {recipe.data} have changed since the run in {folder} began "

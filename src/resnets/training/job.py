@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from resnets import backends, data
-from resnets.data.sampling import Order
+from resnets.data.sampling import Sampler
 from resnets.errors import Diverged, RunError
 from resnets.networks.architecture import Architecture
 from resnets.networks.tracing import trace
@@ -110,7 +110,7 @@ def run(
             announce(f"{job.folder} has already ended; these are its figures")
             yield Finished(result=result)
             return
-        dataset = data.load(plan.recipe.data, size=plan.recipe.size, announce=announce)
+        dataset = data.load_dataset(plan.recipe.data, size=plan.recipe.size, announce=announce)
         start = plan.bind(dataset)
         state = folder.begin(
             start.network,
@@ -120,7 +120,11 @@ def run(
         )
         yield from _Run(job, plan, start, folder, backend, announce).follow(state, stop)
         yield Trained(network=start.network.architecture.name, folder=str(job.folder))
-        yield Finished(result=conclude(folder, plan.recipe, dataset, backend, job.device))
+        yield Finished(
+            result=conclude(
+                folder, plan.recipe, dataset=dataset, backend=backend, device=job.device
+            )
+        )
 
 
 def follow(events: Generator[Event], consumers: Iterable[Consumer]) -> Mapping[str, Any]:
@@ -199,12 +203,14 @@ class _Run:
         self.backend = backend
         self.announce = announce
         self.growing = GrowingNetwork(start.network, start.growths, start.schedule)
-        self.order = Order(plan.recipe, start.schedule.images)
+        self.order = Sampler(plan.recipe, start.schedule.images)
 
     def follow(self, state: State | None, stop: Callable[[], bool]) -> Iterator[Event]:
         """Train from the saved state to the end."""
         progress = self._begin(state)
-        past = records.epochs(self.folder.records(METRICS), self.folder.records(TIMINGS), progress)
+        past = records.read_epochs(
+            self.folder.records(METRICS), self.folder.records(TIMINGS), progress=progress
+        )
         yield describe(
             self.recipe,
             self.growing.network.architecture,
@@ -251,12 +257,12 @@ class _Run:
             self._announce_differences(state)
             if state.best:  # the process may have been killed between the state and the model
                 self._save_model()
-        start = records.of_start(
+        start = records.start_record(
             self.job.framework,
             self.session.device,
-            self.session.threads,
-            self.recipe.precision,
-            progress,
+            threads=self.session.threads,
+            precision=self.recipe.precision,
+            progress=progress,
         )
         self.folder.log(TIMINGS, start)
         return progress
@@ -285,16 +291,16 @@ class _Run:
         return train(
             self.session,
             self.data,
-            self.recipe,
+            recipe=self.recipe,
             start=progress,
             grow=self._grow,
             new_tensors=self.growing,
-            order=self.order,
+            sampler=self.order,
         )
 
     def _grow(self, index: int) -> backends.Session:
         """Apply the recipe's growth of that index; the session of the deeper network continues."""
-        state = self.growing.grow(index, self.session.state(), self.announce)
+        state = self.growing.grow(index, self.session.state(), note=self.announce)
         self.session = self._create_session()
         self.session.restore(state)
         return self.session
@@ -321,13 +327,13 @@ class _Run:
         match event:
             case Step():
                 if event.step % max(1, self.schedule.steps_per_epoch // LOGGED_STEPS) == 0:
-                    self.folder.log(METRICS, records.of_step(event))
+                    self.folder.log(METRICS, records.step_record(event))
             case Grown():
-                self.folder.log(METRICS, records.of_growth(event), sync=True)
+                self.folder.log(METRICS, records.growth_record(event), sync=True)
             case Epoch():
-                self.folder.log(METRICS, records.of_epoch(event), sync=True)
+                self.folder.log(METRICS, records.epoch_record(event), sync=True)
                 preparing = self.session.preparing
-                self.folder.log(TIMINGS, records.timing(event, preparing))
+                self.folder.log(TIMINGS, records.timing_record(event, preparing))
 
 
 def _saved_precision(folder: RunFolder) -> str | None:

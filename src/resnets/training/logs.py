@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any, cast
 
 from resnets.errors import RunError
-from resnets.files import explained, write_text
+from resnets.files import explain_os_errors, write_text
 from resnets.training.events import Progress
 
 EVENTS = ("step", "epoch", "growth", "start")
 """What lines tell."""
 
 
-def append(path: Path, record: Mapping[str, Any], *, sync: bool = False) -> None:
+def append_record(path: Path, record: Mapping[str, Any], *, sync: bool = False) -> None:
     """Append a line; with ``sync`` it is on the disk before this returns.
 
     Raises:
@@ -26,14 +26,14 @@ def append(path: Path, record: Mapping[str, Any], *, sync: bool = False) -> None
         ValueError: for numbers that JSON lacks: infinite ones, or none.
     """
     line = json.dumps(record, allow_nan=False) + "\n"
-    with explained(f"cannot write {path}", RunError), path.open("ab") as file:
+    with explain_os_errors(f"cannot write {path}", RunError), path.open("ab") as file:
         file.write(line.encode())
         if sync:
             file.flush()
             os.fsync(file.fileno())
 
 
-def read(path: Path) -> list[dict[str, Any]]:
+def read_log(path: Path) -> list[dict[str, Any]]:
     """Read a log's whole lines; none where there is no such file.
 
     Raises:
@@ -41,11 +41,11 @@ def read(path: Path) -> list[dict[str, Any]]:
     """
     if not path.is_file():
         return []
-    with explained(f"cannot read {path}", RunError):
+    with explain_os_errors(f"cannot read {path}", RunError):
         return [record for _, record in _lines(path.read_bytes())]
 
 
-def cut(path: Path, progress: Progress) -> None:
+def truncate_log(path: Path, progress: Progress) -> None:
     """Remove the lines of what comes after ``progress``, and a line half written.
 
     A state saved after an epoch's last step, but before its end, sees that end again.
@@ -57,13 +57,13 @@ def cut(path: Path, progress: Progress) -> None:
         line
         for line, record in _lines(content)
         if record["step"] < progress.step
-        or (record["step"] == progress.step and _is_past(record, progress))
+        or (record["step"] == progress.step and _happened_by(record, progress))
     ]
     if b"".join(kept) != content:
         write_text(path, b"".join(kept).decode())
 
 
-def _is_past(record: Mapping[str, Any], progress: Progress) -> bool:
+def _happened_by(record: Mapping[str, Any], progress: Progress) -> bool:
     """Whether what a line of the state's own step says had happened when the state was saved."""
     if record["event"] == "growth":
         return record.get("number", 0) <= progress.grown

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from resnets.backends import Batch, Measured, Session
-from resnets.data.augmentation import Index, draw
+from resnets.data.augmentation import Index, draw_parameters
 from resnets.data.images import Images
-from resnets.data.sampling import Order
+from resnets.data.sampling import Sampler
 from resnets.errors import Diverged
 from resnets.networks.network import Weights
 from resnets.networks.tracing import trace
@@ -30,11 +30,11 @@ Grow = Callable[[int], Session]
 class NewTensors(Protocol):
     """How a step (from 0) treats tensors that a recent growth added."""
 
-    def slowed(self, step: int) -> Mapping[str, float]:
+    def lr_scales(self, step: int) -> Mapping[str, float]:
         """Return the factor of the learning rate of each tensor whose factor is not 1."""
         ...
 
-    def lifted(self, step: int) -> Weights:
+    def parameter_additions(self, step: int) -> Weights:
         """Return what is added to which tensors before the step."""
         ...
 
@@ -50,12 +50,12 @@ class TrainingData:
 def train(
     session: Session,
     data: TrainingData,
-    recipe: Recipe,
     *,
+    recipe: Recipe,
     start: Progress | None = None,
     grow: Grow | None = None,
     new_tensors: NewTensors | None = None,
-    order: Order | None = None,
+    sampler: Sampler | None = None,
 ) -> Iterator[LoopEvent]:
     """Train to the end of the recipe and yield what happens.
 
@@ -66,14 +66,14 @@ def train(
         start: where an interrupted run continues; None: at the first step.
         grow: called where the recipe says that the network grows.
         new_tensors: how steps treat what a growth added.
-        order: which images each step takes; its state must belong to ``start``.
+        sampler: which images each step takes; its state must belong to ``start``.
 
     Raises:
         Diverged: at the first loss that is infinite or not a number.
     """
     schedule = Schedule(recipe, len(data.training))
-    order = order or Order(recipe, len(data.training))
-    loop = _Loop(session, data, schedule, order, new_tensors)
+    sampler = sampler or Sampler(recipe, len(data.training))
+    loop = _Loop(session, data, schedule, sampler, new_tensors)
     progress = start or Progress()
     while (epoch := _epoch_under_way(progress, schedule)) <= recipe.epochs:
         if progress.stopped:
@@ -123,7 +123,7 @@ class _Loop:
     session: Session
     data: TrainingData
     schedule: Schedule
-    order: Order
+    order: Sampler
     new_tensors: NewTensors | None
 
     def run_epoch(self, progress: Progress, epoch: int) -> Iterator[Step | Epoch]:
@@ -137,13 +137,15 @@ class _Loop:
         yield self._validate(progress, epoch, seconds=seconds, images_per_second=speed)
 
     def _take_steps(self, progress: Progress, until: int) -> Iterator[Step]:
-        """Take the steps up to ``until``; losses are read with up to ``lag`` steps in flight."""
+        """Take the steps up to ``until``; losses are read with up to ``max_in_flight`` steps in
+        flight.
+        """
         pending: list[tuple[Step, Index, Measured]] = []
         size = self.data.training.shape[1:3]
         multiply_adds = 3 * trace(self.session.architecture, size).multiply_adds
         for step in range(progress.step, until):
             pending.append(self._take_step(step, size))
-            if len(pending) < self.session.lag and step + 1 < until:
+            if len(pending) < self.session.max_in_flight and step + 1 < until:
                 continue
             for taken, index, measured in pending:
                 loss = measured.loss
@@ -151,7 +153,7 @@ class _Loop:
                     where = f"step {taken.step}, epoch {taken.epoch}"
                     raise Diverged(f"the loss became {loss} at {where}")
                 if self.schedule.recipe.skip:
-                    self.order.note(index, measured.losses)
+                    self.order.record_losses(index, measured.losses)
                 progress = replace(
                     progress,
                     step=taken.step,
@@ -164,17 +166,19 @@ class _Loop:
             pending.clear()
 
     def _take_step(self, step: int, size: tuple[int, int]) -> tuple[Step, Index, Measured]:
-        index = self.order.chosen(step)
+        index = self.order.indices(step)
         blocks = sum(stage.depth for stage in self.session.architecture.stages)
-        draws = draw(self.schedule.recipe, step, len(index), size, blocks)
-        batch = Batch(self.data.training, draws, index, self.order.following(step))
+        draws = draw_parameters(
+            self.schedule.recipe, step, count=len(index), size=size, blocks=blocks
+        )
+        batch = Batch(self.data.training, draws, index, self.order.next_indices(step))
         rate = self.schedule.rate(step)
         slowed: Mapping[str, float] = {}
         if self.new_tensors is not None:
-            slowed = self.new_tensors.slowed(step)
-            if lifted := self.new_tensors.lifted(step):
-                self.session.lift(lifted)
-        measured = self.session.train_step(batch, rate, slowed=slowed)
+            slowed = self.new_tensors.lr_scales(step)
+            if lifted := self.new_tensors.parameter_additions(step):
+                self.session.add_to_parameters(lifted)
+        measured = self.session.train_step(batch, rate, lr_scales=slowed)
         taken = Step(
             step=step + 1,
             epoch=self.schedule.epoch(step),

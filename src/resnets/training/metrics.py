@@ -38,15 +38,15 @@ class Evaluation:
     @property
     def recall(self) -> npt.NDArray[np.float64]:
         """Share of each class's images that is found, [classes]; nan where there are none."""
-        return _shares(self.confusion.diagonal(), self.confusion.sum(axis=1))
+        return _ratios(self.confusion.diagonal(), self.confusion.sum(axis=1))
 
     @property
     def precision(self) -> npt.NDArray[np.float64]:
         """Share of each class's predictions that is right, [classes]; nan where none."""
-        return _shares(self.confusion.diagonal(), self.confusion.sum(axis=0))
+        return _ratios(self.confusion.diagonal(), self.confusion.sum(axis=0))
 
 
-def interval(accuracy: float, images: int) -> tuple[float, float]:
+def confidence_interval(accuracy: float, images: int) -> tuple[float, float]:
     """Give where the accuracy on all such images lies, with a confidence of 95%.
 
     Wilson's score interval (1927): it also holds for few images and near 0 and 1.
@@ -60,50 +60,52 @@ def interval(accuracy: float, images: int) -> tuple[float, float]:
 
 def evaluate(evaluator: Evaluator, images: Images) -> Evaluation:
     """Compute logits for ``images``, batch by batch, and compare them with the labels."""
-    logits = np.concatenate(list(logits_of(evaluator, images)))
-    return from_logits(logits, images.labels)
+    logits = np.concatenate(list(iter_logits(evaluator, images)))
+    return evaluate_logits(logits, images.labels)
 
 
 def evaluate_both(evaluator: Evaluator, images: Images) -> tuple[Evaluation, Evaluation]:
-    """Evaluate as ``evaluate`` does, and with ``mirrored``; the images are read once."""
+    """Evaluate as ``evaluate`` does, and with ``average_mirrored``; the images are read once."""
     plain: list[npt.NDArray[np.float32]] = []
 
-    def noted(pixels: Pixels) -> npt.NDArray[np.float32]:
+    def evaluate_mirrored(pixels: Pixels) -> npt.NDArray[np.float32]:
         plain.append(evaluator(pixels))
-        return _mean(plain[-1], evaluator(mirror(pixels)))
+        return _mean_logits(plain[-1], evaluator(flip_horizontally(pixels)))
 
-    both = evaluate(noted, images)
-    return from_logits(np.concatenate(plain), images.labels), both
+    both = evaluate(evaluate_mirrored, images)
+    return evaluate_logits(np.concatenate(plain), images.labels), both
 
 
-def mirrored(evaluator: Evaluator) -> Evaluator:
+def average_mirrored(evaluator: Evaluator) -> Evaluator:
     """Average the logits of each image and of its mirror image."""
 
-    def both(pixels: Pixels) -> npt.NDArray[np.float32]:
-        return _mean(evaluator(pixels), evaluator(mirror(pixels)))
+    def evaluate_mirrored(pixels: Pixels) -> npt.NDArray[np.float32]:
+        return _mean_logits(evaluator(pixels), evaluator(flip_horizontally(pixels)))
 
-    return both
+    return evaluate_mirrored
 
 
-def _mean(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _mean_logits(
+    one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
     return np.float32(0.5) * (one + other)
 
 
-def mirror(pixels: Pixels) -> Pixels:
+def flip_horizontally(pixels: Pixels) -> Pixels:
     """Turn left to right: images [n, height, width, channels]."""
     # Not ascontiguousarray: it lets a width of 1 keep its stride below zero, which torch refuses.
     return pixels[:, :, ::-1].copy()
 
 
-def logits_of(evaluator: Evaluator, images: Images) -> Iterator[npt.NDArray[np.float32]]:
+def iter_logits(evaluator: Evaluator, images: Images) -> Iterator[npt.NDArray[np.float32]]:
     """Yield logits batch by batch."""
     for start in range(0, len(images), EVALUATION_BATCH):
         after = start + EVALUATION_BATCH
-        images.expect(slice(after, after + EVALUATION_BATCH))
+        images.prefetch(slice(after, after + EVALUATION_BATCH))
         yield evaluator(images[start:after].pixels)
 
 
-def from_logits(logits: npt.NDArray[np.floating], labels: Labels) -> Evaluation:
+def evaluate_logits(logits: npt.NDArray[np.floating], labels: Labels) -> Evaluation:
     """Compare logits [n, classes] with labels [n]; sums in float64."""
     classes = logits.shape[1]
     own = log_softmax(logits)[np.arange(len(labels)), labels]
@@ -119,5 +121,5 @@ def log_softmax(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
-def _shares(parts: npt.NDArray[np.int64], wholes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+def _ratios(parts: npt.NDArray[np.int64], wholes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     return np.where(wholes > 0, parts / np.maximum(wholes, 1), np.nan)

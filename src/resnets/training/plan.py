@@ -67,11 +67,11 @@ class RunPlan:
                 to do about it.
         """
         recipe = self.recipe
-        kept, held = split(dataset.training.labels, recipe.validation, recipe.seed)
+        kept, held = split(dataset.training.labels, recipe.validation, seed=recipe.seed)
         if len(kept) < 2:
             raise DataError(f"{len(kept)} images to train on; at least two are needed")
-        training = dataset.training.only(kept) if len(held) else dataset.training
-        validation = dataset.training.only(held) if len(held) else None
+        training = dataset.training.subset(kept) if len(held) else dataset.training
+        validation = dataset.training.subset(held) if len(held) else None
         schedule = Schedule(recipe, len(training))
         architecture = replace(
             self.architecture, channels=dataset.channels, classes=len(dataset.class_names)
@@ -83,7 +83,7 @@ class RunPlan:
             remedy="use a batch of 2 or larger images, or skip fewer",
         )
         if self.source is None:
-            network = self._draw_network(architecture, dataset, training)
+            network = self._draw_network(architecture, dataset, training=training)
         else:
             network = self._fit_source(self.source, dataset)
         return RunStart(
@@ -94,7 +94,7 @@ class RunPlan:
         )
 
     def _draw_network(
-        self, architecture: Architecture, dataset: Dataset, training: Images
+        self, architecture: Architecture, dataset: Dataset, *, training: Images
     ) -> Network:
         recipe, channels = self.recipe, dataset.channels
         mean, std = (0.0,) * channels, (1.0,) * channels
@@ -156,11 +156,11 @@ def resolve(
         source = convert.open_source(recipe.start)
         architecture = source.architecture
         if own_size:
-            recipe = recipe.changed(size=source.size)
+            recipe = recipe.replace(size=source.size)
     plan_growths(recipe, architecture)  # classes and channels do not matter to it
     if precision is None or recipe.precision != "auto":
         precision = backend.precision(recipe, device)
-    recipe = recipe.changed(precision=precision)
+    recipe = recipe.replace(precision=precision)
     return RunPlan(recipe=recipe, architecture=architecture, source=source)
 
 

@@ -11,34 +11,34 @@ _TIMINGS = ("seconds", "images_per_second")
 """What differs between two repetitions of a run; it has a log of its own."""
 
 
-def of_step(event: Step) -> dict[str, Any]:
+def step_record(event: Step) -> dict[str, Any]:
     """Give the line of metrics.jsonl for a step."""
     named = {name: getattr(event, name) for name in ("step", "epoch", "rate", "loss")}
     return {"event": "step", **named}
 
 
-def of_epoch(event: Epoch) -> dict[str, Any]:
+def epoch_record(event: Epoch) -> dict[str, Any]:
     """Give the line of metrics.jsonl for an epoch's end: the same in every repetition."""
     left_out = (*_TIMINGS, "progress")
     names = (f.name for f in fields(Epoch) if f.name not in left_out)
     return {"event": "epoch", **{name: getattr(event, name) for name in names}}
 
 
-def of_growth(event: Grown) -> dict[str, Any]:
+def growth_record(event: Grown) -> dict[str, Any]:
     """Give the line of metrics.jsonl for a growth."""
     named = {name: getattr(event, name) for name in ("number", "epoch", "step", "network")}
     return {"event": "growth", **named, "depths": list(event.depths)}
 
 
-def of_start(
-    framework: str, device: str, threads: int, precision: str, progress: Progress
+def start_record(
+    framework: str, device: str, *, threads: int, precision: str, progress: Progress
 ) -> dict[str, Any]:
     """Give the line of timings.jsonl for a process that begins or goes on with a run."""
     where = {"step": progress.step, "epoch": 0, "framework": framework, "device": device}
     return {"event": "start", **where, "threads": threads, "precision": precision}
 
 
-def timing(event: Epoch, preparing: float = 0.0) -> dict[str, Any]:
+def timing_record(event: Epoch, preparing: float = 0.0) -> dict[str, Any]:
     """Give the line of timings.jsonl for an epoch's end.
 
     ``preparing``: seconds that went into compiling and recording steps so far; the epochs' own
@@ -48,9 +48,10 @@ def timing(event: Epoch, preparing: float = 0.0) -> dict[str, Any]:
     return {"event": "epoch", **named, **({"preparing": preparing} if preparing else {})}
 
 
-def epochs(
+def read_epochs(
     metrics: Iterable[Mapping[str, Any]],
     timings: Iterable[Mapping[str, Any]],
+    *,
     progress: Progress,
 ) -> tuple[Epoch, ...]:
     """Give back the epochs of both logs; where a kill came between the two, the time is 0.

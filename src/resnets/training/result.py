@@ -16,7 +16,7 @@ from resnets.training.run_folder import METRICS, MODEL, RunFolder
 
 
 def conclude(
-    folder: RunFolder, recipe: Recipe, dataset: Dataset, backend: Backend, device: str
+    folder: RunFolder, recipe: Recipe, *, dataset: Dataset, backend: Backend, device: str
 ) -> dict[str, Any]:
     """Read the test set, for the first and only time, with the best epoch's weights.
 
@@ -32,7 +32,7 @@ def conclude(
     logits, test = backend.evaluator(model, best.preprocessing, device=device), dataset.test()
     # Said beside the other figure, never chosen by it. Only where training knew both directions.
     found, both = evaluate_both(logits, test) if recipe.flip else (evaluate(logits, test), None)
-    epochs = records.epochs(folder.records(), (), Progress())
+    epochs = records.read_epochs(folder.records(), (), progress=Progress())
     kept = next((epoch for epoch in reversed(epochs) if epoch.best), None)
     if kept is None:
         raise RunError(f"{folder.path / METRICS} has lost its epochs; begin another run")

@@ -26,19 +26,19 @@ import filelock
 
 from resnets.backends import choose_default
 from resnets.errors import RunError
-from resnets.files import explained, remove_leftovers, write_text
+from resnets.files import explain_os_errors, remove_leftovers, write_text
 from resnets.networks.architecture import Architecture
 from resnets.networks.folder import (
     ARCHITECTURE,
     Config,
-    config_text,
     load,
     load_config,
     save_weights,
+    to_config_text,
 )
 from resnets.networks.network import Network, Weights
-from resnets.recipes.recipe import Recipe, of_its_time
-from resnets.schema import from_json, shortened, to_json
+from resnets.recipes.recipe import Recipe, upgrade_saved_recipe
+from resnets.schema import from_json, shorten, to_json
 from resnets.training import logs
 from resnets.training.events import Progress
 from resnets.training.run_state import State, load_state
@@ -83,7 +83,7 @@ class RunFolder:
             RunError: if the folder cannot be written, holds something else, a run that was not
                 to be resumed or a run of another recipe, or is in use.
         """
-        with explained(f"cannot use {self.path} as a run folder", RunError):
+        with explain_os_errors(f"cannot use {self.path} as a run folder", RunError):
             self._reject_foreign_files()
             created = not self.path.exists()
             self.path.mkdir(parents=True, exist_ok=True)
@@ -93,7 +93,7 @@ class RunFolder:
             except filelock.Timeout as error:
                 raise RunError(f"{self.path} is in use by another process") from error
         try:
-            with explained(f"cannot use {self.path} as a run folder", RunError):
+            with explain_os_errors(f"cannot use {self.path} as a run folder", RunError):
                 remove_leftovers(self.path)
                 if self.has_begun():
                     self._match_recipe(recipe, resume=resume, any_precision=any_precision)
@@ -132,26 +132,26 @@ class RunFolder:
             RunError: if the saved run has another network or other images.
         """
         self._network, self._grown = network, tuple(grown)
-        with explained(f"cannot use {self.path} as a run folder", RunError):
+        with explain_os_errors(f"cannot use {self.path} as a run folder", RunError):
             if not self.has_begun():
                 write_text(self.path / IMAGES, images + "\n")
                 write_text(self.path / RECIPE, json.dumps(to_json(recipe), indent=2) + "\n")
-                write_text(self.path / CONFIG, config_text(network))
+                write_text(self.path / CONFIG, to_config_text(network))
             else:
                 self._match_images(images, recipe)
                 self._match_network(network)
             state = self._load_state()
             for name in (METRICS, TIMINGS):
-                logs.cut(self.path / name, state.progress if state else Progress())
+                logs.truncate_log(self.path / name, state.progress if state else Progress())
         return state
 
     def log(self, name: str, record: Mapping[str, Any], *, sync: bool = False) -> None:
         """Append a line to a log."""
-        logs.append(self.path / name, record, sync=sync)
+        logs.append_record(self.path / name, record, sync=sync)
 
     def records(self, name: str = METRICS) -> list[dict[str, Any]]:
         """Return the lines of a log."""
-        return logs.read(self.path / name)
+        return logs.read_log(self.path / name)
 
     def framework(self) -> str | None:
         """Return the framework that trained last, or None."""
@@ -173,7 +173,7 @@ class RunFolder:
             save_weights(weights, self.path / MODEL)
             return
         metadata = {ARCHITECTURE: json.dumps(architecture.to_json())}
-        save_weights(weights, self.path / MODEL, metadata)
+        save_weights(weights, self.path / MODEL, metadata=metadata)
         self._write_architecture(architecture)
 
     def save_state(self, state: State) -> None:
@@ -182,7 +182,7 @@ class RunFolder:
 
     def save_result(self, result: Mapping[str, Any]) -> None:
         """Write the run's final figures."""
-        with explained(f"cannot write {self.path / RESULT}", RunError):
+        with explain_os_errors(f"cannot write {self.path / RESULT}", RunError):
             write_text(self.path / RESULT, json.dumps(result, indent=2) + "\n")
 
     def result(self) -> dict[str, Any] | None:
@@ -206,8 +206,8 @@ class RunFolder:
         assert self._network is not None
         network = replace(self._network, architecture=architecture)
         if load_config(self.path / CONFIG).architecture != architecture:
-            with explained(f"cannot write {self.path / CONFIG}", RunError):
-                write_text(self.path / CONFIG, config_text(network))
+            with explain_os_errors(f"cannot write {self.path / CONFIG}", RunError):
+                write_text(self.path / CONFIG, to_config_text(network))
 
     def _reject_foreign_files(self) -> None:
         if self.path.exists() and not self.path.is_dir():
@@ -248,12 +248,12 @@ class RunFolder:
 
     def _match_network(self, network: Network) -> None:
         if not (self.path / CONFIG).is_file():
-            write_text(self.path / CONFIG, config_text(network))
+            write_text(self.path / CONFIG, to_config_text(network))
         if self._grown and (self.path / MODEL).is_file():
             # The process may have been killed between the two files.
             self._write_architecture(load(self.path).architecture)
         known = [replace(network, architecture=a) for a in (network.architecture, *self._grown)]
-        if load_config(self.path / CONFIG) not in map(Config.of, known):
+        if load_config(self.path / CONFIG) not in map(Config.from_network, known):
             raise RunError(
                 f"{self.path} is a run of another network or other images: "
                 f"its {CONFIG} differs from what this run would write"
@@ -284,17 +284,19 @@ def read_recipe(folder: Path) -> Recipe:
         RunError: if it is missing or not JSON.
         InvalidDescription: if it is not a recipe.
     """
-    return from_json(Recipe, of_its_time(_read_json(folder / RECIPE)), str(folder / RECIPE))
+    return from_json(
+        Recipe, upgrade_saved_recipe(_read_json(folder / RECIPE)), str(folder / RECIPE)
+    )
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        with explained(f"cannot read {path}", RunError):
+        with explain_os_errors(f"cannot read {path}", RunError):
             value = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise RunError(f"{path}: not JSON ({error})") from error
     if not isinstance(value, dict):
-        raise RunError(f"{path}: expected a JSON object, found {shortened(value)}")
+        raise RunError(f"{path}: expected a JSON object, found {shorten(value)}")
     return cast("dict[str, Any]", value)
 
 

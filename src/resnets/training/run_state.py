@@ -45,7 +45,7 @@ class State:
         """Write the state to ``path``, whole or not at all."""
         run = {"progress": asdict(self.progress), "threads": self.threads}
         run |= {"framework": self.framework, "best": self.best}
-        save_weights(self.arrays, path, {"run": json.dumps(run)})
+        save_weights(self.arrays, path, metadata={"run": json.dumps(run)})
 
 
 def load_state(path: Path) -> State:

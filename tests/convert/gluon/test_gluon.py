@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from backends.networks import double, lively_weights, relative
+from backends.networks import random_weights, relative_difference, to_float64
 from resnets import backends
 from resnets.backends.mxnet.importing import mx
 from resnets.convert.gluon import files
@@ -55,7 +55,7 @@ def bottleneck() -> Any:
 
 
 def logits(architecture: Architecture, weights: Any) -> npt.NDArray[Any]:
-    return forward(architecture, double(weights), IMAGES.astype(np.float64)).logits
+    return forward(architecture, to_float64(weights), IMAGES.astype(np.float64)).logits
 
 
 def saved(net: Any, path: Path) -> None:
@@ -89,7 +89,7 @@ def test_the_zoos_logits(
     assert found.architecture is not None
     check_weights(found.architecture, found.weights)
     expected = net(mx.nd.array(IMAGES)).asnumpy()
-    assert relative(logits(found.architecture, found.weights), expected) < 1e-5
+    assert relative_difference(logits(found.architecture, found.weights), expected) < 1e-5
     assert found.preprocessing is not None
     assert found.preprocessing.mean == (0.485, 0.456, 0.406)
     assert any("zeros" in note for note in found.notes) == (make is bottleneck)
@@ -109,7 +109,7 @@ def test_an_18_and_a_50_of_the_zoo_are_called_so(tmp_path: Path) -> None:
     backend = backends.load("torch")
     model = backend.build(found.architecture, weights=found.weights)
     expected = deep(mx.nd.array(IMAGES)).asnumpy()
-    assert relative(backend.features(model, IMAGES)["logits"], expected) < 1e-5
+    assert relative_difference(backend.features(model, IMAGES)["logits"], expected) < 1e-5
 
 
 def network(architecture: Architecture, weights: Any = None) -> Network:
@@ -117,7 +117,7 @@ def network(architecture: Architecture, weights: Any = None) -> Network:
     p = Preprocessing(
         size=32, mean=(0.5,) * architecture.channels, std=(1,) * architecture.channels
     )
-    return Network(architecture, weights or lively_weights(architecture), p, names)
+    return Network(architecture, weights or random_weights(architecture), p, names)
 
 
 @pytest.mark.parametrize("make", [basic, bottleneck])
@@ -148,7 +148,7 @@ def test_bottlenecks_without_biases_are_the_zoos_with_zeros(tmp_path: Path) -> N
     net = bottleneck()
     net.load_parameters(str(tmp_path / "net.params"))
     expected = logits(a, before.weights)
-    assert relative(net(mx.nd.array(IMAGES)).asnumpy(), expected) < 1e-5
+    assert relative_difference(net(mx.nd.array(IMAGES)).asnumpy(), expected) < 1e-5
 
 
 def test_biases_that_the_zoo_has_not_are_never_dropped(tmp_path: Path) -> None:

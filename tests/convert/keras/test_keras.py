@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from backends.networks import relative
+from backends.networks import relative_difference
 from convert.keras_models import (
     CAFFE,
     EPSILON,
@@ -17,18 +17,18 @@ from convert.keras_models import (
     PIXELS,
     TENSORFLOW,
     V1,
-    archived,
-    counted,
-    grouped,
+    build_narrow,
     keras,
     keras_logits,
     legacy_h5_format,
-    lively,
     logits,
-    narrow,
     network,
-    prepared,
-    unnamed,
+    preprocess,
+    randomise,
+    save_archive,
+    save_counted,
+    save_grouped,
+    save_unnamed,
 )
 from resnets import backends, convert
 from resnets.convert.keras import files as keras_files
@@ -51,7 +51,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def model() -> Any:
-    return narrow()
+    return build_narrow()
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -68,31 +68,34 @@ def test_kerass_logits_for_the_same_images(
         (1, 32, 2),
     ]
     assert a.stages[0].block == Block(kind="bottleneck", stride_in="1x1")
-    assert relative(logits(found), keras_logits(model)) < 1e-5
+    assert relative_difference(logits(found), keras_logits(model)) < 1e-5
     assert "blue, green, red" in found.notes[-1]
-    assert any("does not name" in note for note in found.notes) == (form is unnamed)
+    assert any("does not name" in note for note in found.notes) == (form is save_unnamed)
 
 
 @pytest.mark.filterwarnings("ignore:This model usually expects 1 or 3 input channels")
 def test_another_number_of_channels_is_not_turned(tmp_path: Path) -> None:
-    grey = narrow(input_shape=(41, 41, 2))
-    found = keras_files.read(counted(grey, tmp_path / "x"))
+    grey = build_narrow(input_shape=(41, 41, 2))
+    found = keras_files.read(save_counted(grey, tmp_path / "x"))
     images = PIXELS[..., :2].astype(np.float32) / 255
     expected = np.asarray(grey(images))
-    assert relative(logits(found, images.transpose(0, 3, 1, 2)), expected) < 1e-5
+    assert relative_difference(logits(found, images.transpose(0, 3, 1, 2)), expected) < 1e-5
     assert found.preprocessing is None
 
 
 def test_a_resnet50_is_called_so_and_goes_back_and_forth(tmp_path: Path) -> None:
     given = {"input_shape": (41, 41, 3), "classes": 7, "classifier_activation": None}
-    model = lively(keras.applications.ResNet50(weights=None, **given))
-    network = convert.read(counted(model, tmp_path / "x"))
+    model = randomise(keras.applications.ResNet50(weights=None, **given))
+    network = convert.read(save_counted(model, tmp_path / "x"))
     assert network.architecture.name == "keras_resnet50"
     assert [stage.depth for stage in network.architecture.stages] == [3, 4, 6, 3]
     expected, torch = keras_logits(model), backends.load("torch")
     ours = torch.build(network.architecture, weights=network.weights)
     assert (
-        relative(torch.features(ours, prepared(network.preprocessing))["logits"], expected) < 1e-5
+        relative_difference(
+            torch.features(ours, preprocess(network.preprocessing))["logits"], expected
+        )
+        < 1e-5
     )
     keras_files.write(network, tmp_path / "back.h5")
     again = keras.applications.ResNet50(weights=str(tmp_path / "back.h5"), **given)
@@ -106,7 +109,7 @@ def test_what_keras_computes_opens_in_keras(
 ) -> None:
     before, path = network(V1, p), tmp_path / name
     keras_files.write(before, path)
-    model = narrow()
+    model = build_narrow()
     if name.endswith(".hdf5"):
         with h5py.File(path) as file:
             legacy_h5_format.load_weights_from_hdf5_group_by_name(file, model)
@@ -114,10 +117,10 @@ def test_what_keras_computes_opens_in_keras(
         model.load_weights(path)
     expected = logits(before)
     if p is CAFFE:
-        assert relative(keras_logits(model), expected) < 1e-5
+        assert relative_difference(keras_logits(model), expected) < 1e-5
     else:
-        images = prepared(before.preprocessing).transpose(0, 2, 3, 1)
-        assert relative(np.asarray(model(images)), expected) < 1e-5
+        images = preprocess(before.preprocessing).transpose(0, 2, 3, 1)
+        assert relative_difference(np.asarray(model(images)), expected) < 1e-5
     same_as(keras_files.read(path), before)
 
 
@@ -133,9 +136,9 @@ def same_as(found: Any, before: Network) -> None:
 def test_without_biases_it_is_keras_with_zeros(tmp_path: Path) -> None:
     before = network(replace(V1, bias=False), CAFFE)
     keras_files.write(before, tmp_path / "net.weights.h5")
-    model = narrow()
+    model = build_narrow()
     model.load_weights(tmp_path / "net.weights.h5")
-    assert relative(keras_logits(model), logits(before)) < 1e-5
+    assert relative_difference(keras_logits(model), logits(before)) < 1e-5
     found = keras_files.read(tmp_path / "net.weights.h5")
     assert found.architecture == V1
     assert not found.weights["layer1.0.conv2.bias"].any()
@@ -186,16 +189,16 @@ def test_all_other_networks_open_in_the_backends_model(
         model.load_weights(path)
     images = np.random.default_rng(3).random((2, 9, 9, small.channels), np.float32)
     expected = logits(before, images.transpose(0, 3, 1, 2))
-    assert relative(np.asarray(model(images, training=False)), expected) < 1e-5
+    assert relative_difference(np.asarray(model(images, training=False)), expected) < 1e-5
 
 
 def test_a_model_that_its_user_saved(tmp_path: Path) -> None:
     a = replace(V1, norm=Norm(), bias=False)
     before = network(a)
     model = TENSORFLOW.build(a, weights=before.weights)
-    found = keras_files.read(archived(model, tmp_path / "x"))
+    found = keras_files.read(save_archive(model, tmp_path / "x"))
     assert found.architecture == a
-    told_nothing = keras_files.read(counted(model, tmp_path / "x"))
+    told_nothing = keras_files.read(save_counted(model, tmp_path / "x"))
     assert told_nothing.architecture is None
     for weights in (found.weights, told_nothing.weights):
         assert weights.keys() == before.weights.keys()
@@ -217,7 +220,7 @@ def test_weights_that_do_not_fit_are_not_written(tmp_path: Path) -> None:
 
 
 def test_without_a_head_a_new_one_is_offered(tmp_path: Path) -> None:
-    path = counted(narrow(include_top=False), tmp_path / "x")
+    path = save_counted(build_narrow(include_top=False), tmp_path / "x")
     found = keras_files.read(path)
     assert "no head" in found.notes[0]
     assert not {"fc.weight", "fc.bias"} & found.weights.keys()
@@ -227,7 +230,7 @@ def test_without_a_head_a_new_one_is_offered(tmp_path: Path) -> None:
 
 
 def test_the_head_of_older_files(tmp_path: Path, model: Any) -> None:
-    path = grouped(model, tmp_path / "x")
+    path = save_grouped(model, tmp_path / "x")
     with h5py.File(path, "r+") as file:
         file["predictions"].move("predictions", "probs")
         file.move("predictions", "probs")
@@ -236,7 +239,7 @@ def test_the_head_of_older_files(tmp_path: Path, model: Any) -> None:
             file["probs/probs"].move(name, f"{name}:0")
         names = [n.replace("predictions", "probs") for n in file.attrs["layer_names"]]
         file.attrs["layer_names"] = names
-    assert relative(logits(keras_files.read(path)), keras_logits(model)) < 1e-5
+    assert relative_difference(logits(keras_files.read(path)), keras_logits(model)) < 1e-5
 
 
 def test_long_lists_of_names_are_cut_as_keras_cuts_them(tmp_path: Path) -> None:

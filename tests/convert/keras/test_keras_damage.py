@@ -12,17 +12,17 @@ import pytest
 
 from convert.keras_models import (
     V1,
-    archived,
-    archived_unnamed,
-    built,
-    counted,
-    grouped,
+    build,
+    build_narrow,
     keras,
-    narrow,
     network,
     resnet,
-    unnamed,
-    whole_and_grouped,
+    save_archive,
+    save_counted,
+    save_grouped,
+    save_unnamed,
+    save_unnamed_archive,
+    save_whole_and_grouped,
 )
 from resnets import convert
 from resnets.convert.keras import files as keras_files
@@ -41,41 +41,41 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def model() -> Any:
-    return narrow()
+    return build_narrow()
 
 
 def test_pre_activation_is_refused_and_why(tmp_path: Path) -> None:
     def blocks(x: Any) -> Any:
         return resnet.stack_residual_blocks_v2(x, 4, 2, name="conv2")
 
-    version_2 = built(blocks, preact=True)
-    for form in (counted, grouped, archived, archived_unnamed):
+    version_2 = build(blocks, preact=True)
+    for form in (save_counted, save_grouped, save_archive, save_unnamed_archive):
         with pytest.raises(WeightsError, match="max-pool as shortcut"):
             keras_files.read(form(version_2, tmp_path / "x"))
     with pytest.raises(WeightsError, match="not in the order of"):
-        keras_files.read(unnamed(version_2, tmp_path / "x"))
+        keras_files.read(save_unnamed(version_2, tmp_path / "x"))
 
 
 def test_other_layers_are_refused(tmp_path: Path, model: Any) -> None:
     inputs = keras.Input((41, 41, 3))
     scaled = keras.Model(inputs, model(keras.layers.Rescaling(2.0)(inputs)))
     with pytest.raises(WeightsError, match="a model inside the model"):
-        keras_files.read(counted(scaled, tmp_path / "x"))
+        keras_files.read(save_counted(scaled, tmp_path / "x"))
     with pytest.raises(WeightsError, match="a model inside the model"):
-        keras_files.read(whole_and_grouped(scaled, tmp_path / "x"))
-    body = narrow(include_top=False, pooling="max")
+        keras_files.read(save_whole_and_grouped(scaled, tmp_path / "x"))
+    body = build_narrow(include_top=False, pooling="max")
     maximal = keras.Model(body.input, keras.layers.Dense(5, name="predictions")(body.output))
     with pytest.raises(WeightsError, match="the layers max_pool are not of"):
-        keras_files.read(counted(maximal, tmp_path / "x"))
+        keras_files.read(save_counted(maximal, tmp_path / "x"))
     vgg = keras.Sequential(
         [keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3), keras.layers.Flatten()]
     )
     with pytest.raises(WeightsError):
-        convert.receive(counted(vgg, tmp_path / "x"))
+        convert.receive(save_counted(vgg, tmp_path / "x"))
 
 
 def test_what_does_not_fit_is_named_with_both_shapes(tmp_path: Path, model: Any) -> None:
-    path = grouped(model, tmp_path / "x")
+    path = save_grouped(model, tmp_path / "x")
     with h5py.File(path, "r+") as file:
         at = file["conv2_block2_2_conv"]
         del at["conv2_block2_2_conv/kernel"]
@@ -170,7 +170,7 @@ def test_what_hdf5_can_do_beside_holding_arrays_is_refused(
     with h5py.File(tmp_path / "secret.h5", "w") as secret:
         secret["secret"] = np.zeros((7, 7, 3, 64), "f4")
     (tmp_path / "secret.bin").write_bytes(bytes(7 * 7 * 3 * 64 * 4))
-    path = grouped(model, tmp_path / "x")
+    path = save_grouped(model, tmp_path / "x")
     with h5py.File(path, "r+") as file:
         del file[KERNEL]
         put(file, path)
@@ -179,7 +179,7 @@ def test_what_hdf5_can_do_beside_holding_arrays_is_refused(
     assert str(path) in str(caught.value)
 
 
-@pytest.mark.parametrize("form", [counted, grouped, archived])
+@pytest.mark.parametrize("form", [save_counted, save_grouped, save_archive])
 def test_a_part_is_never_read_as_the_whole(
     tmp_path: Path, model: Any, form: Callable[[Any, Path], Path]
 ) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from backends.networks import images, lively_weights
+from backends.networks import images, random_weights
 from resnets.convert.recognition.architecture import explain_mismatch, recognise
 from resnets.errors import WeightsError
 from resnets.networks import catalog
@@ -58,7 +58,7 @@ def assert_recognised(a: Architecture) -> None:
     assert recognise(shapes_of(r)).architecture == r
     told = as_assumed(a, r)
     assert shapes_of(told) == shapes
-    weights, x = lively_weights(told), images(told, 9, 8, n=1)
+    weights, x = random_weights(told), images(told, 9, 8, n=1)
     one, other = (forward(network, weights, x).logits for network in (told, r))
     np.testing.assert_array_equal(one, other)
 

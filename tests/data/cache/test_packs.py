@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from rich.console import Console
 
-from data.pictures import many, messy
+from data.pictures import make_image_folder, make_messy_folder
 from resnets import data
 from resnets.cli import data as packs_command
 from resnets.data import decoding, folder
@@ -31,23 +31,23 @@ from resnets.data.cache.pack_table import pack_table
 from resnets.data.images import Dataset, Images
 from resnets.errors import DataError
 from resnets.networks.named import find_architecture
-from resnets.progress_bar import count_bar, silent
+from resnets.progress_bar import count_bar, ignore_message
 from resnets.recipes.recipe import Recipe
 from resnets.training.fingerprint import fingerprint
 from resnets.training.plan import RunPlan
 
 
-def sources(root: Path, size: int = 8) -> packing.Sources:
-    return packing.Sources(root, sorted(p for p in root.rglob("*") if not p.is_dir()), size, 3)
+def sources(root: Path, size: int = 8) -> packing.ImageSources:
+    return packing.ImageSources(root, sorted(p for p in root.rglob("*") if not p.is_dir()), size, 3)
 
 
-def packed(root: Path, size: int = 8, announce: "list[str] | None" = None) -> packing.Packed:
-    tell = silent if announce is None else announce.append
-    return packing.packed(sources(root, size), tell, count_bar)
+def packed(root: Path, size: int = 8, announce: "list[str] | None" = None) -> packing.PackedImages:
+    tell = ignore_message if announce is None else announce.append
+    return packing.open_or_create_pack(sources(root, size), tell, progress=count_bar)
 
 
-def pixels(found: packing.Packed) -> np.ndarray:
-    return found.store.read(np.arange(found.store.shape[0]))
+def pixels(found: packing.PackedImages) -> np.ndarray:
+    return found.storage.read(np.arange(found.storage.shape[0]))
 
 
 def decoded(root: Path, size: int = 8) -> np.ndarray:
@@ -87,9 +87,9 @@ def the_pack(packs: Path) -> Path:
 
 class TestPixels:
     def test_are_those_of_predict(self, tmp_path: Path) -> None:
-        root = messy(tmp_path / "pets")
+        root = make_messy_folder(tmp_path / "pets")
         lines: list[str] = []
-        found = folder.load(root, size=16, announce=lines.append)
+        found = folder.load_folder(root, size=16, announce=lines.append)
         assert "skipped 4 unreadable images" in lines[0]
         expected = decoded(root, 16)
         readable = expected.any(axis=(1, 2, 3))
@@ -104,9 +104,9 @@ class TestPixels:
     def test_processes_and_threads_write_the_same(
         self, tmp_path: Path, packs: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        root = messy(tmp_path / "pets")
+        root = make_messy_folder(tmp_path / "pets")
         here = packed(root)
-        monkeypatch.setattr(decoders, "FEW", 0)
+        monkeypatch.setattr(decoders, "MIN_IMAGES_FOR_PROCESSES", 0)
         shutil.rmtree(packs)
         apart = packed(root)
         np.testing.assert_array_equal(pixels(here), pixels(apart))
@@ -117,7 +117,7 @@ class TestPixels:
     def test_a_second_time_nothing_is_decoded(
         self, tmp_path: Path, decoding_counted: list[str]
     ) -> None:
-        root = messy(tmp_path / "pets")
+        root = make_messy_folder(tmp_path / "pets")
         one = packed(root)
         assert len(decoding_counted) == 20
         two = packed(root)
@@ -126,7 +126,7 @@ class TestPixels:
         assert one.unreadable == two.unreadable
 
     def test_numpy_opens_it(self, tmp_path: Path, packs: Path) -> None:
-        found = packed(many(tmp_path / "x"))
+        found = packed(make_image_folder(tmp_path / "x"))
         mapped = np.load(the_pack(packs) / "images.npy", mmap_mode="r")
         np.testing.assert_array_equal(mapped, pixels(found))
 
@@ -139,8 +139,8 @@ class TestPixels:
         rows = data.draw(st.lists(st.integers(0, shape[0] - 1), max_size=20))
         place = tmp_path_factory.mktemp("pack")
         whole = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-        (place / "images.npy").write_bytes(pack_index.header(shape) + whole.tobytes())
-        contents = pack_index.Contents(key="k", root="r", shape=shape, block=2)
+        (place / "images.npy").write_bytes(pack_index.npy_header(shape) + whole.tobytes())
+        contents = pack_index.PackContents(key="k", root="r", shape=shape, block=2)
         found = Pack(place, contents).read(np.array(rows, np.int64))
         np.testing.assert_array_equal(found, whole[rows].reshape(len(rows), *shape[1:]))
 
@@ -207,7 +207,7 @@ class TestKey:
         "change", [change_content, touch, add, remove, rename, replace_alike, exchange_alike]
     )
     def test_follows_the_files(self, tmp_path: Path, change: object) -> None:
-        root = many(tmp_path / "x", 4)
+        root = make_image_folder(tmp_path / "x", 4)
         packed(root)
         before = sources(root).key()
         change(root)
@@ -217,29 +217,29 @@ class TestKey:
     def test_follows_size_channels_and_pillow(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        root = many(tmp_path / "x", 4)
+        root = make_image_folder(tmp_path / "x", 4)
         paths = sources(root).paths
-        keys = {packing.Sources(root, paths, *s).key() for s in ((8, 3), (9, 3), (8, 1))}
+        keys = {packing.ImageSources(root, paths, *s).key() for s in ((8, 3), (9, 3), (8, 1))}
         monkeypatch.setattr("PIL.__version__", "0")
         assert len(keys | {sources(root).key()}) == 4
 
     def test_stays_where_the_folder_is_moved(self, tmp_path: Path) -> None:
-        root = many(tmp_path / "x", 4)
+        root = make_image_folder(tmp_path / "x", 4)
         before = sources(root).key()
         assert sources(root.rename(tmp_path / "y")).key() == before
 
     def test_the_pack_of_a_folder_that_is_moved_is_found(self, tmp_path: Path) -> None:
-        root = many(tmp_path / "x", 4)
+        root = make_image_folder(tmp_path / "x", 4)
         packed(root)
         (tmp_path / "below").mkdir()
         moved = root.rename(tmp_path / "below" / "y")
         lines: list[str] = []
         packed(moved, announce=lines)
         assert lines == []
-        assert len(pack_cache.kept()) == 1
+        assert len(pack_cache.list_packs()) == 1
 
     def test_a_copy_is_another_folder(self, tmp_path: Path) -> None:
-        root = many(tmp_path / "x", 4)
+        root = make_image_folder(tmp_path / "x", 4)
         time.sleep(TICK)
         copy = Path(shutil.copytree(root, tmp_path / "y"))
         assert sources(copy).key() != sources(root).key()
@@ -247,17 +247,17 @@ class TestKey:
 
     def test_folders_that_look_alike(self, tmp_path: Path) -> None:
         for seed, name in enumerate("AB"):
-            found = folder.load(bitmaps(tmp_path / name, seed), size=32)
+            found = folder.load_folder(bitmaps(tmp_path / name, seed), size=32)
             both = np.concatenate([found.training.pixels, found.test().pixels])
             expected = decoded(tmp_path / name, 32)
             assert {image.tobytes() for image in both} == {image.tobytes() for image in expected}
-        assert len(pack_cache.kept()) == 2
+        assert len(pack_cache.list_packs()) == 2
 
-    @pytest.mark.parametrize("silent_part", ["_state", "_ends"])
+    @pytest.mark.parametrize("silent_part", ["_file_state", "_read_ends"])
     def test_times_tell_and_so_do_contents(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, silent_part: str
     ) -> None:
-        nothing = {"_state": lambda _: [], "_ends": lambda _: b""}[silent_part]
+        nothing = {"_file_state": lambda _: [], "_read_ends": lambda _: b""}[silent_part]
         monkeypatch.setattr(pack_key, silent_part, nothing)
         one = bitmaps(tmp_path / "A", 0)
         time.sleep(TICK)
@@ -269,9 +269,9 @@ class TestKey:
     ) -> None:
         root = bitmaps(tmp_path / "A", 0)
         read: list[Path] = []
-        ends = pack_key._ends
+        ends = pack_key._read_ends
         monkeypatch.setattr(pack_key, "_SAMPLED", 3)
-        monkeypatch.setattr(pack_key, "_ends", lambda path: (read.append(path), ends(path))[1])
+        monkeypatch.setattr(pack_key, "_read_ends", lambda path: (read.append(path), ends(path))[1])
         sources(root).key()
         paths = sources(root).paths
         assert read == [paths[0], paths[19], paths[39]]
@@ -289,13 +289,13 @@ class TestKey:
         path = tmp_path / "x"
         path.touch()
         monkeypatch.setattr(pack_key, "_CREATED", created)
-        assert (path.stat().st_ino in pack_key._state(path)) == created
+        assert (path.stat().st_ino in pack_key._file_state(path)) == created
 
 
 class TestDamage:
     @pytest.fixture
     def made(self, tmp_path: Path, packs: Path, small_blocks: None) -> tuple[Path, Path]:
-        root = many(tmp_path / "x", 10)
+        root = make_image_folder(tmp_path / "x", 10)
         packed(root)
         return root, the_pack(packs)
 
@@ -355,8 +355,8 @@ class TestDamage:
         self, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
     ) -> None:
         place = tmp_path_factory.mktemp("pack")
-        bad = (pack_index.Unreadable(row=1, reason="x"),)
-        contents = pack_index.Contents(
+        bad = (pack_index.UnreadableImage(row=1, reason="x"),)
+        contents = pack_index.PackContents(
             key="k", root="r", shape=(3, 2, 2, 3), block=2, checksums=(1, 2), unreadable=bad
         )
         pack_index.write_index(place, contents)
@@ -366,7 +366,7 @@ class TestDamage:
         (place / "index.json").write_bytes(text)
         try:
             found = pack_index.read_index(place)
-        except pack_index.Damaged:
+        except pack_index.DamagedPack:
             return
         assert found == contents
 
@@ -381,7 +381,7 @@ class TestDamage:
         self, made: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(pack_index, "_LARGEST_JSON", 100)
-        with pytest.raises(pack_index.Damaged, match="too large"):
+        with pytest.raises(pack_index.DamagedPack, match="too large"):
             pack_index.read_index(made[1])
 
     def test_cut_while_in_use(self, made: tuple[Path, Path]) -> None:
@@ -389,7 +389,7 @@ class TestDamage:
         found = packed(root)
         os.truncate(place / "images.npy", 200)
         with pytest.raises(DataError, match="it ends before image 9; run again"):
-            found.store.read(np.array([9]))
+            found.storage.read(np.array([9]))
 
     def test_cleared_while_in_use(self, made: tuple[Path, Path]) -> None:
         root, _ = made
@@ -409,7 +409,8 @@ def slow(*given, **named):
     time.sleep(float(sys.argv[3]))
     return fast(*given, **named)
 blocks.open_image = slow
-print(folder.load(Path(sys.argv[1]), size=8, announce=lambda line: print(line, flush=True)).name)
+say = lambda line: print(line, flush=True)
+print(folder.load_folder(Path(sys.argv[1]), size=8, announce=say).name)
 """
 
 
@@ -435,7 +436,7 @@ class TestProcesses:
         decoding_counted: list[str],
         number: int,
     ) -> None:
-        root = many(tmp_path / "x", 20)
+        root = make_image_folder(tmp_path / "x", 20)
         process = packing_process(
             root, packs, 0.4
         )  # so slow that a busy machine is not too late to kill it
@@ -462,7 +463,7 @@ class TestProcesses:
     def test_killed_and_changed_it_is_listed_with_its_folder(
         self, tmp_path: Path, packs: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        root, other = many(tmp_path / "x", 20), many(tmp_path / "y", 4)
+        root, other = make_image_folder(tmp_path / "x", 20), make_image_folder(tmp_path / "y", 4)
         packed(other)
         process = packing_process(root, packs, 0.4)
         wait_for(lambda: list(packs.glob("*.part/done.jsonl")))
@@ -470,27 +471,27 @@ class TestProcesses:
         process.communicate()
         touch(root)
         packed(root)
-        left = next(pack for pack in pack_cache.kept() if pack.state == "unfinished")
+        left = next(pack for pack in pack_cache.list_packs() if pack.state == "unfinished")
         assert (left.root, left.images, left.size) == (str(root), None, 8)
-        Console(width=400).print(pack_table(pack_cache.kept()))
+        Console(width=400).print(pack_table(pack_cache.list_packs()))
         assert f"{root} (unfinished)" in capsys.readouterr().out
         removed, busy = pack_cache.clear(root)
         assert ({pack.state for pack in removed}, busy) == ({"whole", "unfinished"}, [])
-        assert [pack.root for pack in pack_cache.kept()] == [str(other)]
+        assert [pack.root for pack in pack_cache.list_packs()] == [str(other)]
 
     def test_two_at_once(self, tmp_path: Path, packs: Path, decoding_counted: list[str]) -> None:
-        root = many(tmp_path / "x", 20)
+        root = make_image_folder(tmp_path / "x", 20)
         process = packing_process(root, packs, 0.1)
         wait_for(lambda: list(packs.glob("*.part/done.jsonl")))
         lines: list[str] = []
-        found = folder.load(root, size=8, announce=lines.append)
+        found = folder.load_folder(root, size=8, announce=lines.append)
         assert "another process is decoding these images" in lines[0]
         assert decoding_counted == []
         assert process.communicate()[0].endswith("x\n")
         assert len(found.training) + len(found.test()) == 20
 
     def test_a_crashing_image(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        root = many(tmp_path / "x", 6)
+        root = make_image_folder(tmp_path / "x", 6)
         crash_on(monkeypatch, tmp_path, "os.kill(os.getpid(), signal.SIGSEGV)")
         found = packed(root)
         assert list(found.unreadable) == [3]
@@ -500,7 +501,7 @@ class TestProcesses:
         np.testing.assert_array_equal(pixels(found), expected)
 
     def test_a_killed_decoder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        root = many(tmp_path / "x", 6)
+        root = make_image_folder(tmp_path / "x", 6)
         crash_on(monkeypatch, tmp_path, "os.kill(os.getpid(), signal.SIGKILL)")
         with pytest.raises(DataError, match=r"ended with signal 9; .* run again to go on"):
             packed(root)
@@ -508,15 +509,15 @@ class TestProcesses:
     def test_a_decoder_that_cannot_start(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(decoders, "FEW", 0)
+        monkeypatch.setattr(decoders, "MIN_IMAGES_FOR_PROCESSES", 0)
         monkeypatch.setattr(sys, "path", [str(broken(tmp_path)), *sys.path])
         with pytest.raises(DataError, match=r"ended with status 1 \(ImportError: broken\)"):
-            packed(many(tmp_path / "x", 6))
+            packed(make_image_folder(tmp_path / "x", 6))
 
     def test_decoders_end_with_their_parent(self, tmp_path: Path) -> None:
-        decoder = decoders.Apart(tmp_path / "none", 0, 8, 3)
+        decoder = decoders.SubprocessDecoder(tmp_path / "none", 0, 8, 3)
         (tmp_path / "none").touch()
-        process = decoder._running()
+        process = decoder._ensure_running()
         assert process.stdin is not None
         process.stdin.close()
         assert process.wait(60) == 0
@@ -545,7 +546,7 @@ def crash_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, what: str) -> None
     )
     monkeypatch.setattr(sys, "path", [str(tmp_path / "hook"), *sys.path])
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "hook"))
-    monkeypatch.setattr(decoders, "FEW", 0)
+    monkeypatch.setattr(decoders, "MIN_IMAGES_FOR_PROCESSES", 0)
 
 
 @contextmanager
@@ -570,7 +571,7 @@ class TestRefusals:
         np.testing.assert_array_equal(pixels(found), decoded(root))
 
     def test_full_disk(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        root = many(tmp_path / "x", 30)
+        root = make_image_folder(tmp_path / "x", 30)
         with small_disk(tmp_path / "disk", "size=40k") as disk:
             (disk / "filling").write_bytes(bytes(38_000))
             monkeypatch.setattr(pack_cache, "packs_folder", lambda: disk)
@@ -580,25 +581,25 @@ class TestRefusals:
     def test_full_while_writing(
         self, tmp_path: Path, packs: Path, monkeypatch: pytest.MonkeyPatch, small_blocks: None
     ) -> None:
-        root = many(tmp_path / "x", 12)
-        write, written = decoders.Here.__call__, list[int]()
+        root = make_image_folder(tmp_path / "x", 12)
+        write, written = decoders.InProcessDecoder.__call__, list[int]()
 
-        def refusing(self: decoders.Here, request: object, begin: object) -> object:
+        def refusing(self: decoders.InProcessDecoder, request: object, begin: object) -> object:
             if len(written) > 1 and packs.exists() and self.size == 8 and not memory:
                 raise OSError(28, "No space left on device")
             written.append(1)
             return write(self, request, begin)
 
         memory: list[bool] = []
-        allocated = packing._allocated
+        allocated = packing._allocate_pixels
         monkeypatch.setattr(
-            packing, "_allocated", lambda *given: (memory.append(True), allocated(*given))[1]
+            packing, "_allocate_pixels", lambda *given: (memory.append(True), allocated(*given))[1]
         )
-        monkeypatch.setattr(decoders.Here, "__call__", refusing)
+        monkeypatch.setattr(decoders.InProcessDecoder, "__call__", refusing)
         self.check_memory(root, "the disk has no room")
 
     def test_read_only(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        root, late = many(tmp_path / "x", 6), many(tmp_path / "y", 4)
+        root, late = make_image_folder(tmp_path / "x", 6), make_image_folder(tmp_path / "y", 4)
         with small_disk(tmp_path / "disk", "size=8m") as disk:
             monkeypatch.setattr(pack_cache, "packs_folder", lambda: disk)
             expected = pixels(packed(root))
@@ -607,22 +608,22 @@ class TestRefusals:
             found = packed(root, announce=lines)
             assert lines == []
             np.testing.assert_array_equal(pixels(found), expected)
-            assert found.store.remembered("x", lambda: 3) == 3
+            assert found.storage.cached("x", lambda: 3) == 3
             self.check_memory(late, "Read-only file system")
 
     def test_a_file_in_the_way(self, tmp_path: Path, packs: Path) -> None:
         packs.write_bytes(b"")
-        self.check_memory(many(tmp_path / "x", 4), "File exists")
+        self.check_memory(make_image_folder(tmp_path / "x", 4), "File exists")
 
     def test_neither_disk_nor_memory(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match=r"no room for 1[0-9.]+ GB.*it is .* GB: choose a sm"):
-            packed(many(tmp_path / "x", 4), size=1_000_000)
+            packed(make_image_folder(tmp_path / "x", 4), size=1_000_000)
 
 
 class TestImages:
     def dataset(self, tmp_path: Path) -> tuple[Dataset, Dataset]:
         """One set, from a pack and in memory."""
-        stored = folder.load(many(tmp_path / "x", 40), size=8)
+        stored = folder.load_folder(make_image_folder(tmp_path / "x", 40), size=8)
         copies = [Images(i.pixels, i.labels) for i in (stored.training, stored.test())]
         return stored, Dataset("x", stored.class_names, copies[0], lambda: copies[1])
 
@@ -649,8 +650,8 @@ class TestImages:
     ) -> None:
         stored, _ = self.dataset(tmp_path)
         expected = fingerprint(stored), data.mean_and_std(stored.training)
-        again = folder.load(tmp_path / "x", size=8)
-        monkeypatch.setattr(Images, "pieces", lambda _: pytest.fail("all images were read"))
+        again = folder.load_folder(tmp_path / "x", size=8)
+        monkeypatch.setattr(Images, "iter_chunks", lambda _: pytest.fail("all images were read"))
         assert (fingerprint(again), data.mean_and_std(again.training)) == expected
         monkeypatch.undo()
         (packs_answers,) = packs.glob("*/answers.json")
@@ -662,47 +663,47 @@ class TestImages:
     def test_whatever_is_expected_what_is_asked_for_comes(
         self, steps: list[tuple[bool, int]]
     ) -> None:
-        from resnets.data.images import ArrayStore
+        from resnets.data.images import ArrayStorage
 
         whole = np.arange(6, dtype=np.uint8).reshape(6, 1, 1, 1)
-        images = Images(ArrayStore(whole), np.arange(6))
+        images = Images(ArrayStorage(whole), np.arange(6))
         for expected, first in steps:
             index = np.arange(first, 6)
             if expected:
-                images.expect(index)
+                images.prefetch(index)
             else:
                 np.testing.assert_array_equal(images[index].pixels, whole[index])
                 np.testing.assert_array_equal(images[index].labels, index)
 
     def test_nothing_is_read_for_those_who_do_not_ask(self) -> None:
-        from resnets.data.images import ArrayStore
+        from resnets.data.images import ArrayStorage
 
         reads: list[int] = []
 
-        class Counting(ArrayStore):
+        class Counting(ArrayStorage):
             def read(self, rows: np.ndarray) -> np.ndarray:
                 reads.append(len(rows))
                 return super().read(rows)
 
         images = Images(Counting(np.zeros((6, 1, 1, 1), np.uint8)), np.arange(6))
         for _ in range(9):
-            images.expect(np.arange(3))
+            images.prefetch(np.arange(3))
         assert images._reader is not None
         images._reader.shutdown()
         assert len(reads) == 2
 
     def test_it_is_read_in_another_thread(self) -> None:
-        from resnets.data.images import ArrayStore
+        from resnets.data.images import ArrayStorage
 
         threads: list[str] = []
 
-        class Telling(ArrayStore):
+        class Telling(ArrayStorage):
             def read(self, rows: np.ndarray) -> np.ndarray:
                 threads.append(threading.current_thread().name)
                 return super().read(rows)
 
         images = Images(Telling(np.zeros((6, 1, 1, 1), np.uint8)), np.arange(6))
-        images.expect(np.arange(3))
+        images.prefetch(np.arange(3))
         images[np.arange(3)]
         assert len(threads) == 1
         assert threads[0].startswith("reading images")
@@ -716,36 +717,36 @@ class TestImages:
 
 class TestCache:
     def test_list_and_clear(self, tmp_path: Path, packs: Path) -> None:
-        assert pack_cache.kept() == []
+        assert pack_cache.list_packs() == []
         assert pack_cache.clear() == ([], [])
-        packed(many(tmp_path / "x", 4))
+        packed(make_image_folder(tmp_path / "x", 4))
         packed(tmp_path / "x", size=9)
         os.utime(the_index(packs, 8), (1, 1))
         (packs / "1234.part").mkdir()
         (packs / "1234.part" / "images.npy").write_bytes(bytes(10))
         (packs / "5678").mkdir()
-        found = {pack.path.name: pack for pack in pack_cache.kept()}
+        found = {pack.path.name: pack for pack in pack_cache.list_packs()}
         assert len(found) == 4
         assert (found["1234.part"].state, found["1234.part"].bytes) == ("unfinished", 10)
         assert found["5678"].state == "damaged"
-        assert pack_cache.kept()[-1].size == 8
+        assert pack_cache.list_packs()[-1].size == 8
         whole = found[the_index(packs, 9).parent.name]
         assert (whole.root, whole.images, whole.size) == (str(tmp_path / "x"), 4, 9)
         removed, busy = pack_cache.clear()
         assert (len(removed), busy) == (4, [])
-        assert pack_cache.kept() == []
+        assert pack_cache.list_packs() == []
 
     def test_what_a_killed_removal_left_is_removed(self, tmp_path: Path, packs: Path) -> None:
-        packed(many(tmp_path / "x", 4))
+        packed(make_image_folder(tmp_path / "x", 4))
         pack = the_index(packs, 8).parent
         shutil.copytree(pack, packs / f"{pack.name}.gone")
         os.utime(packs / f"{pack.name}.gone" / "index.json", (1, 1))
         removed, busy = pack_cache.clear()
         assert (removed[0].path, busy) == (pack, [])
-        assert pack_cache.kept() == []
+        assert pack_cache.list_packs() == []
 
     def test_command(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        packed(many(tmp_path / "x", 4))
+        packed(make_image_folder(tmp_path / "x", 4))
         packs_command.data()
         lines = capsys.readouterr().out.splitlines()
         assert lines[0].endswith("packs: 1 pack, 0.0 MB")
@@ -761,7 +762,7 @@ class TestCache:
     def test_command_of_one_folder(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        one, two = many(tmp_path / "x", 4), many(tmp_path / "y", 4)
+        one, two = make_image_folder(tmp_path / "x", 4), make_image_folder(tmp_path / "y", 4)
         packed(one)
         packed(two)
         monkeypatch.chdir(tmp_path)
@@ -772,13 +773,13 @@ class TestCache:
         assert f"packs: removed 1 pack of {one}, " in capsys.readouterr().out
         packs_command.data(Path("x"), clear=True)
         assert f"packs: removed 0 packs of {one}, 0.0 MB\n" in capsys.readouterr().out
-        assert [pack.root for pack in pack_cache.kept()] == [str(two)]
+        assert [pack.root for pack in pack_cache.list_packs()] == [str(two)]
 
     def test_command_names_what_could_not_be_read(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        folder.load(messy(tmp_path / "pets"), size=8)
-        Console(width=400).print(pack_table(pack_cache.kept()))
+        folder.load_folder(make_messy_folder(tmp_path / "pets"), size=8)
+        Console(width=400).print(pack_table(pack_cache.list_packs()))
         titles, cells = capsys.readouterr().out.splitlines()
         assert titles.split()[:4] == ["pack", "images", "unreadable", "pixels"]
         assert cells.split()[1:4] == ["16", "4", "8×8"]
@@ -794,7 +795,7 @@ class TestCache:
         ]
 
     def test_what_is_being_made_stays(self, tmp_path: Path, packs: Path) -> None:
-        process = packing_process(many(tmp_path / "x", 20), packs, 0.1)
+        process = packing_process(make_image_folder(tmp_path / "x", 20), packs, 0.1)
         wait_for(lambda: list(packs.glob("*.part/done.jsonl")))
         removed, busy = pack_cache.clear()
         assert (removed, len(busy)) == ([], 1)

@@ -19,7 +19,7 @@ from resnets.recipes.recipe import Recipe
 from resnets.report.page import Contents, render
 from resnets.report.page import rendering as page
 from resnets.training.events import Epoch, Progress
-from resnets.training.metrics import Evaluation, interval
+from resnets.training.metrics import Evaluation, confidence_interval
 
 HOSTILE = '<script>alert("x")</script>'
 
@@ -48,7 +48,7 @@ def contents(confusion: list[list[int]], names: tuple[str, ...], **changes: Any)
             image=f"{names[0]}/a.png",
             pixels=np.zeros((8, 8, 1), np.uint8),
             classes=((names[1], 0.9), (names[0], 0.1)),
-            evidence=np.ones((2, 2, 2)),
+            class_activation_map=np.ones((2, 2, 2)),
             label=names[0],
         )
     ]
@@ -196,7 +196,7 @@ def test_without_jinja_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("right", [0.0, 0.1, 0.5, 0.9, 1.0])
 def test_the_interval_is_wilsons(right: float, images: int) -> None:
     """Its ends are the shares from which the one found is 1.96 standard errors away."""
-    low, high = interval(right, images)
+    low, high = confidence_interval(right, images)
     assert 0 <= low <= right + 1e-12 and right - 1e-12 <= high <= 1
     for end in (low, high):
         distance = 1.959964 * math.sqrt(end * (1 - end) / images)

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backends.networks import images, lively_weights
+from backends.networks import images, random_weights
 from resnets.errors import GrowthError
 from resnets.networks import catalog, reference
 from resnets.networks.architecture import Architecture
 from resnets.networks.tracing import tensors
-from resnets.training.growth.deepening import Deepening, added, deepen, placed
-from resnets.training.growth.pruning import removable, shortened
+from resnets.training.growth.deepening import Deepening, added_tensors, deepen, place_blocks
+from resnets.training.growth.pruning import removable_blocks, remove_blocks
 from strategies import SMALL_ARCHITECTURES
 
 
@@ -28,17 +28,17 @@ def deeper(a: Architecture, added: tuple[int, ...] = (2, 1, 2)) -> Architecture:
 @pytest.mark.parametrize("start", ["identity", "copy"])
 @pytest.mark.parametrize("placement", ["end", "interleaved"])
 def test_the_function_stays_bit_for_bit(small: Architecture, placement: str, start: str) -> None:
-    weights, x = lively_weights(small), images(small, 9, 8)
+    weights, x = random_weights(small), images(small, 9, 8)
     growth = Deepening(small, deeper(small), placement, start, seed=3)  # type: ignore[arg-type]
-    grown = growth.weights(weights)
+    grown = growth.grow_weights(weights)
     before = reference.forward(small, weights, x).logits
     after = reference.forward(growth.target, grown, x).logits
     if growth.obstacle:
         assert not np.array_equal(before, after)
-        assert growth.difference(weights, 8) > 1e-6
+        assert growth.measure_difference(weights, 8) > 1e-6
     else:
         np.testing.assert_array_equal(before, after)
-        assert growth.difference(weights, 8) == 0
+        assert growth.measure_difference(weights, 8) == 0
 
 
 def test_obstacles_are_few_and_named() -> None:
@@ -51,17 +51,17 @@ def test_obstacles_are_few_and_named() -> None:
     for start, words in (("random", "at random"), ("stack", "as whole copies")):
         growth = Deepening(SMALL_ARCHITECTURES[0], deeper(SMALL_ARCHITECTURES[0]), start=start)
         assert words in growth.obstacle
-        assert growth.difference(lively_weights(growth.source), 8) > 1e-3
+        assert growth.measure_difference(random_weights(growth.source), 8) > 1e-3
 
 
 def test_training_mode_too(small: Architecture) -> None:
     """In training the new branches add exactly zero."""
-    weights, x = lively_weights(small), images(small, 9, 8)
+    weights, x = random_weights(small), images(small, 9, 8)
     growth = Deepening(small, deeper(small))
     if growth.obstacle:
         return
     before = reference.forward(small, weights, x, training=True)
-    after = reference.forward(growth.target, growth.weights(weights), x, training=True)
+    after = reference.forward(growth.target, growth.grow_weights(weights), x, training=True)
     np.testing.assert_array_equal(before.logits, after.logits)
 
 
@@ -69,7 +69,7 @@ def test_training_mode_too(small: Architecture) -> None:
 @settings(max_examples=60)
 def test_placed_keeps_order_and_the_first(old: int, added: int) -> None:
     for placement in ("end", "interleaved"):
-        found = placed(old, old + added, placement)  # type: ignore[arg-type]
+        found = place_blocks(old, old + added, placement=placement)  # type: ignore[arg-type]
         assert len(found) == old + added
         assert [n for n in found if n is not None] == list(range(old))
         assert found[0] == 0
@@ -117,15 +117,15 @@ def test_a_target_that_does_not_contain_the_source(target: str, difference: str)
 
 def test_a_sessions_state_grows() -> None:
     a = next(a for a in SMALL_ARCHITECTURES if a.name == "resnext")
-    weights = lively_weights(a)
-    learned = [t.name for t in tensors(a) if t.learned]
+    weights = random_weights(a)
+    learned = [t.name for t in tensors(a) if t.is_parameter]
     state = {f"weights/{n}": v for n, v in weights.items()}
     state |= {f"average/{n}": v + 1 for n, v in weights.items()}
     state |= {f"mean/{n}": weights[n] * 2 for n in learned}
     state |= {f"square/{n}": weights[n] * 3 for n in learned}
     state["steps"] = np.array(7, np.int64)
     growth = Deepening(a, deeper(a, (1, 1)))
-    grown = growth.state(state)
+    grown = growth.grow_state(state)
     assert grown["mean/layer2.1.conv2.weight"] is state["mean/layer2.1.conv2.weight"]
     assert not grown["mean/layer2.2.conv2.weight"].any()
     assert grown["born/layer2.2.conv2.weight"] == 7
@@ -134,21 +134,21 @@ def test_a_sessions_state_grows() -> None:
     assert not grown["average/layer2.2.bn3.weight"].any()
     needed = {t.name for t in tensors(growth.target)}
     assert {n.removeprefix("average/") for n in grown if n.startswith("average/")} == needed
-    again = Deepening(growth.target, deeper(growth.target, (1, 0))).state(grown)
+    again = Deepening(growth.target, deeper(growth.target, (1, 0))).grow_state(grown)
     assert again["born/layer2.2.conv2.weight"] == 7
     sgd = {k: v for k, v in state.items() if not k.startswith(("mean/", "square/"))}
-    assert not any(key.startswith("born/") for key in growth.state(sgd))
+    assert not any(key.startswith("born/") for key in growth.grow_state(sgd))
 
 
 def test_cleared_moments_begin_again_for_all() -> None:
     a = next(a for a in SMALL_ARCHITECTURES if a.name == "basic")
-    weights, learned = lively_weights(a), [t.name for t in tensors(a) if t.learned]
+    weights, learned = random_weights(a), [t.name for t in tensors(a) if t.is_parameter]
     state = {f"weights/{n}": v for n, v in weights.items()}
     state |= {f"{kind}/{n}": weights[n] * 2 for n in learned for kind in ("mean", "square")}
     state |= {"steps": np.array(7, np.int64)}
-    cleared = Deepening(a, deeper(a), momentum="clear").state(state)
-    assert cleared.keys() >= Deepening(a, deeper(a)).state(state).keys()
-    for name in (t.name for t in tensors(deeper(a)) if t.learned):
+    cleared = Deepening(a, deeper(a), momentum="clear").grow_state(state)
+    assert cleared.keys() >= Deepening(a, deeper(a)).grow_state(state).keys()
+    for name in (t.name for t in tensors(deeper(a)) if t.is_parameter):
         assert not cleared[f"mean/{name}"].any() and not cleared[f"square/{name}"].any()
         assert cleared[f"born/{name}"] == 7
     np.testing.assert_array_equal(cleared["weights/conv1.weight"], weights["conv1.weight"])
@@ -158,7 +158,7 @@ def test_what_growths_in_a_row_add_is_named_as_the_last_network_has_it() -> None
     a = next(a for a in SMALL_ARCHITECTURES if a.name == "basic")  # blocks 2-2
     first = Deepening(a, deeper(a, (2, 0)), "interleaved")
     second = Deepening(first.target, deeper(first.target, (4, 1)), "interleaved")
-    found = added([first, second])
+    found = added_tensors([first, second])
     blocks = {".".join(name.split(".")[:2]): i for name, (i, _) in found.items()}
     # Stage 1: old, second, new, second, old, second, new, second.
     assert blocks == {
@@ -172,7 +172,7 @@ def test_what_growths_in_a_row_add_is_named_as_the_last_network_has_it() -> None
 
 def test_deepen_takes_names_and_keeps_classes_and_channels() -> None:
     a = catalog.get("resnet8_slim", channels=2, classes=3)
-    weights = lively_weights(a)
+    weights = random_weights(a)
     target, grown = deepen(a, weights, to="resnet14_slim", placement="interleaved")
     assert target == catalog.get("resnet14_slim", channels=2, classes=3)
     x = images(a, 12, 12)
@@ -185,15 +185,15 @@ def test_deepen_takes_names_and_keeps_classes_and_channels() -> None:
 
 def test_copies_are_of_the_block_before() -> None:
     a = next(a for a in SMALL_ARCHITECTURES if a.name == "basic")
-    weights = lively_weights(a)
-    grown = Deepening(a, deeper(a, (2, 2)), "interleaved", "copy").weights(weights)
+    weights = random_weights(a)
+    grown = Deepening(a, deeper(a, (2, 2)), "interleaved", "copy").grow_weights(weights)
     # Stage 1: old 0, new, old 1, new; block 0 of stage 2 has another shape of conv1.
     np.testing.assert_array_equal(grown["layer1.1.conv1.weight"], weights["layer1.0.conv1.weight"])
     np.testing.assert_array_equal(grown["layer1.2.conv1.weight"], weights["layer1.1.conv1.weight"])
     np.testing.assert_array_equal(grown["layer2.1.conv2.weight"], weights["layer2.0.conv2.weight"])
     assert grown["layer2.1.conv1.weight"].shape == (16, 16, 3, 3)
     assert not grown["layer1.1.bn2.weight"].any()
-    whole = Deepening(a, deeper(a, (2, 2)), "interleaved", "stack").weights(weights)
+    whole = Deepening(a, deeper(a, (2, 2)), "interleaved", "stack").grow_weights(weights)
     for name, old in (("layer1.1", "layer1.0"), ("layer1.3", "layer1.1"), ("layer2.1", "layer2.0")):
         for tensor in ("bn2.weight", "bn2.bias", "bn2.running_var", "conv2.weight"):
             np.testing.assert_array_equal(whole[f"{name}.{tensor}"], weights[f"{old}.{tensor}"])
@@ -205,10 +205,10 @@ def test_copies_are_of_the_block_before() -> None:
 
 
 def test_removing_what_was_added_gives_the_network_back(small: Architecture) -> None:
-    weights = lively_weights(small)
+    weights = random_weights(small)
     growth = Deepening(small, deeper(small))
-    added = set(removable(growth.target)) - set(removable(small))
-    back, found = shortened(growth.target, growth.weights(weights), added)
+    added = set(removable_blocks(growth.target)) - set(removable_blocks(small))
+    back, found = remove_blocks(growth.target, growth.grow_weights(weights), removed=added)
     assert replace(back, name=small.name) == small
     assert all(np.array_equal(found[name], weights[name]) for name in weights)
 
@@ -216,4 +216,4 @@ def test_removing_what_was_added_gives_the_network_back(small: Architecture) -> 
 def test_a_first_block_cannot_be_removed() -> None:
     a = catalog.get("resnet8_slim")
     with pytest.raises(GrowthError, match=r"layer1\.0: not blocks that can be removed"):
-        shortened(a, lively_weights(a), ["layer1.0"])
+        remove_blocks(a, random_weights(a), removed=["layer1.0"])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from backends.networks import lively_weights
+from backends.networks import random_weights
 from resnets.errors import InvalidDescription, RunError
 from resnets.networks import catalog
 from resnets.networks.folder import load, load_weights
@@ -29,7 +29,7 @@ from resnets.training.growth.network import GrowingNetwork
 from resnets.training.growth.targets import plan_growths
 from resnets.training.job import Job, follow, run
 from resnets.training.monitor.curves import CurveDrawer
-from resnets.training.monitor.progress import view
+from resnets.training.monitor.progress import choose_view
 
 SLIM = catalog.get("resnet8_slim")
 PREPROCESSING = Preprocessing(size=28, mean=(0.3,), std=(0.3,))
@@ -43,7 +43,7 @@ RECIPE = Recipe(
     momentum=0.9,
     stochastic_depth=0.3,
     precision="fp64",
-).changed(
+).replace(
     grow=[
         {"epoch": 2, "depths": [1, 1, 2], "warmup": 0.4, "scale_rate": 3, "fade_in": 0.3},
         {"epoch": 4, "to": "resnet14_slim", "warmup": 0.2, "start": "random"},
@@ -53,13 +53,13 @@ RECIPE = Recipe(
 
 
 def growing(recipe: Recipe = RECIPE, per_epoch: int = 5) -> GrowingNetwork:
-    network = Network(SLIM, lively_weights(SLIM), PREPROCESSING, ("a", "b"))
+    network = Network(SLIM, random_weights(SLIM), PREPROCESSING, ("a", "b"))
     schedule = Schedule(recipe, per_epoch * recipe.batch)
     return GrowingNetwork(network, plan_growths(recipe, SLIM), schedule)
 
 
 def test_new_tensors_rise_to_the_whole_rate_each_from_its_own_growth() -> None:
-    found = [growing().slowed(step) for step in range(50)]
+    found = [growing().lr_scales(step) for step in range(50)]
     assert not any(found[:10])
     # What is left then is the faster scale of the first growth.
     assert all(shares == {"layer3.1.bn2.weight": 3} for shares in found[30:])
@@ -73,20 +73,20 @@ def test_new_tensors_rise_to_the_whole_rate_each_from_its_own_growth() -> None:
     blocks = {".".join(name.split(".")[:2]) for name in found[20]}
     assert blocks == {"layer1.1", "layer2.1", "layer3.1"}
     assert not any("running" in name for name in found[20])
-    slow = growing(RECIPE.changed(grow=[{"epoch": 2, "to": "resnet14_slim"}]))
-    assert not any(slow.slowed(step) for step in range(50))
+    slow = growing(RECIPE.replace(grow=[{"epoch": 2, "to": "resnet14_slim"}]))
+    assert not any(slow.lr_scales(step) for step in range(50))
 
 
 def test_new_last_scales_are_raised_by_one_each_from_its_own_growth() -> None:
     """But for those that begin at random; and not before the first step after the event."""
-    faded = RECIPE.changed(
+    faded = RECIPE.replace(
         grow=[
             {"epoch": 2, "depths": [1, 1, 2], "fade_in": 0.4},
             {"epoch": 4, "depths": [2, 1, 2], "fade_in": 0.1, "start": "copy"},
             {"epoch": 9, "to": "resnet14_slim", "fade_in": 0.5, "start": "random"},
         ]
     )
-    found = [growing(faded).lifted(step) for step in range(50)]
+    found = [growing(faded).parameter_additions(step) for step in range(50)]
     first, second = "layer3.1.bn2.weight", "layer1.1.bn2.weight"
     for step, lifts in enumerate(found):
         names = {first: range(11, 31), second: range(21, 26)}
@@ -110,13 +110,13 @@ def test_kernels_that_end_branches_become_what_they_would_be_drawn_as(
     if kind == "before another growth":
         more = {"placement": "interleaved", "start": "random"}
         growths.append({"epoch": 3, "depths": [n + 2 for n in depths], **more})
-    recipe = RECIPE.changed(grow=growths, initialisation=scheme, seed=4)
-    network = Network(base, lively_weights(base), PREPROCESSING, ("a", "b"))
+    recipe = RECIPE.replace(grow=growths, initialisation=scheme, seed=4)
+    network = Network(base, random_weights(base), PREPROCESSING, ("a", "b"))
     schedule = Schedule(recipe, 5 * recipe.batch)
     found = GrowingNetwork(network, plan_growths(recipe, base), schedule)
     total: dict[str, Any] = {}
     for step in range(50):
-        for name, amount in found.lifted(step).items():
+        for name, amount in found.parameter_additions(step).items():
             total[name] = total.get(name, 0) + amount
     first, last = found.plans[0], found.plans[-1]
     drawn = initial_weights(first.target, seed=4, scheme=scheme)
@@ -128,21 +128,22 @@ def test_kernels_that_end_branches_become_what_they_would_be_drawn_as(
         for name, amount in total.items():
             np.testing.assert_allclose(amount, drawn[name], rtol=1e-6, atol=1e-9)
         return
-    assert found.lifted(14).keys() == ends
-    later = found.lifted(15)  # after the second growth
+    assert found.parameter_additions(14).keys() == ends
+    later = found.parameter_additions(15)  # after the second growth
     assert later.keys() == {n for n, old in last.origins.items() if old in ends} != ends
     for name, amount in later.items():
         np.testing.assert_allclose(amount, drawn[str(last.origins[name])] / 20, rtol=1e-6)
 
 
 def test_fading_in_ends_with_the_training_and_lasts_a_step_at_least() -> None:
-    late = growing(RECIPE.changed(grow=[{"epoch": 9, "to": "resnet14_slim"}]))
-    short = growing(RECIPE.changed(grow=[{"epoch": 1, "to": "resnet14_slim"}]), per_epoch=1)
+    late = growing(RECIPE.replace(grow=[{"epoch": 9, "to": "resnet14_slim"}]))
+    short = growing(RECIPE.replace(grow=[{"epoch": 1, "to": "resnet14_slim"}]), per_epoch=1)
     schedule = replace(short.schedule, recipe=replace(short.schedule.recipe, epochs=3))
     brief = replace(short, schedule=schedule)
     for found, steps in ((late, 50), (short, 10), (brief, 3)):
         lifts = [
-            found.lifted(step).get("layer2.1.bn2.weight", np.zeros(1)) for step in range(steps)
+            found.parameter_additions(step).get("layer2.1.bn2.weight", np.zeros(1))
+            for step in range(steps)
         ]
         np.testing.assert_allclose(sum(lifts), 1)
 
@@ -150,18 +151,18 @@ def test_fading_in_ends_with_the_training_and_lasts_a_step_at_least() -> None:
 def test_trained_weights_may_grow_at_once() -> None:
     grow = [{"epoch": 0, "to": "resnet14_slim"}]
     with pytest.raises(InvalidDescription, match=r"grow\[0\].epoch: 0 is not after 0 and before"):
-        RECIPE.changed(grow=grow)
-    recipe = RECIPE.changed(grow=grow, start="runs/x")
-    assert not growing(recipe).lifted(0) and growing(recipe).lifted(1)
+        RECIPE.replace(grow=grow)
+    recipe = RECIPE.replace(grow=grow, start="runs/x")
+    assert not growing(recipe).parameter_additions(0) and growing(recipe).parameter_additions(1)
 
 
 def test_a_recipe_saved_before_growths_were_faded_in_means_what_it_meant() -> None:
     saved = to_json(RECIPE)
     for growth in saved["grow"]:
         assert growth.pop("fade_in")
-    assert [growth.fade_in for growth in presets.read(saved).grow] == [0, 0]
+    assert [growth.fade_in for growth in presets.recipe_from_json(saved).grow] == [0, 0]
     by_hand = {"grow": [{"epoch": 2, "to": "resnet14_slim", "warmup": 0.1}]}
-    assert presets.read(by_hand).grow[0].fade_in == Growth.fade_in > 0
+    assert presets.recipe_from_json(by_hand).grow[0].fade_in == Growth.fade_in > 0
 
 
 def test_a_network_advances_through_its_growths_and_not_beyond() -> None:
@@ -242,7 +243,7 @@ def test_a_finished_run_grows_at_once_and_is_trained_on(
     recipe: Recipe, whole: Path, tmp_path: Path
 ) -> None:
     more = [{"epoch": 0, "depths": [3, 2, 2], "fade_in": 0.5}]
-    further = recipe.changed(start=str(whole), epochs=2, grow=more)
+    further = recipe.replace(start=str(whole), epochs=2, grow=more)
     folder = trained(further, tmp_path / "run", [("torch", 1), ("torch", 3)])
     once = trained(further, tmp_path / "once")
     for name in ("metrics.jsonl", "model.safetensors", "result.json"):
@@ -287,7 +288,7 @@ def test_a_run_that_keeps_the_network_from_before_it_grew_says_so(
 ) -> None:
     # Random blocks, and a rate that falls to nothing: what grew is worse.
     late = [{"epoch": 5, "to": "resnet14_slim", "start": "random"}]
-    changed = recipe.changed(epochs=6, schedule="linear", grow=late)
+    changed = recipe.replace(epochs=6, schedule="linear", grow=late)
     folder = trained(changed, tmp_path / "run")
     result = json.loads((folder / "result.json").read_text())
     assert result["best_epoch"] <= 5 and result["network"] == "resnet8_slim"
@@ -305,8 +306,8 @@ def test_what_was_kept_is_said_where_it_grew_afterwards(whole: Path) -> None:
 
 
 def test_a_view_of_the_real_kind_shows_such_a_run(recipe: Recipe, tmp_path: Path) -> None:
-    short = recipe.changed(epochs=3, grow=[{"epoch": 1, "to": "resnet14_slim", "warmup": 0.5}])
-    with view(quiet=True) as quiet:
+    short = recipe.replace(epochs=3, grow=[{"epoch": 1, "to": "resnet14_slim", "warmup": 0.5}])
+    with choose_view(quiet=True) as quiet:
         job = Job(recipe=short, folder=tmp_path / "run")
         result = follow(run(job), [quiet.show, CurveDrawer(quiet.note)])
     assert [g["depths"] for g in result["growth"]] == [[2, 2, 2]]

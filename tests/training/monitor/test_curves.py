@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from resnets.errors import MissingDependency
-from resnets.training.monitor.curves import Curves, draw, thinned, with_room
+from resnets.training.monitor.curves import Curves, draw_curves, space_labels, thin_points
 
 SVG = "{http://www.w3.org/2000/svg}"
 Record = dict[str, Any]
@@ -51,7 +51,7 @@ def texts(path: Path) -> list[str]:
 
 
 def test_picture_names_its_lines_and_the_best_epoch(tmp_path: Path):
-    svg, png = draw(run(0.80, 0.9123, 0.91), tmp_path, "mine on theirs")
+    svg, png = draw_curves(run(0.80, 0.9123, 0.91), tmp_path, title="mine on theirs")
     assert (svg, png) == (tmp_path / "curves.svg", tmp_path / "curves.png")
     found = texts(svg)
     assert "91.23% after epoch 2" in found
@@ -64,8 +64,8 @@ def test_picture_names_its_lines_and_the_best_epoch(tmp_path: Path):
 
 
 def test_same_records_give_the_same_bytes(tmp_path: Path):
-    first = [path.read_bytes() for path in draw(run(0.8, 0.9), tmp_path, "run")]
-    again = [path.read_bytes() for path in draw(run(0.8, 0.9), tmp_path, "run")]
+    first = [path.read_bytes() for path in draw_curves(run(0.8, 0.9), tmp_path, title="run")]
+    again = [path.read_bytes() for path in draw_curves(run(0.8, 0.9), tmp_path, title="run")]
     assert first == again
     assert b"date" not in first[0].lower()
 
@@ -100,7 +100,7 @@ def test_same_records_give_the_same_bytes(tmp_path: Path):
     ],
 )
 def test_whatever_a_run_lacks_is_left_out(records: list[Record], tmp_path: Path):
-    svg, png = draw(records, tmp_path, "run")
+    svg, png = draw_curves(records, tmp_path, title="run")
     found = texts(svg)
     validated = any(r.get("validation_accuracy") is not None for r in records)
     assert ("Accuracy on validation images" in found) == validated
@@ -114,7 +114,7 @@ def test_whatever_a_run_lacks_is_left_out(records: list[Record], tmp_path: Path)
 
 def test_lines_are_in_epochs_and_the_last_of_several_records_counts():
     repeated = [*run(0.5, 0.6), step(8, 7.0, 2)]
-    curves = Curves.of(repeated)
+    curves = Curves.from_records(repeated)
     assert curves.unit == "epoch"
     assert curves.steps[0] == (0.25, 1.0)
     assert curves.steps[-1] == (2.0, 7.0)
@@ -124,13 +124,13 @@ def test_lines_are_in_epochs_and_the_last_of_several_records_counts():
 
 
 def test_losses_that_are_no_numbers_are_left_out():
-    curves = Curves.of([step(1, math.nan), step(2, 3.0), step(3, math.inf)])
+    curves = Curves.from_records([step(1, math.nan), step(2, 3.0), step(3, math.inf)])
     assert curves.steps == curves.training == [(2.0, 3.0)]
 
 
 def test_best_is_the_epoch_that_was_kept_last():
-    assert Curves.of(run(0.9, 0.8, 0.7)).best == (1.0, 0.9)
-    assert Curves.of(run(None, None)).best is None
+    assert Curves.from_records(run(0.9, 0.8, 0.7)).best == (1.0, 0.9)
+    assert Curves.from_records(run(None, None)).best is None
 
 
 GROWN = [
@@ -142,13 +142,13 @@ GROWN = [
 
 
 def test_a_run_that_grew_is_drawn_against_its_compute_too(tmp_path: Path):
-    svg, png = draw(GROWN, tmp_path, "run")
+    svg, png = draw_curves(GROWN, tmp_path, title="run")
     found = texts(svg)
     assert {"Loss against compute", "Accuracy against compute"} <= set(found)
     assert found.count("2-3") == 2 and "multiply-adds of the training, billions" in found
     with Image.open(png) as image:
         tall = image.height
-    svg, png = draw(run(0.5, 0.6), tmp_path, "run")
+    svg, png = draw_curves(run(0.5, 0.6), tmp_path, title="run")
     assert "Loss against compute" not in texts(svg)
     with Image.open(png) as image:
         assert image.height < tall
@@ -164,7 +164,7 @@ def test_labels_of_growths_keep_apart_within_the_panel(
     places: list[float], stages: int, letters: float
 ):
     labels = [(place, "-".join([str(i)] * stages)) for i, place in enumerate(places)]
-    shown = sorted(with_room(labels, letters))
+    shown = sorted(space_labels(labels, letters))
     names = [label for _, label in shown]
     assert names == [label for _, label in labels if label in names]
     assert not labels or shown[-1][1] == labels[-1][1]
@@ -177,14 +177,18 @@ def test_labels_of_growths_keep_apart_within_the_panel(
 def test_growths_far_apart_are_all_named_and_close_ones_by_the_last(tmp_path: Path):
     grown = {"event": "growth", "number": 1, "step": 8, "network": "deep"}
     few = [grown | {"epoch": at, "depths": [at, at]} for at in (1, 2, 3)]
-    found = texts(draw([*run(*[0.01 * i for i in range(1, 5)]), *few], tmp_path, "run")[0])
+    found = texts(
+        draw_curves([*run(*[0.01 * i for i in range(1, 5)]), *few], tmp_path, title="run")[0]
+    )
     assert {"1-1", "2-2", "3-3"} <= set(found)
-    found = texts(draw([*run(*[0.01 * i for i in range(1, 61)]), *few], tmp_path, "run")[0])
+    found = texts(
+        draw_curves([*run(*[0.01 * i for i in range(1, 61)]), *few], tmp_path, title="run")[0]
+    )
     assert "3-3" in found and not {"1-1", "2-2"} & set(found)
 
 
 def test_compute_runs_faster_after_a_growth():
-    spent = Curves.of(GROWN).by_compute()
+    spent = Curves.from_records(GROWN).by_compute()
     assert spent is not None and spent.unit == "multiply-adds of the training, billions"
     assert spent.accuracy == [(1.0, 0.5), (2.0, 0.6), (5.0, 0.7)]
     assert spent.growths == [(2.0, "2-3")]
@@ -195,20 +199,20 @@ def test_compute_runs_faster_after_a_growth():
 def test_compute_that_is_not_known_of_every_epoch_is_not_drawn(tmp_path: Path):
     records = [r for r in GROWN if r["event"] != "epoch" or r["epoch"] != 1]
     records = [epoch(1, 0.5), *records]
-    assert Curves.of(records).by_compute() is None
-    assert "Loss against compute" not in texts(draw(records, tmp_path, "run")[0])
+    assert Curves.from_records(records).by_compute() is None
+    assert "Loss against compute" not in texts(draw_curves(records, tmp_path, title="run")[0])
 
 
 def test_long_lines_are_thinned_to_means():
     points = [(float(i), float(i % 2)) for i in range(10_000)]
-    few = thinned(points, 1000)
+    few = thin_points(points, 1000)
     assert len(few) == 1000
     assert few[0] == (4.5, 0.5)
-    assert thinned(points[:10], 1000) == points[:10]
+    assert thin_points(points[:10], 1000) == points[:10]
 
 
 def test_failure_leaves_the_old_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    draw(run(0.5), tmp_path, "run")
+    draw_curves(run(0.5), tmp_path, title="run")
     before = (tmp_path / "curves.svg").read_bytes()
 
     def fail(*_: object, **__: object) -> None:
@@ -216,7 +220,7 @@ def test_failure_leaves_the_old_picture(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr("matplotlib.backends.backend_svg.FigureCanvasSVG.print_svg", fail)
     with pytest.raises(OSError, match="disk full"):
-        draw(run(0.9), tmp_path, "run")
+        draw_curves(run(0.9), tmp_path, title="run")
     assert (tmp_path / "curves.svg").read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["curves.png", "curves.svg"]
 
@@ -225,7 +229,7 @@ def test_settings_of_others_stay_as_they_are(tmp_path: Path):
     import matplotlib
 
     before = dict(matplotlib.rcParams)
-    draw(run(0.5), tmp_path, "run")
+    draw_curves(run(0.5), tmp_path, title="run")
     assert dict(matplotlib.rcParams) == before
 
 
@@ -239,4 +243,4 @@ def test_missing_matplotlib_says_how_to_get_it(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(MissingDependency, match=r'pip install "resnets\[report\]"'):
-        draw(run(0.5), tmp_path, "run")
+        draw_curves(run(0.5), tmp_path, title="run")

@@ -8,10 +8,10 @@ import pytest
 from rich.console import Console
 
 from resnets.training.events import Epoch, Event, Progress, Started, Step
-from resnets.training.monitor.live import Live
+from resnets.training.monitor.live import LiveView
 from resnets.training.monitor.pace import Pace
-from resnets.training.monitor.phrases import duration
-from resnets.training.monitor.progress import Plain, view
+from resnets.training.monitor.phrases import format_duration
+from resnets.training.monitor.progress import PlainView, choose_view
 
 
 @dataclass
@@ -99,7 +99,7 @@ def epoch(number: int, *, accuracy: float | None = 0.5, best: bool = True) -> Ep
 def run(clock: Clock, pace: Pace, first: int, last: int, seconds: float) -> None:
     for number in range(first, last + 1):
         clock.now += seconds
-        pace.take_step(step(number))
+        pace.record_step(step(number))
 
 
 def test_time_left_is_of_steps_measured_and_a_third_of_their_work_for_validation():
@@ -107,7 +107,7 @@ def test_time_left_is_of_steps_measured_and_a_third_of_their_work_for_validation
     pace = Pace(plan(), clock)
     assert pace.seconds_left is None
     clock.now += 60  # compiling does not count
-    pace.take_step(step(1))
+    pace.record_step(step(1))
     assert pace.seconds_left is None
     run(clock, pace, 2, 6, seconds=2.0)
     assert pace.images_per_second == pytest.approx(20)
@@ -123,7 +123,7 @@ def test_pauses_are_measured_and_do_not_slow_the_speed():
     clock.now += 0.5  # of the 2 s expected
     assert pace.seconds_left == pytest.approx(80 + 5 * 2.0 - 0.5)
     clock.now += 6.5
-    pace.take_epoch(epoch(1))
+    pace.record_epoch(epoch(1))
     assert not pace.validating
     assert pace.seconds_left == pytest.approx(80 + 4 * 7.0)
     run(clock, pace, 11, 12, seconds=2.0)
@@ -144,7 +144,7 @@ def test_steps_that_come_in_bursts_are_not_taken_for_fast_ones():
     for burst in ((1,), (2, 3, 4)):
         clock.now += 2.0 * len(burst)
         for number in burst:
-            pace.take_step(step(number, settled=number == burst[-1]))
+            pace.record_step(step(number, settled=number == burst[-1]))
     assert pace.images_per_second == pytest.approx(20)
     assert pace.seconds_left == pytest.approx(46 * 2.0)
 
@@ -161,17 +161,17 @@ def test_nothing_is_left_at_the_end():
     clock = Clock()
     pace = Pace(plan(epochs=1), clock)
     run(clock, pace, 1, 10, seconds=1.0)
-    pace.take_epoch(epoch(1))
+    pace.record_epoch(epoch(1))
     assert pace.seconds_left == pytest.approx(0)
 
 
 def test_loss_follows_the_latest_and_starts_at_the_first():
     pace = Pace(plan(), Clock())
     assert pace.loss is None
-    pace.take_step(step(1, loss=2.0))
+    pace.record_step(step(1, loss=2.0))
     assert pace.loss == pytest.approx(2.0)
     for number in range(2, 10):
-        pace.take_step(step(number, loss=1.0))
+        pace.record_step(step(number, loss=1.0))
     assert 1.0 < pace.loss < 1.1
 
 
@@ -190,11 +190,11 @@ def test_loss_follows_the_latest_and_starts_at_the_first():
     ],
 )
 def test_duration(seconds: float, text: str):
-    assert duration(seconds) == text
+    assert format_duration(seconds) == text
 
 
 def show(screen: Screen, events: list[Event], clock: Clock, a_plan: Started, step_seconds: float):
-    view = (Live if screen.terminal else Plain)(screen.console(), clock)
+    view = (LiveView if screen.terminal else PlainView)(screen.console(), clock)
     with view:
         view.show(a_plan)
         for event in events:
@@ -222,7 +222,7 @@ def test_plain_lines_speak_every_ten_seconds_and_for_each_epoch():
 
 def test_plain_lines_have_no_colour_even_where_it_is_forced():
     screen = Screen(terminal=False)
-    with Plain(screen.console(force_terminal=True, color_system="truecolor"), Clock()) as view:
+    with PlainView(screen.console(force_terminal=True, color_system="truecolor"), Clock()) as view:
         view.show(plan())
         view.show(epoch(1))
         view.note("saved [bold]runs/one[/bold]")
@@ -289,7 +289,7 @@ def test_live_fits_the_terminal_and_keeps_the_last_and_the_best(width: int, heig
 
 def test_live_leaves_every_epoch_on_screen_and_the_cursor_visible():
     screen = Screen(terminal=True, height=12)
-    with pytest.raises(KeyboardInterrupt), Live(screen.console(), Clock()) as view:
+    with pytest.raises(KeyboardInterrupt), LiveView(screen.console(), Clock()) as view:
         view.show(plan(epochs=30))
         for i in range(1, 26):
             view.show(epoch(i))
@@ -327,7 +327,7 @@ def test_no_color_is_honoured(monkeypatch: pytest.MonkeyPatch):
     assert "\x1b[32m" not in screen.text and "\x1b[1;32m" not in screen.text
     monkeypatch.delenv("NO_COLOR")
     coloured = Screen(terminal=True)
-    with Live(coloured.console(color_system="standard"), Clock()) as live:
+    with LiveView(coloured.console(color_system="standard"), Clock()) as live:
         live.show(plan())
         live.show(epoch(1))
     assert "\x1b[1;32m" in coloured.text
@@ -336,7 +336,7 @@ def test_no_color_is_honoured(monkeypatch: pytest.MonkeyPatch):
 def test_an_ascii_terminal_gets_ascii():
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, encoding="ascii")
-    with Live(Console(file=file, force_terminal=True, width=80, height=24), Clock()) as live:
+    with LiveView(Console(file=file, force_terminal=True, width=80, height=24), Clock()) as live:
         live.show(plan())
         for i in range(1, 30):
             live.show(epoch(i))
@@ -346,7 +346,7 @@ def test_an_ascii_terminal_gets_ascii():
 
 def test_notes_stand_above_the_table_as_they_are():
     screen = Screen(terminal=True)
-    with Live(screen.console(), Clock()) as live:
+    with LiveView(screen.console(), Clock()) as live:
         live.show(plan())
         live.note("kept [red]as is[/red]")
     assert "kept [red]as is[/red]" in screen.text
@@ -354,7 +354,7 @@ def test_notes_stand_above_the_table_as_they_are():
 
 def test_results_in_a_pipe_are_not_drawn_into_the_table(capsys: pytest.CaptureFixture[str]):
     screen = Screen(terminal=True)
-    with Live(screen.console(), Clock()) as live:
+    with LiveView(screen.console(), Clock()) as live:
         live.show(plan())
         print("a result")
     assert capsys.readouterr().out == "a result\n"
@@ -362,17 +362,17 @@ def test_results_in_a_pipe_are_not_drawn_into_the_table(capsys: pytest.CaptureFi
 
 
 def test_view_is_live_on_terminals_only(monkeypatch: pytest.MonkeyPatch):
-    assert isinstance(view(quiet=False, console=Screen(terminal=True).console()), Live)
-    assert isinstance(view(quiet=False, console=Screen(terminal=False).console()), Plain)
+    assert isinstance(choose_view(quiet=False, console=Screen(terminal=True).console()), LiveView)
+    assert isinstance(choose_view(quiet=False, console=Screen(terminal=False).console()), PlainView)
     monkeypatch.setenv("TERM", "dumb")
-    assert isinstance(view(quiet=False, console=Screen(terminal=True).console()), Plain)
+    assert isinstance(choose_view(quiet=False, console=Screen(terminal=True).console()), PlainView)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("FORCE_COLOR", "1")
-    assert isinstance(view(quiet=False, console=Console(file=io.StringIO())), Plain)
+    assert isinstance(choose_view(quiet=False, console=Console(file=io.StringIO())), PlainView)
 
 
 def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]):
-    with view(quiet=True) as silent:
+    with choose_view(quiet=True) as silent:
         silent.show(plan())
         silent.show(step(1))
         silent.show(epoch(1))
@@ -381,7 +381,7 @@ def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]):
 
 
 def test_default_view_writes_to_standard_error(capsys: pytest.CaptureFixture[str]):
-    with view(quiet=False) as plain:
+    with choose_view(quiet=False) as plain:
         plain.note("hello")
     assert capsys.readouterr() == ("", "hello\n")
 
@@ -399,7 +399,7 @@ def test_views_import_no_framework():
 def test_a_resumed_run_shows_the_epochs_of_earlier_processes():
     past = (epoch(1, accuracy=0.625), epoch(2, accuracy=0.5, best=False))
     screen = Screen(terminal=True)
-    resumed = Live(screen.console(), Clock())
+    resumed = LiveView(screen.console(), Clock())
     with resumed:
         resumed.show(plan(history=past))
     assert "62.50%" in screen.text and "50.00%" in screen.text

@@ -7,7 +7,7 @@ from tensorboardX.record_writer import masked_crc32c
 
 from resnets.errors import MissingDependency
 from resnets.training.events import Epoch, Progress, Started, Step
-from resnets.training.monitor.tensorboard import TensorBoard, available
+from resnets.training.monitor.tensorboard import TensorBoard, is_available
 
 
 def step(number: int, loss: float) -> Step:
@@ -109,8 +109,8 @@ def test_resumed_run_hides_what_happens_again(tmp_path: Path):
 
 
 def test_missing_tensorboard_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    assert available()
+    assert is_available()
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     with pytest.raises(MissingDependency, match=r'pip install "resnets\[tensorboard\]"'):
         TensorBoard()(started(tmp_path))
-    assert not available()
+    assert not is_available()

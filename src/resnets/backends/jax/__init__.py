@@ -21,7 +21,7 @@ from resnets.backends.malloc import keep_pages
 from resnets.backends.state import check_features
 from resnets.networks.architecture import Architecture
 from resnets.networks.initialization import initial_weights
-from resnets.networks.naming import names_of
+from resnets.networks.naming import naming_scheme
 from resnets.networks.network import Weights, check_weights
 from resnets.networks.tracing import tensors
 
@@ -49,7 +49,7 @@ def build(architecture: Architecture, *, weights: Weights | None = None, seed: i
     keep_pages(one_arena=True)  # before JAX starts its threads
     if weights is None:
         weights = initial_weights(architecture, seed=seed)
-    family = FAMILIES[names_of(architecture)]
+    family = FAMILIES[naming_scheme(architecture)]
     # Only shapes: Flax's own initialisation would be drawn only to be replaced.
     model = nnx.eval_shape(lambda: family(architecture, rngs=nnx.Rngs(0)))
     load(model, weights)

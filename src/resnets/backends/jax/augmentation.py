@@ -11,7 +11,7 @@ import numpy.typing as npt
 from jax import Array
 
 from resnets.backends.jax.placement import Placement
-from resnets.data.augmentation import Draws
+from resnets.data.augmentation import AugmentationParameters
 from resnets.data.images import Pixels
 
 
@@ -42,12 +42,12 @@ class Preparation:
         placement = device if isinstance(device, Placement) else Placement((device,))
         return Preparation(shift.astype(dtype), (1 / spread).astype(dtype), placement)
 
-    def __call__(self, pixels: Pixels, draws: Draws | None = None) -> Array:
+    def __call__(self, pixels: Pixels, draws: AugmentationParameters | None = None) -> Array:
         """Return [n, height, width, channels].
 
         Erased pixels get the value of the mean.
         """
-        draws = Draws() if draws is None else draws
+        draws = AugmentationParameters() if draws is None else draws
         mix = None
         if draws.mix is not None:
             box = None if draws.mix.box is None else np.array(draws.mix.box, np.int32)
@@ -56,12 +56,12 @@ class Preparation:
         given = {
             "flipped": draws.flipped,
             "offsets": _index(draws.offsets),
-            "erased": _index(draws.erased),
+            "erased": _index(draws.erased_boxes),
         }
         own = self.placement.split(len(pixels))
         pixels, given = jax.device_put((pixels, given), own)
         mean, scale, mix = jax.device_put((self.mean, self.scale, mix), self.placement.whole)
-        x = _prepare(pixels, mean, scale, {**given, "mix": mix}, border=draws.border)
+        x = _prepare(pixels, mean, scale, {**given, "mix": mix}, border=draws.padding)
         return jax.device_put(x, own)
 
 

@@ -7,7 +7,7 @@ import jax
 
 from resnets.backends.devices import count_processors, describe_cpu, unknown_device
 from resnets.backends.malloc import keep_pages
-from resnets.errors import ResnetsError, in_one_line
+from resnets.errors import ResnetsError, summarise_error
 from resnets.recipes.recipe import Recipe
 
 
@@ -24,7 +24,7 @@ def _list_devices() -> dict[str, jax.Device]:
     try:
         local = jax.local_devices()
     except (AssertionError, RuntimeError) as error:
-        told, why = os.environ.get("JAX_PLATFORMS"), in_one_line(error)
+        told, why = os.environ.get("JAX_PLATFORMS"), summarise_error(error)
         if told:
             why = f"(JAX_PLATFORMS={told}): {why}; unset, JAX takes what there is"
         raise ResnetsError(f"JAX finds no device{'' if told else ':'} {why}") from error

@@ -14,7 +14,7 @@ from jax import Array
 
 from resnets.backends.jax.norm import BatchNorm
 from resnets.networks.architecture import Architecture
-from resnets.networks.geometry import Convolution, Place
+from resnets.networks.geometry import BlockGeometry, ConvolutionSpec
 from resnets.networks.spec import Stage
 
 Layer = Callable[[Array], Array]
@@ -87,7 +87,7 @@ ACTIVATIONS: dict[str, Layer] = {
 
 
 def convolution(
-    a: Architecture, c_in: int, plan: Convolution, rngs: nnx.Rngs, *, gate: bool = False
+    a: Architecture, c_in: int, plan: ConvolutionSpec, rngs: nnx.Rngs, *, gate: bool = False
 ) -> nnx.Conv:
     """A convolution whose output is the input's size over the stride, rounded up.
 
@@ -172,9 +172,9 @@ def mean_pool(x: Array) -> Array:
     return x.mean((1, 2))
 
 
-def shortcut(a: Architecture, stage: Stage, place: Place, rngs: nnx.Rngs) -> Layer | None:
+def shortcut(a: Architecture, stage: Stage, place: BlockGeometry, rngs: nnx.Rngs) -> Layer | None:
     """How a block's input reaches its sum; None for the identity."""
-    if not place.changes:
+    if not place.changes_shape:
         return None
     c_in, stride, width = place.channels, place.stride, stage.width
     kind = stage.block.shortcut
@@ -182,9 +182,9 @@ def shortcut(a: Architecture, stage: Stage, place: Place, rngs: nnx.Rngs) -> Lay
         return PaddingShortcut(width - c_in, stride)
     if kind == "average_projection":
         pooled = AveragePool(stride) if stride > 1 else identity
-        flat = convolution(a, c_in, Convolution(width=width, kernel=1), rngs)
+        flat = convolution(a, c_in, ConvolutionSpec(width=width, kernel=1), rngs)
         return Sequence([pooled, flat, norm(a, width, rngs)])
-    plan = Convolution(width=width, kernel=1, stride=stride)
+    plan = ConvolutionSpec(width=width, kernel=1, stride=stride)
     projection = convolution(a, c_in, plan, rngs)
     if a.preactivation:
         return Named({"conv": projection})
@@ -193,11 +193,11 @@ def shortcut(a: Architecture, stage: Stage, place: Place, rngs: nnx.Rngs) -> Lay
     return Sequence([projection, norm(a, width, rngs)])
 
 
-def gate(a: Architecture, stage: Stage, place: Place, rngs: nnx.Rngs) -> nnx.Conv | None:
+def gate(a: Architecture, stage: Stage, place: BlockGeometry, rngs: nnx.Rngs) -> nnx.Conv | None:
     """What weighs the branch against the shortcut, where the block is gated."""
     if not stage.block.gated:
         return None
-    plan = Convolution(width=stage.width, kernel=1, stride=place.stride)
+    plan = ConvolutionSpec(width=stage.width, kernel=1, stride=place.stride)
     return convolution(a, place.channels, plan, rngs, gate=True)
 
 

@@ -23,7 +23,7 @@ from resnets.backends.jax.parts import (
     shortcut,
 )
 from resnets.networks.architecture import Architecture
-from resnets.networks.geometry import Convolution, Place, convolutions, places
+from resnets.networks.geometry import BlockGeometry, ConvolutionSpec, block_geometries, convolutions
 from resnets.networks.spec import Stage
 
 
@@ -36,11 +36,11 @@ class RegNet(nnx.Module):
 
     def __init__(self, architecture: Architecture, *, rngs: nnx.Rngs) -> None:
         a = self.architecture = architecture
-        plan = Convolution(width=a.stem.width, kernel=a.stem.kernel, stride=a.stem.stride)
+        plan = ConvolutionSpec(width=a.stem.width, kernel=a.stem.kernel, stride=a.stem.stride)
         self.stem = _unit(a, a.channels, plan, rngs)
         self.maxpool = pool(a)
         stages: dict[str, Layer] = {}
-        for i, (stage, row) in enumerate(zip(a.stages, places(a), strict=True), 1):
+        for i, (stage, row) in enumerate(zip(a.stages, block_geometries(a), strict=True), 1):
             blocks = {f"block{i}-{j}": Block(a, stage, place, rngs) for j, place in enumerate(row)}
             stages[f"block{i}"] = Named(blocks)
         self.trunk_output = Named(stages)
@@ -69,7 +69,7 @@ class Block(nnx.Module):
 
     branch_scale: Array | None = None
 
-    def __init__(self, a: Architecture, stage: Stage, place: Place, rngs: nnx.Rngs) -> None:
+    def __init__(self, a: Architecture, stage: Stage, place: BlockGeometry, rngs: nnx.Rngs) -> None:
         first, second, third = convolutions(stage, place)
         squeeze, at = stage.block.squeezed_width(place.channels), stage.block.squeeze_at
         layers: dict[str, Layer] = {
@@ -92,6 +92,6 @@ class Block(nnx.Module):
         return self.activation(y)
 
 
-def _unit(a: Architecture, c_in: int, plan: Convolution, rngs: nnx.Rngs) -> Sequence:
+def _unit(a: Architecture, c_in: int, plan: ConvolutionSpec, rngs: nnx.Rngs) -> Sequence:
     layers = [convolution(a, c_in, plan, rngs), norm(a, plan.width, rngs), activation(a)]
     return Sequence(layers)

@@ -23,7 +23,7 @@ from resnets.backends.jax.parts import (
     shortcut,
 )
 from resnets.networks.architecture import Architecture
-from resnets.networks.geometry import Convolution, Place, convolutions, places
+from resnets.networks.geometry import BlockGeometry, ConvolutionSpec, block_geometries, convolutions
 from resnets.networks.spec import Stage
 
 
@@ -42,7 +42,7 @@ class ResNet(nnx.Module):
         self.relu = activation(a)
         self.maxpool = pool(a)
         kinds = {"basic": BasicBlock, "bottleneck": Bottleneck, "shift": ShiftBlock}
-        for i, (stage, row) in enumerate(zip(a.stages, places(a), strict=True), 1):
+        for i, (stage, row) in enumerate(zip(a.stages, block_geometries(a), strict=True), 1):
             kind = kinds[stage.block.kind]
             blocks = Sequence([kind(a, stage, place, rngs) for place in row])
             setattr(self, f"layer{i}", blocks)
@@ -65,18 +65,18 @@ def _stem(a: Architecture, rngs: nnx.Rngs) -> Layer:
     """One convolution, or ResNet-C's three (T. He et al. 2018, Figure 2b)."""
     stem, half = a.stem, a.stem.width // 2
     if not stem.deep:
-        plan = Convolution(width=stem.width, kernel=stem.kernel, stride=stem.stride)
+        plan = ConvolutionSpec(width=stem.width, kernel=stem.kernel, stride=stem.stride)
         return convolution(a, a.channels, plan, rngs)
-    first = Convolution(width=half, kernel=3, stride=stem.stride)
+    first = ConvolutionSpec(width=half, kernel=3, stride=stem.stride)
     return Sequence(
         [
             convolution(a, a.channels, first, rngs),
             norm(a, half, rngs),
             activation(a),
-            convolution(a, half, Convolution(width=half, kernel=3), rngs),
+            convolution(a, half, ConvolutionSpec(width=half, kernel=3), rngs),
             norm(a, half, rngs),
             activation(a),
-            convolution(a, half, Convolution(width=stem.width, kernel=3), rngs),
+            convolution(a, half, ConvolutionSpec(width=stem.width, kernel=3), rngs),
         ]
     )
 
@@ -93,7 +93,7 @@ class _Block(nnx.Module):
     relu: Layer
     se: SqueezeExcitation | None
 
-    def __init__(self, a: Architecture, stage: Stage, place: Place, rngs: nnx.Rngs) -> None:
+    def __init__(self, a: Architecture, stage: Stage, place: BlockGeometry, rngs: nnx.Rngs) -> None:
         channels, block = place.channels, stage.block
         for k, plan in enumerate(convolutions(stage, place), 1):
             setattr(self, f"conv{k}", convolution(a, channels, plan, rngs))
@@ -141,7 +141,7 @@ class Bottleneck(_Block):
 class ShiftBlock(_Block):
     """1×1, shift, 1×1, and the shortcut (Wu et al. 2018, Figure 4)."""
 
-    def __init__(self, a: Architecture, stage: Stage, place: Place, rngs: nnx.Rngs) -> None:
+    def __init__(self, a: Architecture, stage: Stage, place: BlockGeometry, rngs: nnx.Rngs) -> None:
         super().__init__(a, stage, place, rngs)
         self.shift = Shift(place.dilations[0])
 

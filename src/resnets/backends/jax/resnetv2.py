@@ -21,7 +21,7 @@ from resnets.backends.jax.parts import (
     shortcut,
 )
 from resnets.networks.architecture import Architecture
-from resnets.networks.geometry import Convolution, Place, convolutions, places
+from resnets.networks.geometry import BlockGeometry, ConvolutionSpec, block_geometries, convolutions
 from resnets.networks.spec import Stage
 
 
@@ -34,11 +34,11 @@ class ResNetV2(nnx.Module):
 
     def __init__(self, architecture: Architecture, *, rngs: nnx.Rngs) -> None:
         a = self.architecture = architecture
-        plan = Convolution(width=a.stem.width, kernel=a.stem.kernel, stride=a.stem.stride)
+        plan = ConvolutionSpec(width=a.stem.width, kernel=a.stem.kernel, stride=a.stem.stride)
         self.stem = Named({"conv": convolution(a, a.channels, plan, rngs), "pool": pool(a)})
         kinds = {"basic": PreActivationBasic, "bottleneck": PreActivationBottleneck}
         stages: list[Named] = []
-        for stage, row in zip(a.stages, places(a), strict=True):
+        for stage, row in zip(a.stages, block_geometries(a), strict=True):
             blocks = [kinds[stage.block.kind](a, stage, place, rngs) for place in row]
             stages.append(Named({"blocks": Sequence(blocks)}))
         self.stages = Sequence(stages)
@@ -71,7 +71,7 @@ class _Block(nnx.Module):
     branch_scale: Array | None = None
     relu: Layer
 
-    def __init__(self, a: Architecture, stage: Stage, place: Place, rngs: nnx.Rngs) -> None:
+    def __init__(self, a: Architecture, stage: Stage, place: BlockGeometry, rngs: nnx.Rngs) -> None:
         channels = place.channels
         for k, plan in enumerate(convolutions(stage, place), 1):
             setattr(self, f"norm{k}", norm(a, channels, rngs))

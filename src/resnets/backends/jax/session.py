@@ -69,7 +69,7 @@ class JaxSession:
         self.precision = precision(recipe, device)
         self.kind = np.dtype(np.float64 if self.precision == "fp64" else np.float32)
         self.tensors = {tensor.name: tensor for tensor in tensors(model.architecture)}
-        self.learned = sorted(name for name, tensor in self.tensors.items() if tensor.learned)
+        self.learned = sorted(name for name, tensor in self.tensors.items() if tensor.is_parameter)
         self.prepare = Preparation.of(
             preprocessing.mean, preprocessing.std, device=self.placement, dtype=self.kind
         )
@@ -95,7 +95,7 @@ class JaxSession:
         return threads()
 
     @property
-    def lag(self) -> int:
+    def max_in_flight(self) -> int:
         return steps_in_flight(on_cpu=self.on_processor)
 
     @property
@@ -103,21 +103,21 @@ class JaxSession:
         return 0.0  # JAX compiles as part of the first step of a shape
 
     def train_step(
-        self, batch: Batch, rate: float, *, slowed: Mapping[str, float] | None = None
+        self, batch: Batch, rate: float, *, lr_scales: Mapping[str, float] | None = None
     ) -> MeasuredLoss:
         """Take one step on a batch at a learning rate, of which some tensors take a share."""
         self.steps += 1
-        mix = batch.draws.mix
-        numbers = self.optimiser.numbers(self._rates(rate, slowed or {}), self._ages())
-        if batch.draws.branches is not None:
-            numbers["branches"] = batch.draws.branches
+        mix = batch.augmentation.mix
+        numbers = self.optimiser.numbers(self._rates(rate, lr_scales or {}), self._ages())
+        if batch.augmentation.drop_path_scales is not None:
+            numbers["branches"] = batch.augmentation.drop_path_scales
         if mix is not None:
             numbers["share"] = mix.share
         decay = ema_decay(self.recipe, self.steps)
         if decay is not None:
             numbers["nearer"] = 1 - decay
         with self._enable_float64():
-            x = self.prepare(batch.images.pixels, batch.draws)
+            x = self.prepare(batch.images.pixels, batch.augmentation)
             labels = jax.device_put(
                 batch.images.labels.astype(np.int32), self.placement.split(len(batch))
             )
@@ -131,7 +131,7 @@ class JaxSession:
             self._state, (loss, losses) = self._step(self._state, x, labels, partner, placed)
         return MeasuredLoss(lambda: float(loss), lambda: np.asarray(losses))
 
-    def lift(self, amounts: Weights) -> None:
+    def add_to_parameters(self, amounts: Weights) -> None:
         """Add to some parameters, between two steps."""
         weights, more = self._state["weights"], self._place(amounts)
         with self._enable_float64():
@@ -180,8 +180,8 @@ class JaxSession:
     def _complete(self, groups: dict[str, Arrays]) -> State:
         """Divide parameters from statistics; begin buffers that are not there at zero."""
         whole = groups.pop("weights")
-        parameters = {n: a for n, a in whole.items() if self.tensors[n].learned}
-        statistics = {n: a for n, a in whole.items() if not self.tensors[n].learned}
+        parameters = {n: a for n, a in whole.items() if self.tensors[n].is_parameter}
+        statistics = {n: a for n, a in whole.items() if not self.tensors[n].is_parameter}
         begun = {
             kind: self._place({n: np.zeros(self.tensors[n].shape) for n in parameters})
             for kind in self.settings.buffers
@@ -210,9 +210,9 @@ class JaxSession:
         tensor = self.tensors[name]
         return 2 if tensor.role == "dense" else len(tensor.shape)
 
-    def _rates(self, rate: float, slowed: Mapping[str, float]) -> npt.NDArray[np.float64]:
+    def _rates(self, rate: float, lr_scales: Mapping[str, float]) -> npt.NDArray[np.float64]:
         """Each parameter's rate, in the order of their names."""
-        return np.array([rate * slowed.get(name, 1.0) for name in self.learned])
+        return np.array([rate * lr_scales.get(name, 1.0) for name in self.learned])
 
     def _ages(self) -> npt.NDArray[np.int64]:
         """How many steps each parameter has taken, in the order of their names."""

@@ -26,7 +26,7 @@ from resnets.backends.mxnet.transfer import to_device
 from resnets.backends.state import check_features
 from resnets.networks.architecture import Architecture
 from resnets.networks.initialization import initial_weights
-from resnets.networks.naming import names_of
+from resnets.networks.naming import naming_scheme
 from resnets.networks.network import Weights, check_weights
 
 __all__ = [
@@ -54,7 +54,7 @@ def build(architecture: Architecture, *, weights: Weights | None = None, seed: i
     """
     if weights is None:
         weights = initial_weights(architecture, seed=seed)
-    model = FAMILIES[names_of(architecture)](architecture)
+    model = FAMILIES[naming_scheme(architecture)](architecture)
     model.initialize(mx.init.Zero())  # MXNet's own would be drawn only to be replaced
     load(model, weights)
     return model

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from resnets.backends.mxnet.importing import mx
 from resnets.backends.mxnet.transfer import to_device
-from resnets.data.augmentation import Draws, Index, Mix
+from resnets.data.augmentation import AugmentationParameters, Index, Mix
 from resnets.data.images import Pixels
 
 
@@ -38,7 +38,7 @@ class Preparation:
         shift, scale = (to_device(v, device, dtype) for v in (shift, scale))
         return Preparation(shift, scale)
 
-    def __call__(self, pixels: Pixels, draws: Draws | None = None) -> Any:
+    def __call__(self, pixels: Pixels, draws: AugmentationParameters | None = None) -> Any:
         """Return [n, channels, height, width]; erased pixels get the value of the mean."""
         if draws is not None and (draws.flipped is not None or draws.offsets is not None):
             pixels = _cut(pixels, draws)
@@ -47,8 +47,8 @@ class Preparation:
         x = (stored.astype(self.mean.dtype) - self.mean) * self.scale
         if draws is None:
             return x
-        if draws.erased is not None:
-            x = x * self._array(~_is_inside(draws.erased, x.shape[2], x.shape[3]))
+        if draws.erased_boxes is not None:
+            x = x * self._array(~_is_inside(draws.erased_boxes, x.shape[2], x.shape[3]))
         return x if draws.mix is None else self._mix(x, draws.mix)
 
     def _mix(self, x: Any, mix: Mix) -> Any:
@@ -65,10 +65,10 @@ class Preparation:
         return to_device(values, self.mean.context, self.mean.dtype)
 
 
-def _cut(pixels: Pixels, draws: Draws) -> Pixels:
+def _cut(pixels: Pixels, draws: AugmentationParameters) -> Pixels:
     """Cut [n, height, width, c] out of its black border and mirror it."""
     n, height, width, _ = pixels.shape
-    b = draws.border
+    b = draws.padding
     bordered = np.pad(pixels, ((0, 0), (b, b), (b, b), (0, 0))) if b else pixels
     result = np.empty_like(pixels)
     for k in range(n):

@@ -28,8 +28,8 @@ class Optimiser:
         self.first_steps: dict[str, int] = {}
         self.steps = 0
 
-    def step(self, rate: float, slowed: Mapping[str, float]) -> None:
-        """Clip the gradients and update every parameter, those in ``slowed`` by their shares."""
+    def step(self, rate: float, lr_scales: Mapping[str, float]) -> None:
+        """Clip the gradients and update every parameter, those in ``lr_scales`` by their shares."""
         if self.settings.clip is not None:
             self._clip(self.settings.clip)
         if self.steps == 0:
@@ -38,7 +38,7 @@ class Optimiser:
         self.steps += 1
         update = self._adamw if self.settings.kind == "adamw" else self._sgd
         for name, parameter in self.learned.items():
-            update(name, parameter, rate=rate * slowed.get(name, 1.0))
+            update(name, parameter, rate=rate * lr_scales.get(name, 1.0))
 
     def _sgd(self, name: str, parameter: Any, *, rate: float) -> None:
         """v ← μv + g; w ← w - rate·v (Nesterov: g + μv in place of v)."""

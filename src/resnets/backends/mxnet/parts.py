@@ -10,7 +10,7 @@ from typing import Any
 
 from resnets.backends.mxnet.importing import mx
 from resnets.networks.architecture import Architecture
-from resnets.networks.geometry import Convolution, Place
+from resnets.networks.geometry import BlockGeometry, ConvolutionSpec
 from resnets.networks.spec import Stage
 
 nn, HybridBlock = mx.gluon.nn, mx.gluon.HybridBlock
@@ -32,7 +32,7 @@ def named_sequence(children: Iterable[tuple[str, Any]]) -> Any:
     return result
 
 
-def convolution(a: Architecture, c_in: int, plan: Convolution, *, bias: bool = False) -> Any:
+def convolution(a: Architecture, c_in: int, plan: ConvolutionSpec, *, bias: bool = False) -> Any:
     """A convolution whose output is the input's size over the stride, rounded up."""
     return nn.Conv2D(
         plan.width,
@@ -75,16 +75,16 @@ def pool(a: Architecture) -> Any:
     return nn.MaxPool2D(3, 2, padding=1) if a.stem.pool else Identity()
 
 
-def shortcut(a: Architecture, stage: Stage, place: Place) -> Any:
+def shortcut(a: Architecture, stage: Stage, place: BlockGeometry) -> Any:
     """How a block's input reaches its sum; None for the identity."""
-    if not place.changes:
+    if not place.changes_shape:
         return None
     c_in, stride = place.channels, place.stride
-    plan = Convolution(width=stage.width, kernel=1, stride=stride)
+    plan = ConvolutionSpec(width=stage.width, kernel=1, stride=stride)
     if stage.block.shortcut == "padding":
         return PaddingShortcut(stage.width - c_in, stride)
     if stage.block.shortcut == "average_projection":
-        flat = Convolution(width=stage.width, kernel=1)
+        flat = ConvolutionSpec(width=stage.width, kernel=1)
         window = AveragePool(stride) if stride > 1 else Identity()
         return sequence(window, convolution(a, c_in, flat), norm(a, stage.width))
     projection = convolution(a, c_in, plan)

@@ -19,7 +19,7 @@ from resnets.backends.mxnet.parts import (
     shortcut,
 )
 from resnets.networks.architecture import Architecture
-from resnets.networks.geometry import Convolution, Place, convolutions, places
+from resnets.networks.geometry import BlockGeometry, ConvolutionSpec, block_geometries, convolutions
 from resnets.networks.spec import Stage
 
 nn, HybridBlock = mx.gluon.nn, mx.gluon.HybridBlock
@@ -34,12 +34,12 @@ class RegNet(nn.HybridSequential):
     def __init__(self, architecture: Architecture, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.architecture = a = architecture
-        plan = Convolution(width=a.stem.width, kernel=a.stem.kernel, stride=a.stem.stride)
+        plan = ConvolutionSpec(width=a.stem.width, kernel=a.stem.kernel, stride=a.stem.stride)
         with self.name_scope():
             self.stem = _unit(a, a.channels, plan)
             self.maxpool = pool(a)
             stages: list[tuple[str, Any]] = []
-            for i, (stage, row) in enumerate(zip(a.stages, places(a), strict=True), 1):
+            for i, (stage, row) in enumerate(zip(a.stages, block_geometries(a), strict=True), 1):
                 blocks = ((f"block{i}-{j}", Block(a, stage, p)) for j, p in enumerate(row))
                 stages.append((f"block{i}", named_sequence(blocks)))
             self.trunk_output = named_sequence(stages)
@@ -73,14 +73,14 @@ class Block(HybridBlock):
 
     branch_scale: Any = None
 
-    def __init__(self, a: Architecture, stage: Stage, place: Place, **kwargs: Any) -> None:
+    def __init__(self, a: Architecture, stage: Stage, place: BlockGeometry, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         with self.name_scope():
             self.f = _branch(a, stage, place)
             self.proj = shortcut(a, stage, place)
             self.gate = None
             if stage.block.gated:
-                plan = Convolution(width=stage.width, kernel=1, stride=place.stride)
+                plan = ConvolutionSpec(width=stage.width, kernel=1, stride=place.stride)
                 self.gate = convolution(a, place.channels, plan, bias=True)
             self.activation = activation(a)
 
@@ -95,7 +95,7 @@ class Block(HybridBlock):
         return self.activation(scale_branch(F, y, self.branch_scale) + x)
 
 
-def _branch(a: Architecture, stage: Stage, place: Place) -> Any:
+def _branch(a: Architecture, stage: Stage, place: BlockGeometry) -> Any:
     first, second, third = convolutions(stage, place)
     squeeze = stage.block.squeezed_width(place.channels)
     parts = [("a", _unit(a, place.channels, first)), ("b", _unit(a, first.width, second))]
@@ -108,5 +108,5 @@ def _branch(a: Architecture, stage: Stage, place: Place) -> Any:
     return named_sequence(parts)
 
 
-def _unit(a: Architecture, c_in: int, plan: Convolution) -> Any:
+def _unit(a: Architecture, c_in: int, plan: ConvolutionSpec) -> Any:
     return sequence(convolution(a, c_in, plan), norm(a, plan.width), activation(a))

@@ -21,7 +21,7 @@ from resnets.backends.mxnet.parts import (
     shortcut,
 )
 from resnets.networks.architecture import Architecture
-from resnets.networks.geometry import Convolution, Place, convolutions, places
+from resnets.networks.geometry import BlockGeometry, ConvolutionSpec, block_geometries, convolutions
 from resnets.networks.spec import Stage
 
 nn, HybridBlock = mx.gluon.nn, mx.gluon.HybridBlock
@@ -65,7 +65,7 @@ def _children(a: Architecture) -> Iterator[tuple[str, Any]]:
     yield "relu", activation(a)
     yield "maxpool", pool(a)
     kinds = {"basic": BasicBlock, "bottleneck": Bottleneck, "shift": ShiftBlock}
-    for i, (stage, row) in enumerate(zip(a.stages, places(a), strict=True)):
+    for i, (stage, row) in enumerate(zip(a.stages, block_geometries(a), strict=True)):
         kind = kinds[stage.block.kind]
         yield f"layer{i + 1}", sequence(*(kind(a, stage, place) for place in row))
     yield "avgpool", nn.GlobalAvgPool2D()
@@ -77,16 +77,16 @@ def _stem(a: Architecture) -> Any:
     """One convolution, or ResNet-C's three (T. He et al. 2018, Figure 2b)."""
     stem, half = a.stem, a.stem.width // 2
     if not stem.deep:
-        plan = Convolution(width=stem.width, kernel=stem.kernel, stride=stem.stride)
+        plan = ConvolutionSpec(width=stem.width, kernel=stem.kernel, stride=stem.stride)
         return convolution(a, a.channels, plan)
     return sequence(
-        convolution(a, a.channels, Convolution(width=half, kernel=3, stride=stem.stride)),
+        convolution(a, a.channels, ConvolutionSpec(width=half, kernel=3, stride=stem.stride)),
         norm(a, half),
         activation(a),
-        convolution(a, half, Convolution(width=half, kernel=3)),
+        convolution(a, half, ConvolutionSpec(width=half, kernel=3)),
         norm(a, half),
         activation(a),
-        convolution(a, half, Convolution(width=stem.width, kernel=3)),
+        convolution(a, half, ConvolutionSpec(width=stem.width, kernel=3)),
     )
 
 
@@ -100,13 +100,13 @@ class _Block(HybridBlock):
 
     branch_scale: Any = None
 
-    def __init__(self, a: Architecture, stage: Stage, place: Place, **kwargs: Any) -> None:
+    def __init__(self, a: Architecture, stage: Stage, place: BlockGeometry, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         with self.name_scope():
             self.begin(a, stage, place)
             self.finish(a, stage, place)
 
-    def begin(self, a: Architecture, stage: Stage, place: Place) -> None:
+    def begin(self, a: Architecture, stage: Stage, place: BlockGeometry) -> None:
         """Register the parts of a kind: its convolutions and norms."""
         channels = place.channels
         for k, plan in enumerate(convolutions(stage, place), 1):
@@ -114,7 +114,7 @@ class _Block(HybridBlock):
             setattr(self, f"bn{k}", norm(a, plan.width))
             channels = plan.width
 
-    def finish(self, a: Architecture, stage: Stage, place: Place) -> None:
+    def finish(self, a: Architecture, stage: Stage, place: BlockGeometry) -> None:
         """Register the shared parts; after a kind's own, for the usual order of parameters."""
         block, squeeze = stage.block, stage.block.squeezed_width(place.channels)
         excited = stage.width if block.squeeze_at == "branch" else block.inner_width(stage.width)
@@ -123,7 +123,7 @@ class _Block(HybridBlock):
         self.downsample = shortcut(a, stage, place)
         self.gate = None
         if block.gated:
-            plan = Convolution(width=stage.width, kernel=1, stride=place.stride)
+            plan = ConvolutionSpec(width=stage.width, kernel=1, stride=place.stride)
             self.gate = convolution(a, place.channels, plan, bias=True)
         self.relu = activation(a)
 
@@ -165,7 +165,7 @@ class Bottleneck(_Block):
 class ShiftBlock(_Block):
     """1×1, shift, 1×1, and the shortcut (Wu et al. 2018, Figure 4)."""
 
-    def begin(self, a: Architecture, stage: Stage, place: Place) -> None:
+    def begin(self, a: Architecture, stage: Stage, place: BlockGeometry) -> None:
         """Register the convolutions, the norms and the shift."""
         super().begin(a, stage, place)
         self.shift = Shift(convolutions(stage, place)[0].width, place.dilations[0])

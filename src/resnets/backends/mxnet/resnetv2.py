@@ -18,7 +18,7 @@ from resnets.backends.mxnet.parts import (
     shortcut,
 )
 from resnets.networks.architecture import Architecture
-from resnets.networks.geometry import Convolution, Place, convolutions, places
+from resnets.networks.geometry import BlockGeometry, ConvolutionSpec, block_geometries, convolutions
 from resnets.networks.spec import Stage
 
 nn, HybridBlock = mx.gluon.nn, mx.gluon.HybridBlock
@@ -33,13 +33,13 @@ class ResNetV2(nn.HybridSequential):
     def __init__(self, architecture: Architecture, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.architecture = a = architecture
-        plan = Convolution(width=a.stem.width, kernel=a.stem.kernel, stride=a.stem.stride)
+        plan = ConvolutionSpec(width=a.stem.width, kernel=a.stem.kernel, stride=a.stem.stride)
         channels = a.stages[-1].width
         with self.name_scope():
             self.stem = named_sequence([("conv", convolution(a, a.channels, plan))])
             if a.stem.pool:
                 self.stem.pool = pool(a)
-            rows = zip(a.stages, places(a), strict=True)
+            rows = zip(a.stages, block_geometries(a), strict=True)
             self.stages = sequence(*(_stage(a, stage, row) for stage, row in rows))
             self.norm = norm(a, channels)
             self.relu = activation(a)
@@ -68,7 +68,7 @@ class ResNetV2(nn.HybridSequential):
         return super().__getitem__(index)
 
 
-def _stage(a: Architecture, stage: Stage, row: tuple[Place, ...]) -> Any:
+def _stage(a: Architecture, stage: Stage, row: tuple[BlockGeometry, ...]) -> Any:
     kinds = {"basic": PreActivationBasic, "bottleneck": PreActivationBottleneck}
     blocks = (kinds[stage.block.kind](a, stage, place) for place in row)
     return named_sequence([("blocks", sequence(*blocks))])
@@ -84,7 +84,7 @@ class _Block(HybridBlock):
 
     branch_scale: Any = None
 
-    def __init__(self, a: Architecture, stage: Stage, place: Place, **kwargs: Any) -> None:
+    def __init__(self, a: Architecture, stage: Stage, place: BlockGeometry, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         channels = place.channels
         with self.name_scope():

@@ -25,7 +25,7 @@ from resnets.backends.state import (
     ema_decay,
     steps_in_flight,
 )
-from resnets.data.augmentation import Draws, Mix
+from resnets.data.augmentation import AugmentationParameters, Mix
 from resnets.data.images import Images, Pixels
 from resnets.networks.architecture import Architecture
 from resnets.networks.folding import redundant_biases
@@ -98,7 +98,7 @@ class MXNetSession:
         return threads()
 
     @property
-    def lag(self) -> int:
+    def max_in_flight(self) -> int:
         return steps_in_flight(on_cpu=self.where.device_type == "cpu")
 
     @property
@@ -106,28 +106,28 @@ class MXNetSession:
         return 0.0  # MXNet compiles nothing
 
     def train_step(
-        self, batch: Batch, rate: float, *, slowed: Mapping[str, float] | None = None
+        self, batch: Batch, rate: float, *, lr_scales: Mapping[str, float] | None = None
     ) -> MeasuredLoss:
         """Take one step on a batch at a learning rate, of which some tensors take a share."""
-        x = self.prepare(batch.images.pixels, batch.draws)
-        target = to_device(self._target(batch.images, batch.draws.mix), self.where, x.dtype)
+        x = self.prepare(batch.images.pixels, batch.augmentation)
+        target = to_device(self._target(batch.images, batch.augmentation.mix), self.where, x.dtype)
         height, width = x.shape[2:]
         before = self.statistics.copy(height, width)
         with mx.autograd.record():
-            logs = mx.nd.log_softmax(self._train_logits(x, batch.draws))
+            logs = mx.nd.log_softmax(self._train_logits(x, batch.augmentation))
             losses = -mx.nd.sum(logs * target, axis=1)
             loss = mx.nd.mean(losses)
         loss.backward()
         for name in self.redundant:
             self.parameters[name].grad()[:] = 0
         self.statistics.correct(before, x.shape)
-        self.optimiser.step(rate, slowed or {})
+        self.optimiser.step(rate, lr_scales or {})
         decay = ema_decay(self.recipe, self.optimiser.steps)
         if decay is not None:
             self._average(1 - decay)
         return MeasuredLoss(loss.asscalar, losses.asnumpy)
 
-    def lift(self, amounts: Weights) -> None:
+    def add_to_parameters(self, amounts: Weights) -> None:
         """Add to some parameters, between two steps."""
         for name, amount in amounts.items():
             value = self.parameters[name].data()
@@ -166,10 +166,10 @@ class MXNetSession:
             }
         optimiser.steps, optimiser.first_steps = saved.steps, dict(saved.first_steps)
 
-    def _train_logits(self, x: Any, draws: Draws) -> Any:
-        if draws.branches is None:
+    def _train_logits(self, x: Any, draws: AugmentationParameters) -> Any:
+        if draws.drop_path_scales is None:
             return self.model(x)
-        return self.dropping(x, to_device(draws.branches, self.where, x.dtype))
+        return self.dropping(x, to_device(draws.drop_path_scales, self.where, x.dtype))
 
     def _evaluated(self) -> Model:
         return self.model if self.averaged is None else self.averaged

@@ -51,6 +51,6 @@ class Statistics:
                 tensor.name: layer.shape[1] * layer.shape[2]
                 for layer in trace(self.architecture, size).layers
                 for tensor in layer.tensors
-                if not tensor.learned
+                if not tensor.is_parameter
             }
         return self._pixels[size]

@@ -95,7 +95,7 @@ def features(
 @contextmanager
 def _keep_statistics(model: ResNet) -> Generator[None]:
     """Restore the model's moving statistics at the end."""
-    found = [variable for tensor, variable in variables(model).items() if not tensor.learned]
+    found = [variable for tensor, variable in variables(model).items() if not tensor.is_parameter]
     values = [variable.numpy() for variable in found]
     try:
         yield

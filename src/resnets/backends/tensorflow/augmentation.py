@@ -8,25 +8,25 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from resnets.data.augmentation import Draws
+from resnets.data.augmentation import AugmentationParameters
 
 Tensors = dict[str, Any]
 
 
-def tensors_of(draws: Draws) -> Tensors:
+def tensors_of(draws: AugmentationParameters) -> Tensors:
     """Return the drawn parameters as tensors by name, without those that were not drawn.
 
-    The names are those of ``Draws`` and of its ``Mix``: a compiled step is traced once for each
-    set of them.
+    The names are those of ``AugmentationParameters`` and of its ``Mix``: a compiled step is traced
+    once for each set of them.
     """
-    found: dict[str, Any] = {"flipped": draws.flipped, "erased": draws.erased}
+    found: dict[str, Any] = {"flipped": draws.flipped, "erased": draws.erased_boxes}
     if draws.offsets is not None:
-        found |= {"offsets": draws.offsets, "border": draws.border}
+        found |= {"offsets": draws.offsets, "border": draws.padding}
     if draws.mix is not None:
         mix = draws.mix
         share = np.float64(mix.share)
         found |= {"partner": mix.partner, "share": share, "box": mix.box}
-    found["branches"] = draws.branches
+    found["branches"] = draws.drop_path_scales
     return {name: tf.constant(value) for name, value in found.items() if value is not None}
 
 

@@ -141,7 +141,7 @@ class TensorFlowSession:
             copy_model(model, self.where, policy=kind) if recipe.average is not None else None
         )
         found = variables(self.model)
-        self.learned: Variables = {t: v.value for t, v in found.items() if t.learned}
+        self.learned: Variables = {t: v.value for t, v in found.items() if t.is_parameter}
         self.redundant = redundant_biases(self.architecture)
         with tf.device(self.where):
             self.optimiser = make_optimiser(self.learned, recipe)
@@ -161,7 +161,7 @@ class TensorFlowSession:
         return devices.threads()
 
     @property
-    def lag(self) -> int:
+    def max_in_flight(self) -> int:
         return steps_in_flight(on_cpu=self.on_processor)
 
     @property
@@ -169,10 +169,10 @@ class TensorFlowSession:
         return 0.0  # TensorFlow compiles as part of the first step
 
     def train_step(
-        self, batch: Batch, rate: float, *, slowed: Mapping[str, float] | None = None
+        self, batch: Batch, rate: float, *, lr_scales: Mapping[str, float] | None = None
     ) -> MeasuredLoss:
         """Take one step on a batch at a learning rate, of which some tensors take a share."""
-        steps, shares = self.steps + 1, slowed or {}
+        steps, shares = self.steps + 1, lr_scales or {}
         rates = np.array([rate * shares.get(tensor.name, 1.0) for tensor in self.learned])
         numbers = self.optimiser.numbers(rates, steps)
         decay = ema_decay(self.recipe, steps)
@@ -183,7 +183,7 @@ class TensorFlowSession:
             loss, losses = self._compiled_step(
                 tf.constant(images.pixels),
                 tf.constant(images.labels),
-                tensors_of(batch.draws),
+                tensors_of(batch.augmentation),
                 {name: tf.constant(number, tf.float64) for name, number in numbers.items()},
             )
         self.steps = steps
@@ -237,7 +237,7 @@ class TensorFlowSession:
         own = tf.gather(logs, labels, axis=1, batch_dims=1)
         return -((1 - smoothing) * own + smoothing * tf.reduce_mean(logs, axis=1))
 
-    def lift(self, amounts: Weights) -> None:
+    def add_to_parameters(self, amounts: Weights) -> None:
         """Add to some parameters, between two steps."""
         for tensor, variable in self.learned.items():
             if tensor.name in amounts:

@@ -24,7 +24,7 @@ from resnets.backends.torch.resnetv2 import ResNetV2
 from resnets.backends.torch.session import TorchSession, evaluator
 from resnets.networks.architecture import Architecture
 from resnets.networks.initialization import initial_weights
-from resnets.networks.naming import names_of
+from resnets.networks.naming import naming_scheme
 from resnets.networks.network import Weights, check_weights
 from resnets.networks.tracing import tensors
 
@@ -52,7 +52,7 @@ def build(architecture: Architecture, *, weights: Weights | None = None, seed: i
     if weights is None:
         weights = initial_weights(architecture, seed=seed)
     with torch.device("meta"):  # torch's own initialisation would be drawn only to be replaced
-        model = FAMILIES[names_of(architecture)](architecture)
+        model = FAMILIES[naming_scheme(architecture)](architecture)
     model.to_empty(device="cpu")
     for name, buffer in model.named_buffers():
         if name.endswith("num_batches_tracked"):

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resnets.data.augmentation import Draws
+from resnets.data.augmentation import AugmentationParameters
 from resnets.data.images import Pixels
 
 
@@ -35,7 +35,7 @@ class Preparation:
         scale = 1 / (torch.tensor(std, dtype=dtype, device=device)[:, None, None] * 255)
         return Preparation(shift, scale)
 
-    def __call__(self, pixels: Pixels, draws: Draws | None = None) -> Tensor:
+    def __call__(self, pixels: Pixels, draws: AugmentationParameters | None = None) -> Tensor:
         """Return [n, channels, height, width], channels last in memory.
 
         Erased pixels get the value of the mean.
@@ -51,8 +51,8 @@ class Preparation:
         if draws.flipped is not None or draws.offsets is not None:
             stored = _cut(stored, draws)
         x = self.normalise(stored)
-        if draws.erased is not None:
-            x = x.masked_fill(is_inside(torch.from_numpy(draws.erased).to(device), x), 0)
+        if draws.erased_boxes is not None:
+            x = x.masked_fill(is_inside(torch.from_numpy(draws.erased_boxes).to(device), x), 0)
         if draws.mix is not None:
             other = x[torch.from_numpy(draws.mix.partner).to(device)]
             if draws.mix.box is None:
@@ -68,7 +68,7 @@ class Preparation:
         return (stored.permute(0, 3, 1, 2).to(self.mean.dtype) - self.mean) * self.scale
 
 
-def _cut(stored: Tensor, draws: Draws) -> Tensor:
+def _cut(stored: Tensor, draws: AugmentationParameters) -> Tensor:
     """Cut [n, h, w, c] out of its black border and mirror it, by one gather."""
     n, height, width, _ = stored.shape
     rows = np.broadcast_to(np.arange(height), (n, height))
@@ -76,7 +76,7 @@ def _cut(stored: Tensor, draws: Draws) -> Tensor:
     if draws.flipped is not None:
         columns = np.where(draws.flipped[:, None], columns[:, ::-1], columns)
     if draws.offsets is not None:
-        b = draws.border
+        b = draws.padding
         stored = torch.nn.functional.pad(stored, (0, 0, b, b, b, b))
         rows = rows + draws.offsets[:, :1]
         columns = columns + draws.offsets[:, 1:]

@@ -10,7 +10,7 @@ from resnets.backends.protocol import Batch
 from resnets.backends.state import MeasuredLoss
 from resnets.backends.torch.kernels import use_fast_convolutions
 from resnets.backends.torch.state import TrainState
-from resnets.data.augmentation import Draws, Mix
+from resnets.data.augmentation import AugmentationParameters, Mix
 from resnets.networks.naming import block_names
 
 
@@ -24,16 +24,18 @@ class EagerStep:
         """Take one step, at the learning rates that the optimiser's groups have."""
         state = self.state
         state.model.train()
-        x = state.prepare(batch.images.pixels, batch.draws)
+        x = state.prepare(batch.images.pixels, batch.augmentation)
         labels = torch.from_numpy(batch.images.labels).to(state.device)
         with (
             use_fast_convolutions(state.device, precision=state.precision),
-            self._scale_branches(batch.draws),
+            self._scale_branches(batch.augmentation),
             state.redundant_biases.leave_out(),
             torch.autocast(state.device.type, torch.bfloat16, enabled=state.bf16),
         ):
             logits = state.model(x)
-        losses = self._losses(logits.float() if state.bf16 else logits, labels, batch.draws.mix)
+        losses = self._losses(
+            logits.float() if state.bf16 else logits, labels, batch.augmentation.mix
+        )
         loss = losses.mean()
         state.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -47,15 +49,15 @@ class EagerStep:
         return MeasuredLoss(loss.detach().item, lambda: losses.float().cpu().numpy())
 
     @contextmanager
-    def _scale_branches(self, draws: Draws) -> Generator[None]:
+    def _scale_branches(self, draws: AugmentationParameters) -> Generator[None]:
         """Let the blocks scale their residual branches by the drawn factors."""
-        if draws.branches is None:
+        if draws.drop_path_scales is None:
             yield
             return
         state = self.state
         names = [name for row in block_names(state.model.architecture) for name in row]
         blocks = [state.model.get_submodule(name) for name in names]
-        scales = torch.from_numpy(draws.branches).to(state.device)
+        scales = torch.from_numpy(draws.drop_path_scales).to(state.device)
         for block, scale in zip(blocks, scales, strict=True):
             block.branch_scale = scale
         try:

@@ -9,7 +9,7 @@ from resnets.backends.malloc import keep_pages
 from resnets.backends.protocol import Evaluator
 from resnets.backends.torch.augmentation import Preparation
 from resnets.backends.torch.models import Model
-from resnets.networks.folding import foldable, folded
+from resnets.networks.folding import fold_batch_norms, foldable_norms
 from resnets.networks.network import Preprocessing
 from resnets.networks.tracing import trace
 
@@ -28,9 +28,9 @@ def fold_norms(model: Model) -> nn.Module:
         for layer in steps.layers
         for tensor in layer.tensors
     }
-    program = folded(steps, weights)
+    program = fold_batch_norms(steps, weights)
     made = copy.deepcopy(model).eval().requires_grad_(False)
-    for norm, convolution in foldable(steps).items():
+    for norm, convolution in foldable_norms(steps).items():
         module = made.get_submodule(convolution)
         kernel, bias = (program.weights[f"{convolution}.{part}"] for part in ("weight", "bias"))
         module.weight.copy_(torch.from_numpy(kernel))

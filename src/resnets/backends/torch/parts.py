@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from resnets.networks.architecture import Architecture
-from resnets.networks.geometry import Convolution, Place
+from resnets.networks.geometry import BlockGeometry, ConvolutionSpec
 from resnets.networks.spec import Stage
 
 ACTIVATIONS = {
@@ -18,7 +18,9 @@ ACTIVATIONS = {
 }
 
 
-def convolution(a: Architecture, c_in: int, plan: Convolution, *, bias: bool = False) -> nn.Conv2d:
+def convolution(
+    a: Architecture, c_in: int, plan: ConvolutionSpec, *, bias: bool = False
+) -> nn.Conv2d:
     """A convolution whose output is the input's size over the stride, rounded up."""
     return nn.Conv2d(
         c_in,
@@ -51,17 +53,17 @@ def pool(a: Architecture) -> nn.Module:
     return nn.MaxPool2d(3, stride=2, padding=1) if a.stem.pool else nn.Identity()
 
 
-def shortcut(a: Architecture, stage: Stage, place: Place) -> nn.Module | None:
+def shortcut(a: Architecture, stage: Stage, place: BlockGeometry) -> nn.Module | None:
     """How a block's input reaches its sum; None for the identity."""
-    if not place.changes:
+    if not place.changes_shape:
         return None
     c_in, stride = place.channels, place.stride
-    plan = Convolution(width=stage.width, kernel=1, stride=stride)
+    plan = ConvolutionSpec(width=stage.width, kernel=1, stride=stride)
     if stage.block.shortcut == "padding":
         return PaddingShortcut(stage.width - c_in, stride)
     if stage.block.shortcut == "average_projection":
         window = nn.AvgPool2d(2, stride, ceil_mode=True, count_include_pad=False)
-        flat = Convolution(width=stage.width, kernel=1)
+        flat = ConvolutionSpec(width=stage.width, kernel=1)
         pooled = window if stride > 1 else nn.Identity()
         return nn.Sequential(pooled, convolution(a, c_in, flat), norm(a, stage.width))
     projection = convolution(a, c_in, plan)

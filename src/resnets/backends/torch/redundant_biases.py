@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from resnets.backends.torch.models import Model
-from resnets.networks.folding import foldable
+from resnets.networks.folding import foldable_norms
 from resnets.networks.tracing import trace
 
 
@@ -27,7 +27,7 @@ class RedundantBiases:
 
     def __init__(self, model: Model) -> None:
         architecture = model.architecture
-        pairs = foldable(trace(architecture, 32)) if architecture.norm.kind == "batch" else {}
+        pairs = foldable_norms(trace(architecture, 32)) if architecture.norm.kind == "batch" else {}
         self.biases: list[nn.Parameter] = []
         self._convolutions: list[nn.Module] = []
         self._means: list[torch.Tensor] = []

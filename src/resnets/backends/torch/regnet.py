@@ -19,7 +19,7 @@ from resnets.backends.torch.parts import (
     shortcut,
 )
 from resnets.networks.architecture import Architecture
-from resnets.networks.geometry import Convolution, Place, convolutions, places
+from resnets.networks.geometry import BlockGeometry, ConvolutionSpec, block_geometries, convolutions
 from resnets.networks.spec import Stage
 
 
@@ -30,9 +30,9 @@ class RegNet(nn.Sequential):
     """
 
     def __init__(self, a: Architecture) -> None:
-        plan = Convolution(width=a.stem.width, kernel=a.stem.kernel, stride=a.stem.stride)
+        plan = ConvolutionSpec(width=a.stem.width, kernel=a.stem.kernel, stride=a.stem.stride)
         stages = OrderedDict[str, nn.Module]()
-        for i, (stage, row) in enumerate(zip(a.stages, places(a), strict=True), 1):
+        for i, (stage, row) in enumerate(zip(a.stages, block_geometries(a), strict=True), 1):
             blocks = ((f"block{i}-{j}", Block(a, stage, place)) for j, place in enumerate(row))
             stages[f"block{i}"] = nn.Sequential(OrderedDict(blocks))
         parts = OrderedDict[str, nn.Module](
@@ -70,7 +70,7 @@ class Block(nn.Module):
             stochastic depth.
     """
 
-    def __init__(self, a: Architecture, stage: Stage, place: Place) -> None:
+    def __init__(self, a: Architecture, stage: Stage, place: BlockGeometry) -> None:
         super().__init__()
         self.branch_scale: Tensor | None = None
         first, second, third = convolutions(stage, place)
@@ -87,7 +87,7 @@ class Block(nn.Module):
         self.proj = shortcut(a, stage, place)
         self.gate = None
         if stage.block.gated:
-            plan = Convolution(width=stage.width, kernel=1, stride=place.stride)
+            plan = ConvolutionSpec(width=stage.width, kernel=1, stride=place.stride)
             self.gate = convolution(a, place.channels, plan, bias=True)
         self.activation = activation(a)
 
@@ -103,5 +103,5 @@ class Block(nn.Module):
         return self.activation(y)
 
 
-def _unit(a: Architecture, c_in: int, plan: Convolution) -> nn.Sequential:
+def _unit(a: Architecture, c_in: int, plan: ConvolutionSpec) -> nn.Sequential:
     return nn.Sequential(convolution(a, c_in, plan), norm(a, plan.width), activation(a))

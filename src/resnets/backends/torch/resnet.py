@@ -21,7 +21,7 @@ from resnets.backends.torch.parts import (
     shortcut,
 )
 from resnets.networks.architecture import Architecture
-from resnets.networks.geometry import Convolution, Place, convolutions, places
+from resnets.networks.geometry import BlockGeometry, ConvolutionSpec, block_geometries, convolutions
 from resnets.networks.spec import Stage
 
 
@@ -60,7 +60,7 @@ def _children(a: Architecture) -> Iterator[tuple[str, nn.Module]]:
     yield "relu", activation(a)
     yield "maxpool", pool(a)
     kinds = {"basic": BasicBlock, "bottleneck": Bottleneck, "shift": ShiftBlock}
-    for i, (stage, row) in enumerate(zip(a.stages, places(a), strict=True)):
+    for i, (stage, row) in enumerate(zip(a.stages, block_geometries(a), strict=True)):
         kind = kinds[stage.block.kind]
         yield f"layer{i + 1}", nn.Sequential(*(kind(a, stage, place) for place in row))
     yield "avgpool", nn.AdaptiveAvgPool2d(1)
@@ -72,16 +72,16 @@ def _stem(a: Architecture) -> nn.Module:
     """One convolution, or ResNet-C's three (T. He et al. 2018, Figure 2b)."""
     stem, half = a.stem, a.stem.width // 2
     if not stem.deep:
-        plan = Convolution(width=stem.width, kernel=stem.kernel, stride=stem.stride)
+        plan = ConvolutionSpec(width=stem.width, kernel=stem.kernel, stride=stem.stride)
         return convolution(a, a.channels, plan)
     return nn.Sequential(
-        convolution(a, a.channels, Convolution(width=half, kernel=3, stride=stem.stride)),
+        convolution(a, a.channels, ConvolutionSpec(width=half, kernel=3, stride=stem.stride)),
         norm(a, half),
         activation(a),
-        convolution(a, half, Convolution(width=half, kernel=3)),
+        convolution(a, half, ConvolutionSpec(width=half, kernel=3)),
         norm(a, half),
         activation(a),
-        convolution(a, half, Convolution(width=stem.width, kernel=3)),
+        convolution(a, half, ConvolutionSpec(width=stem.width, kernel=3)),
     )
 
 
@@ -93,7 +93,7 @@ class _Block(nn.Module):
             stochastic depth.
     """
 
-    def finish(self, a: Architecture, stage: Stage, place: Place) -> None:
+    def finish(self, a: Architecture, stage: Stage, place: BlockGeometry) -> None:
         """Register the shared parts; after a kind's own, for the usual order of parameters."""
         self.branch_scale: Tensor | None = None
         block, squeeze = stage.block, stage.block.squeezed_width(place.channels)
@@ -102,7 +102,7 @@ class _Block(nn.Module):
         self.downsample = shortcut(a, stage, place)
         self.gate = None
         if block.gated:
-            plan = Convolution(width=stage.width, kernel=1, stride=place.stride)
+            plan = ConvolutionSpec(width=stage.width, kernel=1, stride=place.stride)
             self.gate = convolution(a, place.channels, plan, bias=True)
         self.relu = activation(a)
 
@@ -121,7 +121,7 @@ class _Block(nn.Module):
 class BasicBlock(_Block):
     """3×3, 3×3, and the shortcut (He et al. 2015, Figure 5 left)."""
 
-    def __init__(self, a: Architecture, stage: Stage, place: Place) -> None:
+    def __init__(self, a: Architecture, stage: Stage, place: BlockGeometry) -> None:
         super().__init__()
         first, second = convolutions(stage, place)
         self.conv1 = convolution(a, place.channels, first)
@@ -144,7 +144,7 @@ class Bottleneck(_Block):
     With groups it is ResNeXt's block (Xie et al. 2016, Figure 3c).
     """
 
-    def __init__(self, a: Architecture, stage: Stage, place: Place) -> None:
+    def __init__(self, a: Architecture, stage: Stage, place: BlockGeometry) -> None:
         super().__init__()
         first, second, third = convolutions(stage, place)
         self.conv1 = convolution(a, place.channels, first)
@@ -170,7 +170,7 @@ class Bottleneck(_Block):
 class ShiftBlock(_Block):
     """1×1, shift, 1×1, and the shortcut (Wu et al. 2018, Figure 4)."""
 
-    def __init__(self, a: Architecture, stage: Stage, place: Place) -> None:
+    def __init__(self, a: Architecture, stage: Stage, place: BlockGeometry) -> None:
         super().__init__()
         first, second = convolutions(stage, place)
         self.conv1 = convolution(a, place.channels, first)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from resnets.backends.torch.parts import activation, convolution, norm, pool, scale_branch, shortcut
 from resnets.networks.architecture import Architecture
-from resnets.networks.geometry import Convolution, Place, convolutions, places
+from resnets.networks.geometry import BlockGeometry, ConvolutionSpec, block_geometries, convolutions
 from resnets.networks.spec import Stage
 
 
@@ -21,13 +21,13 @@ class ResNetV2(nn.Sequential):
     """
 
     def __init__(self, a: Architecture) -> None:
-        plan = Convolution(width=a.stem.width, kernel=a.stem.kernel, stride=a.stem.stride)
+        plan = ConvolutionSpec(width=a.stem.width, kernel=a.stem.kernel, stride=a.stem.stride)
         stem = OrderedDict[str, nn.Module](conv=convolution(a, a.channels, plan))
         if a.stem.pool:
             stem["pool"] = pool(a)
         kinds = {"basic": PreActivationBasic, "bottleneck": PreActivationBottleneck}
         stages: list[nn.Module] = []
-        for stage, row in zip(a.stages, places(a), strict=True):
+        for stage, row in zip(a.stages, block_geometries(a), strict=True):
             blocks = (kinds[stage.block.kind](a, stage, place) for place in row)
             stages.append(nn.Sequential(OrderedDict(blocks=nn.Sequential(*blocks))))
         channels = a.stages[-1].width
@@ -70,7 +70,7 @@ class PreActivationBasic(nn.Module):
             stochastic depth.
     """
 
-    def __init__(self, a: Architecture, stage: Stage, place: Place) -> None:
+    def __init__(self, a: Architecture, stage: Stage, place: BlockGeometry) -> None:
         super().__init__()
         self.branch_scale: Tensor | None = None
         first, second = convolutions(stage, place)
@@ -100,7 +100,7 @@ class PreActivationBottleneck(nn.Module):
             stochastic depth.
     """
 
-    def __init__(self, a: Architecture, stage: Stage, place: Place) -> None:
+    def __init__(self, a: Architecture, stage: Stage, place: BlockGeometry) -> None:
         super().__init__()
         self.branch_scale: Tensor | None = None
         first, second, third = convolutions(stage, place)

@@ -80,9 +80,9 @@ class TorchSession:
         return self.train_state.prepare
 
     @property
-    def lag(self) -> int:
+    def max_in_flight(self) -> int:
         if self.recorded is not None:
-            return self.recorded.lag
+            return self.recorded.max_in_flight
         return steps_in_flight(on_cpu=self.train_state.device.type == "cpu")
 
     @property
@@ -90,15 +90,15 @@ class TorchSession:
         return 0.0 if self.recorded is None else self.recorded.preparing
 
     def train_step(
-        self, batch: Batch, rate: float, *, slowed: Mapping[str, float] | None = None
+        self, batch: Batch, rate: float, *, lr_scales: Mapping[str, float] | None = None
     ) -> Measured:
         """Take one step on a batch at a learning rate, of which some tensors take a share."""
-        self.train_state.set_rates(rate, slowed or {})
+        self.train_state.set_rates(rate, lr_scales or {})
         step = self.eager if self.recorded is None else self.recorded
         return step.take(batch)
 
     @torch.no_grad()
-    def lift(self, amounts: Weights) -> None:
+    def add_to_parameters(self, amounts: Weights) -> None:
         """Add to some parameters, between two steps."""
         for name, amount in amounts.items():
             parameter = self.train_state.model.get_parameter(name)

@@ -103,7 +103,7 @@ def build_network(steps: Trace, kind: Any) -> nnx.Module:
 
 def _make_layer(layer: Layer, steps: Trace, kind: Any, rngs: nnx.Rngs) -> nnx.Module | None:
     norm = steps.architecture.norm
-    c_in = steps.named[layer.inputs[0]].shape[0] if layer.inputs else 0
+    c_in = steps.by_name[layer.inputs[0]].shape[0] if layer.inputs else 0
     match layer.operation:
         case "convolution":
             return nnx.Conv(
@@ -152,7 +152,7 @@ def _make_operation(layer: Layer, steps: Trace) -> Callable[..., Any]:
         case "average_pool":
             return lambda x: nnx.avg_pool(x, window, strides, "SAME", count_include_pad=False)
         case "pad_shortcut":
-            more = layer.shape[0] - steps.named[layer.inputs[0]].shape[0]
+            more = layer.shape[0] - steps.by_name[layer.inputs[0]].shape[0]
             border = ((0, 0), (0, 0), (0, 0), (0, more))
             return lambda x: jnp.pad(x[:, :: layer.stride, :: layer.stride], border)
         case name if name in FUNCTIONS:

@@ -115,7 +115,7 @@ FUNCTIONS = ("add", "scale", "pad_shortcut")
 
 def _make_layer(layer: Layer, steps: Trace) -> Any:
     norm = steps.architecture.norm
-    c_in = steps.named[layer.inputs[0]].shape[0]
+    c_in = steps.by_name[layer.inputs[0]].shape[0]
     match layer.operation:
         case "convolution":
             return nn.Conv2D(
@@ -154,7 +154,7 @@ def _apply_operation(F: Any, layer: Layer, steps: Trace, inputs: list[Any]) -> A
     if layer.operation == "scale":
         scales = F.reshape(inputs[1], (0, -1, 1, 1))
         return F.broadcast_mul(inputs[0], scales)
-    more = layer.shape[0] - steps.named[layer.inputs[0]].shape[0]
+    more = layer.shape[0] - steps.by_name[layer.inputs[0]].shape[0]
     kept = F.slice(
         inputs[0], begin=(None,) * 4, end=(None,) * 4, step=(1, 1, layer.stride, layer.stride)
     )

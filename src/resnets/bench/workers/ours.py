@@ -29,7 +29,7 @@ def start_training(work: Work, *, framework: str) -> tuple[Take, Any, str]:
     """Start training on the drawn images; return what takes steps, the session, the precision."""
     backend = backends.load(framework)
     # The chapter's settings: SGD without momentum, which every peer has too.
-    recipe = presets.named("chapter").changed(
+    recipe = presets.get_preset("chapter").replace(
         batch=work.batch, precision=work.precision, size=work.size, epochs=MANY, rate=RATE
     )
     model = backend.build(work.architecture)

@@ -22,9 +22,9 @@ A linen module has no weights in it: after ``trainer.fit`` they are ``trainer.va
 from resnets.chapter import tab
 from resnets.chapter.board import ProgressBoard
 from resnets.chapter.hyperparameters import HyperParameters, add_to_class
-from resnets.chapter.requirements import needed
+from resnets.chapter.requirements import require_framework
 
-with needed("jax"):
+with require_framework("jax"):
     import flax.linen  # noqa: F401
     import optax  # noqa: F401
     from jax import numpy as jnp

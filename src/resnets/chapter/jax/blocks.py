@@ -11,7 +11,7 @@ from typing import Any
 import jax.numpy as jnp
 from flax import linen as nn
 
-from resnets.chapter.arguments import block_widths, same_channels, stages, whole
+from resnets.chapter.arguments import block_widths, check_same_channels, check_whole, parse_stages
 from resnets.chapter.jax.learning import Classifier
 
 Strides = int | tuple[int, int]
@@ -52,7 +52,7 @@ class Residual(nn.Module):
     norm_shortcut: bool = False
 
     def setup(self) -> None:
-        width = whole("Residual", "num_channels", self.num_channels)
+        width = check_whole("Residual", "num_channels", value=self.num_channels)
         self.conv1, self.conv2 = conv(width, 3, self.strides), conv(width, 3)
         self.conv3 = conv(width, 1, self.strides) if self.use_1x1conv else None
         self.bn1, self.bn2 = norm(self.training), norm(self.training)
@@ -60,7 +60,9 @@ class Residual(nn.Module):
 
     def __call__(self, X: Any) -> Any:
         if self.conv3 is None:
-            same_channels("Residual", X.shape[-1], self.num_channels, self.strides)
+            check_same_channels(
+                "Residual", X.shape[-1], width=self.num_channels, strides=self.strides
+            )
         Y = nn.relu(self.bn1(self.conv1(X)))
         Y = self.bn2(self.conv2(Y))
         if self.conv3 is not None:
@@ -92,7 +94,9 @@ class ResNeXtBlock(nn.Module):
     cardinality: int | None = None
 
     def setup(self) -> None:
-        inner, number = block_widths(self.num_channels, self.groups, self.bot_mul, self.cardinality)
+        inner, number = block_widths(
+            self.num_channels, self.groups, bot_mul=self.bot_mul, cardinality=self.cardinality
+        )
         self.conv1 = conv(inner, 1)
         self.conv2 = conv(inner, 3, self.strides, number)
         self.conv3 = conv(self.num_channels, 1)
@@ -102,7 +106,9 @@ class ResNeXtBlock(nn.Module):
 
     def __call__(self, X: Any) -> Any:
         if self.conv4 is None:
-            same_channels("ResNeXtBlock", X.shape[-1], self.num_channels, self.strides)
+            check_same_channels(
+                "ResNeXtBlock", X.shape[-1], width=self.num_channels, strides=self.strides
+            )
         Y = nn.relu(self.bn1(self.conv1(X)))
         Y = nn.relu(self.bn2(self.conv2(Y)))
         Y = self.bn3(self.conv3(Y))
@@ -130,7 +136,7 @@ class ResNet(Classifier):
         """All parts in order."""
         parts = [
             self.block(depth, width, first_block=i == 0)
-            for i, (depth, width) in enumerate(stages(self.arch))
+            for i, (depth, width) in enumerate(parse_stages(self.arch))
         ]
         last = nn.Sequential([partial(jnp.mean, axis=(1, 2)), nn.Dense(self.num_classes)])
         return nn.Sequential([self.b1(), *parts, last])

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from resnets.chapter.arguments import whole
+from resnets.chapter.arguments import check_whole
 from resnets.errors import ResnetsError
 
 _seeds = np.random.default_rng(0)
@@ -36,7 +36,7 @@ def gpu(i: int = 0) -> Any:
     Raises:
         ResnetsError: if it is not here.
     """
-    if not whole("gpu", "i", i, least=0) < num_gpus():
+    if not check_whole("gpu", "i", value=i, least=0) < num_gpus():
         raise ResnetsError(
             f"GPU {i} is not here: JAX finds {num_gpus()}; try_gpu({i}) takes the CPU instead"
         )
@@ -49,7 +49,7 @@ def try_gpu(i: int = 0) -> Any:
     Raises:
         InvalidDescription: where ``i`` is no number from 0 on.
     """
-    return gpu(i) if whole("try_gpu", "i", i, least=0) < num_gpus() else cpu()
+    return gpu(i) if check_whole("try_gpu", "i", value=i, least=0) < num_gpus() else cpu()
 
 
 def try_all_gpus() -> list[Any]:

@@ -10,19 +10,19 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from resnets.chapter.jax.learning import in_mode
+from resnets.chapter.jax.learning import with_training_mode
 from resnets.chapter.parts import (
-    BatchNorm,
-    Block,
-    Convolution,
-    Dense,
-    Inspected,
+    BatchNormPart,
+    BlockPart,
+    ConvolutionPart,
+    DensePart,
+    InspectedModel,
     Part,
-    Plain,
-    Slot,
+    PlainPart,
+    TensorSlot,
     first_line,
-    other_dense,
-    refusal,
+    make_refusal,
+    refuse_dense,
     same_padding,
 )
 from resnets.errors import ResnetsError
@@ -33,15 +33,15 @@ SCALES = (0.01, 1.0, 100.0)
 Kind = Literal["relu", "max_pool", "mean_pool", "flatten"]
 
 
-def prepared(model: Any, variables: Any, channels: int) -> Any:
+def initialise_shapes(model: Any, variables: Any, channels: int) -> Any:
     """Give the variables, or fresh ones for images of so many channels."""
     if variables is not None or model.scope is not None:
         return variables
-    initial = jax.jit(in_mode(model, training=False).init)
+    initial = jax.jit(with_training_mode(model, training=False).init)
     return initial(jax.random.PRNGKey(0), jnp.zeros((1, 64, 64, channels)))
 
 
-def inspect(model: Any, variables: Any = None) -> Inspected:
+def inspect(model: Any, variables: Any = None) -> InspectedModel:
     """List the parts of ``model``.
 
     Raises:
@@ -55,28 +55,32 @@ def inspect(model: Any, variables: Any = None) -> Inspected:
         )
     values = model.variables if variables is None else variables
     kept = jax.tree.map(np.array, dict(values))
-    evaluating = in_mode(model.unbind()[0] if model.scope is not None else model, training=False)
+    evaluating = with_training_mode(
+        model.unbind()[0] if model.scope is not None else model, training=False
+    )
     bound = evaluating.bind(kept)
 
     def logits(images: Any) -> Any:
-        return np.asarray(_computed(evaluating, kept, jnp.asarray(images.transpose(0, 2, 3, 1))))
+        return np.asarray(_compute(evaluating, kept, jnp.asarray(images.transpose(0, 2, 3, 1))))
 
     net, where = (bound.net, "net") if hasattr(bound, "net") else (bound, "")
     reader = _Reader(kept)
-    return Inspected(parts=tuple(reader.parts(net, where)), logits=logits, written=lambda: kept)
+    return InspectedModel(
+        parts=tuple(reader.parts(net, where)), logits=logits, finish_writing=lambda: kept
+    )
 
 
-def _computed(model: Any, variables: Any, X: Any) -> Any:
+def _compute(model: Any, variables: Any, X: Any) -> Any:
     """Compile once for a module that can be told from others, else each time."""
     try:
         hash(model)
     except TypeError:
         return jax.jit(model.apply)(variables, X)
-    return _applied(model, variables, X)
+    return _apply(model, variables, X)
 
 
 @partial(jax.jit, static_argnums=0)
-def _applied(model: Any, variables: Any, X: Any) -> Any:
+def _apply(model: Any, variables: Any, X: Any) -> Any:
     return model.apply(variables, X)
 
 
@@ -97,22 +101,22 @@ class _Reader:
                 yield self.norm(layer, where)
             case nn.Dense():
                 if not layer.use_bias:
-                    raise other_dense(where)
-                slots = {"weight": self.slot(layer, "kernel", _transposed, _transposed)}
+                    raise refuse_dense(where)
+                slots = {"weight": self.slot(layer, "kernel", _transpose, _transpose)}
                 slots["bias"] = self.slot(layer, "bias")
-                yield Dense(where=where, width=layer.features, slots=slots)
+                yield DensePart(where=where, width=layer.features, slots=slots)
             case nn.Module():
                 layer._try_setup()
                 if not (hasattr(layer, "conv1") and hasattr(layer, "conv2")):
                     name = type(layer).__name__
-                    raise refusal(where, f"{name} is no layer of the chapter's networks")
+                    raise make_refusal(where, f"{name} is no layer of the chapter's networks")
                 yield self.block(layer, where)
             case _:
-                yield Plain(where=where, kind=_kind_of(layer, where))
+                yield PlainPart(where=where, kind=_kind_of(layer, where))
 
-    def block(self, block: Any, where: str) -> Block:
-        convolutions: dict[str, Convolution] = {}
-        norms: dict[str, BatchNorm] = {}
+    def block(self, block: Any, where: str) -> BlockPart:
+        convolutions: dict[str, ConvolutionPart] = {}
+        norms: dict[str, BatchNormPart] = {}
         for name, child in vars(block).items():
             at = f"{where}.{name}"
             if isinstance(child, nn.Conv):
@@ -121,21 +125,21 @@ class _Reader:
                 norms[name] = self.norm(child, at)
             elif isinstance(child, nn.Module) and name not in ("parent", "_parent_ref"):
                 message = f"{type(child).__name__} is no layer of the chapter's blocks"
-                raise refusal(at, message)
-        return Block(where=where, convolutions=convolutions, norms=norms)
+                raise make_refusal(at, message)
+        return BlockPart(where=where, convolutions=convolutions, norms=norms)
 
-    def convolution(self, layer: Any, where: str) -> Convolution:
+    def convolution(self, layer: Any, where: str) -> ConvolutionPart:
         kernel, stride = _square(layer.kernel_size, where), _square(layer.strides, where)
         padding = layer.padding
         if isinstance(padding, str):
             named = padding.upper() == "SAME"
-            padding = same_padding(where, kernel, stride) if named else 0
+            padding = same_padding(where, kernel, stride=stride) if named else 0
         else:
             padding = _both_sides(padding, where)
         slots = {"weight": self.slot(layer, "kernel", _to_oihw, _to_hwio)}
         if layer.use_bias:
             slots["bias"] = self.slot(layer, "bias")
-        return Convolution(
+        return ConvolutionPart(
             where=where,
             channels=slots["weight"].read().shape[1] * layer.feature_group_count,
             width=layer.features,
@@ -146,16 +150,16 @@ class _Reader:
             slots=slots,
         )
 
-    def norm(self, layer: Any, where: str) -> BatchNorm:
+    def norm(self, layer: Any, where: str) -> BatchNormPart:
         if not (layer.use_scale and layer.use_bias):
-            raise refusal(where, "the norm has no scale or no shift")
+            raise make_refusal(where, "the norm has no scale or no shift")
         slots = {
             "weight": self.slot(layer, "scale"),
             "bias": self.slot(layer, "bias"),
             "running_mean": self.slot(layer, "mean", collection="batch_stats"),
             "running_var": self.slot(layer, "var", collection="batch_stats"),
         }
-        return BatchNorm(where=where, epsilon=layer.epsilon, decay=layer.momentum, slots=slots)
+        return BatchNormPart(where=where, epsilon=layer.epsilon, decay=layer.momentum, slots=slots)
 
     def slot(
         self,
@@ -164,18 +168,18 @@ class _Reader:
         canonical: Callable[[Any], Any] = np.asarray,
         native: Callable[[Any], Any] = np.asarray,
         collection: str = "params",
-    ) -> Slot:
+    ) -> TensorSlot:
         holder = self.variables
         for name in (collection, *layer.path):
             if name not in holder:
                 at = "/".join((collection, *layer.path))
-                raise refusal("variables", f"{at} is missing: they are another network's")
+                raise make_refusal("variables", f"{at} is missing: they are another network's")
             holder = holder[name]
 
         def write(array: Any) -> None:
             holder[leaf] = np.ascontiguousarray(native(array))
 
-        return Slot(lambda: canonical(holder[leaf]).astype(np.float32, copy=False), write)
+        return TensorSlot(lambda: canonical(holder[leaf]).astype(np.float32, copy=False), write)
 
 
 def _kind_of(function: Callable[[Any], Any], where: str) -> Kind:
@@ -186,10 +190,10 @@ def _kind_of(function: Callable[[Any], Any], where: str) -> Kind:
         y = np.asarray(function(jnp.asarray(x)))
     except Exception as error:
         message = (
-            f"{_called(function)} fails for features of shape {x.shape}, so that what it computes "
-            f"cannot be told: write it for any shape ({first_line(error)})"
+            f"{_function_name(function)} fails for features of shape {x.shape}, so that "
+            f"what it computes cannot be told: write it for any shape ({first_line(error)})"
         )
-        raise refusal(where, message) from error
+        raise make_refusal(where, message) from error
     pool = {"window_shape": (3, 3), "strides": (2, 2)}
     around = np.asarray(nn.max_pool(jnp.asarray(x), **pool, padding=((1, 1), (1, 1))))
     behind = np.asarray(nn.max_pool(jnp.asarray(x), **pool, padding="SAME"))
@@ -211,11 +215,11 @@ def _kind_of(function: Callable[[Any], Any], where: str) -> Kind:
         if equal(expected):
             return kind
     if equal(behind):
-        same_padding(where, 3, 2)
-    raise refusal(where, f"{_called(function)} is no layer of the chapter's networks")
+        same_padding(where, 3, stride=2)
+    raise make_refusal(where, f"{_function_name(function)} is no layer of the chapter's networks")
 
 
-def _called(function: Any) -> str:
+def _function_name(function: Any) -> str:
     """Name a function without its address."""
     return getattr(function, "__name__", None) or type(function).__name__
 
@@ -223,7 +227,7 @@ def _called(function: Any) -> str:
 def _square(value: Any, where: str) -> int:
     sides = {1} if value is None else {value} if isinstance(value, int) else set(value)
     if len(sides) != 1:
-        raise refusal(where, f"{value} is not square")
+        raise make_refusal(where, f"{value} is not square")
     return int(sides.pop())
 
 
@@ -231,7 +235,7 @@ def _both_sides(padding: Any, where: str) -> int:
     """Give the pixels of an explicit padding, as Flax takes it in several forms."""
     sides = set(np.ravel(np.asarray(padding)).tolist())
     if len(sides) != 1:
-        raise refusal(where, f"padding {padding} is not the same on all sides")
+        raise make_refusal(where, f"padding {padding} is not the same on all sides")
     return int(sides.pop())
 
 
@@ -243,5 +247,5 @@ def _to_hwio(array: Any) -> Any:
     return array.transpose(2, 3, 1, 0)
 
 
-def _transposed(array: Any) -> Any:
+def _transpose(array: Any) -> Any:
     return array.T

@@ -14,13 +14,13 @@ import optax
 from flax import linen as nn
 
 from resnets.backends.jax.devices import describe_device
-from resnets.chapter.arguments import sums_explained
+from resnets.chapter.arguments import explain_sums
 from resnets.chapter.data import DataModule as _DataModule
 from resnets.chapter.data import FashionMNIST as _FashionMNIST
 from resnets.chapter.hyperparameters import HyperParameters
 from resnets.chapter.jax.devices import cpu, get_key, num_gpus, try_gpu
-from resnets.chapter.measures import single
-from resnets.chapter.plotting import Plots, collect, collected
+from resnets.chapter.measures import unwrap_scalar
+from resnets.chapter.plotting import Plots, add_figures, collect_figures
 from resnets.chapter.trainer import Trainer as _Trainer
 from resnets.errors import InvalidDescription, Problem, ResnetsError
 
@@ -71,10 +71,10 @@ class Classifier(Module):
         """Give the mean loss and the accuracy of a batch that is validated."""
         return self.loss(Y_hat, Y), self.accuracy(Y_hat, Y)
 
-    @sums_explained()
+    @explain_sums()
     def layer_summary(self, X_shape: Sequence[int], key: Any = None) -> None:
         """Print the shape that each part of ``net`` puts out for an image of a shape."""
-        model = in_mode(self, training=False)
+        model = with_training_mode(self, training=False)
 
         def follow(key: Any, X: Any) -> None:
             for layer in model.bind(model.init(key, X)).net.layers:
@@ -85,7 +85,7 @@ class Classifier(Module):
         jax.eval_shape(follow, get_key() if key is None else key, jnp.zeros(X_shape))
 
 
-def in_mode(model: Any, *, training: bool) -> Any:
+def with_training_mode(model: Any, *, training: bool) -> Any:
     """Copy a module with its field ``training`` set; the module itself if it has no such field."""
     return model.clone(training=training) if "training" in model.__dataclass_fields__ else model
 
@@ -128,7 +128,7 @@ class Trainer(_Trainer):
         self.key = get_key() if key is None else key
         super().fit(model, data)
 
-    @sums_explained()
+    @explain_sums()
     def prepare_model(self, model: Any, batch: tuple[Any, ...]) -> int:
         _expect_steps(model)
         self.device = try_gpu() if self.num_gpus else cpu()
@@ -138,27 +138,27 @@ class Trainer(_Trainer):
             clip = optax.clip_by_global_norm(self.gradient_clip_val)
             self.optimizer = optax.chain(clip, self.optimizer)
         with jax.default_device(self.device):
-            initial = jax.jit(in_mode(model, training=False).apply_init)
+            initial = jax.jit(with_training_mode(model, training=False).apply_init)
             variables = initial(batch[:-1], start)
             self._optimizer_state = self.optimizer.init(variables["params"])
         self.variables = jax.device_put(dict(variables), self.device)
         self._optimizer_state = jax.device_put(self._optimizer_state, self.device)
-        self._take_step = self._compiled_step(in_mode(model, training=True))
-        self._measure = _compiled_validation(in_mode(model, training=False))
+        self._take_step = self._compile_step(with_training_mode(model, training=True))
+        self._measure = _compile_validation(with_training_mode(model, training=False))
         return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
 
-    def _compiled_step(self, model: Any) -> Any:
+    def _compile_step(self, model: Any) -> Any:
         """Give (variables, optimiser state, key, inputs, Y) -> the new ones, loss and figures."""
 
         def step(variables: Any, state: Any, key: Any, inputs: Any, Y: Any) -> Any:
             rest = {name: value for name, value in variables.items() if name != "params"}
 
             def loss_of(params: Any) -> Any:
-                with collected() as figures:
+                with collect_figures() as figures:
                     Y_hat, updated = model.apply(
                         {"params": params, **rest}, *inputs, mutable=[*rest], rngs={"dropout": key}
                     )
-                    loss = single("the loss", model.loss(Y_hat, Y))
+                    loss = unwrap_scalar("the loss", model.loss(Y_hat, Y))
                 return loss.reshape(()), (updated, figures)
 
             differentiated = jax.value_and_grad(loss_of, has_aux=True)
@@ -175,7 +175,7 @@ class Trainer(_Trainer):
         self.variables, self._optimizer_state, loss, figures = self._take_step(
             self.variables, self._optimizer_state, key, inputs, Y
         )
-        collect(figures)
+        add_figures(figures)
         return loss
 
     def validate(self, batch: tuple[Any, ...]) -> Any:
@@ -188,7 +188,7 @@ class Trainer(_Trainer):
                 "give training=self.training on to every block, and not self.training to every "
                 "BatchNorm"
             ) from error
-        collect(figures)
+        add_figures(figures)
         return given
 
     def rate(self) -> float:
@@ -216,11 +216,11 @@ def _expect_steps(model: Any) -> None:
         raise InvalidDescription(type(model).__name__, problems)
 
 
-def _compiled_validation(model: Any) -> Any:
+def _compile_validation(model: Any) -> Any:
     """Give (variables, inputs, Y) -> loss and accuracy, and what the model plots."""
 
     def validate(variables: Any, inputs: Any, Y: Any) -> Any:
-        with collected() as figures:
+        with collect_figures() as figures:
             given = model.measures(model.apply(variables, *inputs), Y)
         return given, figures
 

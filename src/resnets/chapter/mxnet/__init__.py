@@ -16,9 +16,9 @@ Names and arguments are those of *Dive into Deep Learning*, chapter 8.6. Where t
 from resnets.chapter import tab
 from resnets.chapter.board import ProgressBoard
 from resnets.chapter.hyperparameters import HyperParameters, add_to_class
-from resnets.chapter.requirements import needed
+from resnets.chapter.requirements import require_framework
 
-with needed("mxnet"):
+with require_framework("mxnet"):
     from resnets.backends.mxnet.importing import mx
 
 from resnets.chapter.mxnet.blocks import Residual, ResNet, ResNet18, ResNeXtBlock

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from resnets.backends.mxnet.importing import mx
-from resnets.chapter.arguments import block_widths, same_channels, stages, whole
+from resnets.chapter.arguments import block_widths, check_same_channels, check_whole, parse_stages
 from resnets.chapter.mxnet.learning import Classifier
 
 nn, npx = mx.gluon.nn, mx.npx
@@ -33,7 +33,7 @@ class Residual(nn.Block):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        num_channels = whole("Residual", "num_channels", num_channels)
+        num_channels = check_whole("Residual", "num_channels", value=num_channels)
         self.conv1 = nn.Conv2D(num_channels, 3, strides=strides, padding=1)
         self.conv2 = nn.Conv2D(num_channels, 3, padding=1)
         self.conv3 = nn.Conv2D(num_channels, 1, strides=strides) if use_1x1conv else None
@@ -42,8 +42,11 @@ class Residual(nn.Block):
 
     def forward(self, X: Any) -> Any:
         if self.conv3 is None:
-            same_channels(
-                "Residual", X.shape[1], self.conv1._channels, self.conv1._kwargs["stride"]
+            check_same_channels(
+                "Residual",
+                X.shape[1],
+                width=self.conv1._channels,
+                strides=self.conv1._kwargs["stride"],
             )
         Y = npx.relu(self.bn1(self.conv1(X)))
         Y = self.bn2(self.conv2(Y))
@@ -79,7 +82,7 @@ class ResNeXtBlock(nn.Block):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        inner, number = block_widths(num_channels, groups, bot_mul, cardinality)
+        inner, number = block_widths(num_channels, groups, bot_mul=bot_mul, cardinality=cardinality)
         self.conv1 = nn.Conv2D(inner, 1)
         self.conv2 = nn.Conv2D(inner, 3, strides=strides, padding=1, groups=number)
         self.conv3 = nn.Conv2D(num_channels, 1)
@@ -89,8 +92,11 @@ class ResNeXtBlock(nn.Block):
 
     def forward(self, X: Any) -> Any:
         if self.conv4 is None:
-            same_channels(
-                "ResNeXtBlock", X.shape[1], self.conv3._channels, self.conv2._kwargs["stride"]
+            check_same_channels(
+                "ResNeXtBlock",
+                X.shape[1],
+                width=self.conv3._channels,
+                strides=self.conv2._kwargs["stride"],
             )
         Y = npx.relu(self.bn1(self.conv1(X)))
         Y = npx.relu(self.bn2(self.conv2(Y)))
@@ -114,7 +120,7 @@ class ResNet(Classifier):
         self.save_hyperparameters()
         self.net = nn.Sequential()
         self.net.add(self.b1())
-        for i, (depth, width) in enumerate(stages(arch)):
+        for i, (depth, width) in enumerate(parse_stages(arch)):
             self.net.add(self.block(depth, width, first_block=i == 0))
         self.net.add(nn.GlobalAvgPool2D(), nn.Dense(num_classes))
         self.net.initialize(mx.init.Xavier())

@@ -8,11 +8,11 @@ import numpy as np
 
 from resnets.backends.mxnet.devices import describe_device
 from resnets.backends.mxnet.importing import mx
-from resnets.chapter.arguments import sums_explained
+from resnets.chapter.arguments import explain_sums
 from resnets.chapter.data import DataModule as _DataModule
 from resnets.chapter.data import FashionMNIST as _FashionMNIST
 from resnets.chapter.hyperparameters import HyperParameters
-from resnets.chapter.measures import single
+from resnets.chapter.measures import unwrap_scalar
 from resnets.chapter.mxnet.devices import cpu, num_gpus, try_gpu
 from resnets.chapter.plotting import PER_EPOCH, Plots
 from resnets.chapter.trainer import Trainer as _Trainer
@@ -79,7 +79,7 @@ class Classifier(Module):
         Y_hat = self(*batch[:-1])
         return self.loss(Y_hat, batch[-1]), self.accuracy(Y_hat, batch[-1])
 
-    @sums_explained()
+    @explain_sums()
     def layer_summary(self, X_shape: Sequence[int]) -> None:
         """Print the shape that each part of ``net`` puts out for random images of a shape."""
         expect_initialised(self)
@@ -103,7 +103,7 @@ def expect_initialised(model: Any) -> None:
             )
 
 
-def _averaged(loss: Any) -> Any:
+def _mean_loss(loss: Any) -> Any:
     """Take the mean of losses [n], which Gluon's own give."""
     return loss.mean() if len(getattr(loss, "shape", ())) == 1 else loss
 
@@ -137,34 +137,34 @@ class Trainer(_Trainer):
     def device_in_words(self) -> str:
         return describe_device(self.device)
 
-    @sums_explained()
+    @explain_sums()
     def prepare_model(self, model: Any, batch: tuple[Any, ...]) -> int:
         expect_initialised(model)
         self.device = try_gpu() if self.num_gpus else cpu()
         model.collect_params().reset_ctx(self.device)
-        model(*self._moved(batch)[:-1])  # gives the layers their shapes; not in training mode
+        model(*self._to_device(batch)[:-1])  # gives the layers their shapes; not in training mode
         self.optimizer = model.configure_optimizers()
         parameters = model.collect_params().values()
         return sum(int(np.prod(p.shape)) for p in parameters if p.grad_req != "null")
 
     def train_step(self, batch: tuple[Any, ...]) -> Any:
         with autograd.record():
-            given = self.model.training_step(self._moved(batch))
-            loss = single("the loss", _averaged(given))
+            given = self.model.training_step(self._to_device(batch))
+            loss = unwrap_scalar("the loss", _mean_loss(given))
         loss.backward()
         if self.gradient_clip_val > 0:
-            self._clip()
+            self._clip_gradients()
         self.optimizer.step(1)  # the loss is a mean already
         return loss
 
     def validate(self, batch: tuple[Any, ...]) -> Any:
-        given = self.model.validation_step(self._moved(batch))
-        return [*map(_averaged, given)] if isinstance(given, (tuple, list)) else _averaged(given)
+        given = self.model.validation_step(self._to_device(batch))
+        return [*map(_mean_loss, given)] if isinstance(given, (tuple, list)) else _mean_loss(given)
 
     def rate(self) -> float:
         return float(self.optimizer.learning_rate)
 
-    def _clip(self) -> None:
+    def _clip_gradients(self) -> None:
         """Cut the gradients to the norm that is allowed."""
         parameters = self.model.collect_params().values()
         gradients = [p.grad() for p in parameters if p.grad_req != "null"]
@@ -173,5 +173,5 @@ class Trainer(_Trainer):
             for gradient in gradients:
                 gradient[:] *= self.gradient_clip_val / norm
 
-    def _moved(self, batch: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _to_device(self, batch: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple(part.as_in_ctx(self.device) for part in batch)

@@ -22,9 +22,9 @@ Names and arguments are those of *Dive into Deep Learning*, chapter 8.6. Where t
 from resnets.chapter import tab
 from resnets.chapter.board import ProgressBoard
 from resnets.chapter.hyperparameters import HyperParameters, add_to_class
-from resnets.chapter.requirements import needed
+from resnets.chapter.requirements import require_framework
 
-with needed("tensorflow"):
+with require_framework("tensorflow"):
     import tensorflow as tf
 
     import resnets.backends.tensorflow  # noqa: F401

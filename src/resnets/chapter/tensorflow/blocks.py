@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from resnets.backends.tensorflow.layers import Convolution, MaxPool
-from resnets.chapter.arguments import block_widths, same_channels, stages, whole
+from resnets.chapter.arguments import block_widths, check_same_channels, check_whole, parse_stages
 from resnets.chapter.tensorflow.learning import Classifier
 
 
@@ -58,7 +58,7 @@ class Residual(tf.keras.Model):
         norm_shortcut: bool = False,
     ) -> None:
         super().__init__()
-        num_channels = whole("Residual", "num_channels", num_channels)
+        num_channels = check_whole("Residual", "num_channels", value=num_channels)
         self.conv1 = conv(num_channels, 3, strides=strides)
         self.conv2 = conv(num_channels, 3)
         self.conv3 = conv(num_channels, 1, strides=strides) if use_1x1conv else None
@@ -67,7 +67,9 @@ class Residual(tf.keras.Model):
 
     def build(self, input_shape: Any) -> None:
         if self.conv3 is None:
-            same_channels("Residual", input_shape[-1], self.conv1.filters, self.conv1.strides)
+            check_same_channels(
+                "Residual", input_shape[-1], width=self.conv1.filters, strides=self.conv1.strides
+            )
         build_in_turn([self.conv1, self.bn1, self.conv2, self.bn2], input_shape)
         build_in_turn([self.conv3, self.bn3], input_shape)
 
@@ -105,7 +107,7 @@ class ResNeXtBlock(tf.keras.Model):
         cardinality: int | None = None,
     ) -> None:
         super().__init__()
-        inner, number = block_widths(num_channels, groups, bot_mul, cardinality)
+        inner, number = block_widths(num_channels, groups, bot_mul=bot_mul, cardinality=cardinality)
         self.conv1 = conv(inner, 1)
         self.conv2 = conv(inner, 3, strides=strides, groups=number)
         self.conv3 = conv(num_channels, 1)
@@ -115,7 +117,12 @@ class ResNeXtBlock(tf.keras.Model):
 
     def build(self, input_shape: Any) -> None:
         if self.conv4 is None:
-            same_channels("ResNeXtBlock", input_shape[-1], self.conv3.filters, self.conv2.strides)
+            check_same_channels(
+                "ResNeXtBlock",
+                input_shape[-1],
+                width=self.conv3.filters,
+                strides=self.conv2.strides,
+            )
         branch = [self.conv1, self.bn1, self.conv2, self.bn2, self.conv3, self.bn3]
         build_in_turn(branch, input_shape)
         build_in_turn([self.conv4, self.bn4], input_shape)
@@ -142,7 +149,7 @@ class ResNet(Classifier):
         super().__init__()
         self.save_hyperparameters()
         self.net = tf.keras.Sequential([self.b1()])
-        for i, (depth, width) in enumerate(stages(arch)):
+        for i, (depth, width) in enumerate(parse_stages(arch)):
             self.net.add(self.block(depth, width, first_block=i == 0))
         last = [tf.keras.layers.GlobalAvgPool2D(), tf.keras.layers.Dense(num_classes)]
         self.net.add(tf.keras.Sequential(last))

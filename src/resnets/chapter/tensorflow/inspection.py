@@ -9,17 +9,17 @@ import tensorflow as tf
 
 from resnets.backends.tensorflow import layers as ours
 from resnets.chapter.parts import (
-    BatchNorm,
-    Block,
-    Convolution,
-    Dense,
-    Inspected,
+    BatchNormPart,
+    BlockPart,
+    ConvolutionPart,
+    DensePart,
+    InspectedModel,
     Part,
-    Plain,
-    Slot,
-    other_dense,
-    other_pool,
-    refusal,
+    PlainPart,
+    TensorSlot,
+    make_refusal,
+    refuse_dense,
+    refuse_pool,
     same_padding,
 )
 from resnets.errors import ResnetsError
@@ -27,14 +27,16 @@ from resnets.errors import ResnetsError
 kinds = keras.layers
 
 
-def prepared(model: Any, variables: None, channels: int) -> None:
+def initialise_shapes(model: Any, variables: None, channels: int) -> None:
     """Give the layers their shapes by images of so many channels and any size."""
     net = model.net if hasattr(model, "net") else model
-    if not _weighted(net) or not all(layer.built for layer in _weighted(net)):
+    if not _list_layers_with_weights(net) or not all(
+        layer.built for layer in _list_layers_with_weights(net)
+    ):
         model(keras.Input((None, None, channels)), training=False)
 
 
-def inspect(model: Any, variables: None = None) -> Inspected:
+def inspect(model: Any, variables: None = None) -> InspectedModel:
     """List the parts of ``model``.
 
     Raises:
@@ -42,7 +44,7 @@ def inspect(model: Any, variables: None = None) -> Inspected:
         ResnetsError: if the layers have no shapes yet.
     """
     net, where = (model.net, "net") if hasattr(model, "net") else (model, "")
-    layers = _weighted(net)
+    layers = _list_layers_with_weights(net)
     empty = isinstance(net, keras.Sequential) and not net.layers
     if not (empty or (layers and all(layer.built for layer in layers))):
         raise ResnetsError(
@@ -53,10 +55,10 @@ def inspect(model: Any, variables: None = None) -> Inspected:
         return model(tf.constant(images.transpose(0, 2, 3, 1)), training=False).numpy()
 
     parts = tuple(_parts(net, where))
-    return Inspected(parts=parts, logits=logits, written=lambda: model, size=_size(net))
+    return InspectedModel(parts=parts, logits=logits, finish_writing=lambda: model, size=_size(net))
 
 
-def _weighted(net: Any) -> list[Any]:
+def _list_layers_with_weights(net: Any) -> list[Any]:
     """List the layers that have weights once they are built."""
     weighted = (kinds.Conv2D, kinds.BatchNormalization, kinds.Dense)
     return [layer for layer in net._flatten_layers() if isinstance(layer, weighted)]
@@ -83,38 +85,38 @@ def _parts(layer: Any, where: str) -> Iterator[Part]:
             yield _norm(layer, where)
         case kinds.Dense():
             if layer.bias is None or layer.activation is not keras.activations.linear:
-                raise other_dense(where)
-            slots = {"weight": _slot(layer.kernel, _transposed, _transposed)}
+                raise refuse_dense(where)
+            slots = {"weight": _slot(layer.kernel, _transpose, _transpose)}
             slots["bias"] = _slot(layer.bias)
-            yield Dense(where=where, width=layer.units, slots=slots)
+            yield DensePart(where=where, width=layer.units, slots=slots)
         case kinds.ReLU():
             if layer.max_value is not None or layer.negative_slope or layer.threshold:
                 message = "the ReLU has a max_value, a negative_slope or a threshold"
-                raise refusal(where, f"{message}, which no Architecture has")
-            yield Plain(where=where, kind="relu")
+                raise make_refusal(where, f"{message}, which no Architecture has")
+            yield PlainPart(where=where, kind="relu")
         case kinds.Activation() if layer.activation in (keras.activations.relu, tf.nn.relu):
-            yield Plain(where=where, kind="relu")
+            yield PlainPart(where=where, kind="relu")
         case ours.MaxPool():
-            yield Plain(where=where, kind="max_pool")
+            yield PlainPart(where=where, kind="max_pool")
         case kinds.MaxPooling2D():
             if layer.padding == "same":
-                same_padding(where, layer.pool_size[0], layer.strides[0])
+                same_padding(where, layer.pool_size[0], stride=layer.strides[0])
             given = f"pool_size={layer.pool_size}, strides={layer.strides}"
-            raise other_pool(where, f"{given}, padding={layer.padding!r}")
+            raise refuse_pool(where, f"{given}, padding={layer.padding!r}")
         case kinds.GlobalAveragePooling2D():
-            yield Plain(where=where, kind="mean_pool")
+            yield PlainPart(where=where, kind="mean_pool")
         case kinds.Flatten():
-            yield Plain(where=where, kind="flatten")
+            yield PlainPart(where=where, kind="flatten")
         case _ if hasattr(layer, "conv1") and hasattr(layer, "conv2"):
             yield _block(layer, where)
         case _:
             name = type(layer).__name__
-            raise refusal(where, f"{name} is no layer of the chapter's networks")
+            raise make_refusal(where, f"{name} is no layer of the chapter's networks")
 
 
-def _block(block: Any, where: str) -> Block:
-    convolutions: dict[str, Convolution] = {}
-    norms: dict[str, BatchNorm] = {}
+def _block(block: Any, where: str) -> BlockPart:
+    convolutions: dict[str, ConvolutionPart] = {}
+    norms: dict[str, BatchNormPart] = {}
     names = {id(value): name for name, value in vars(block).items()}
     for child in block.layers:
         name = names.get(id(child), child.name)
@@ -125,24 +127,24 @@ def _block(block: Any, where: str) -> Block:
             norms[name] = _norm(child, at)
         elif child.weights:
             message = f"{type(child).__name__} is no layer of the chapter's blocks"
-            raise refusal(at, message)
-    return Block(where=where, convolutions=convolutions, norms=norms)
+            raise make_refusal(at, message)
+    return BlockPart(where=where, convolutions=convolutions, norms=norms)
 
 
-def _convolution(layer: Any, where: str) -> Convolution:
+def _convolution(layer: Any, where: str) -> ConvolutionPart:
     kernel, stride = layer.kernel_size, layer.strides
     if kernel[0] != kernel[1] or stride[0] != stride[1] or set(layer.dilation_rate) != {1}:
-        raise refusal(where, "the convolution is not square, or dilated")
+        raise make_refusal(where, "the convolution is not square, or dilated")
     if isinstance(layer, ours.Convolution):
         padding = kernel[0] // 2
     else:
-        padding = same_padding(where, kernel[0], stride[0]) if layer.padding == "same" else 0
+        padding = same_padding(where, kernel[0], stride=stride[0]) if layer.padding == "same" else 0
     if layer.activation is not keras.activations.linear:
-        raise refusal(where, "the convolution has an activation of its own")
+        raise make_refusal(where, "the convolution has an activation of its own")
     slots = {"weight": _slot(layer.kernel, _to_oihw, _to_hwio)}
     if layer.use_bias:
         slots["bias"] = _slot(layer.bias)
-    return Convolution(
+    return ConvolutionPart(
         where=where,
         channels=layer.kernel.shape[2] * layer.groups,
         width=layer.filters,
@@ -154,16 +156,16 @@ def _convolution(layer: Any, where: str) -> Convolution:
     )
 
 
-def _norm(layer: Any, where: str) -> BatchNorm:
+def _norm(layer: Any, where: str) -> BatchNormPart:
     if not (layer.scale and layer.center):
-        raise refusal(where, "the norm has no scale or no shift")
+        raise make_refusal(where, "the norm has no scale or no shift")
     slots = {
         "weight": _slot(layer.gamma),
         "bias": _slot(layer.beta),
         "running_mean": _slot(layer.moving_mean),
         "running_var": _slot(layer.moving_variance),
     }
-    return BatchNorm(where=where, epsilon=layer.epsilon, decay=layer.momentum, slots=slots)
+    return BatchNormPart(where=where, epsilon=layer.epsilon, decay=layer.momentum, slots=slots)
 
 
 def _to_oihw(array: Any) -> Any:
@@ -174,7 +176,7 @@ def _to_hwio(array: Any) -> Any:
     return array.transpose(2, 3, 1, 0)
 
 
-def _transposed(array: Any) -> Any:
+def _transpose(array: Any) -> Any:
     return array.T
 
 
@@ -182,8 +184,8 @@ def _slot(
     variable: Any,
     canonical: Callable[[Any], Any] = np.asarray,
     native: Callable[[Any], Any] = np.asarray,
-) -> Slot:
+) -> TensorSlot:
     def read() -> Any:
         return canonical(variable.numpy()).astype(np.float32, copy=False)
 
-    return Slot(read, lambda array: variable.assign(native(array)))
+    return TensorSlot(read, lambda array: variable.assign(native(array)))

@@ -10,27 +10,27 @@ import keras
 import tensorflow as tf
 
 from resnets.backends.tensorflow.devices import describe_device
-from resnets.chapter.arguments import sums_explained
+from resnets.chapter.arguments import explain_sums
 from resnets.chapter.data import DataModule as _DataModule
 from resnets.chapter.data import FashionMNIST as _FashionMNIST
 from resnets.chapter.hyperparameters import HyperParameters
-from resnets.chapter.measures import single
-from resnets.chapter.plotting import PER_EPOCH, Plots, collect, collected
+from resnets.chapter.measures import unwrap_scalar
+from resnets.chapter.plotting import PER_EPOCH, Plots, add_figures, collect_figures
 from resnets.chapter.trainer import Trainer as _Trainer
 from resnets.errors import ResnetsError
 
 
 @contextmanager
-def _explained() -> Generator[None]:
+def _explain_sums() -> Generator[None]:
     """Say what a block cannot add, without Keras's guesses before it at what went wrong."""
-    with sums_explained(), warnings.catch_warnings():
+    with explain_sums(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Layer '.*' looks like it has unbuilt state")
         warnings.filterwarnings("ignore", r"`build\(\)` was called on layer")
         yield
 
 
 @contextmanager
-def _own_sentences() -> Generator[None]:
+def _unwrap_own_errors() -> Generator[None]:
     """Give an error of ours as it was raised, where TensorFlow wraps it in a report on tracing."""
     try:
         yield
@@ -102,7 +102,7 @@ class Classifier(Module):
         Y_hat = self(*batch[:-1], training=False)
         return self.loss(Y_hat, batch[-1]), self.accuracy(Y_hat, batch[-1])
 
-    @_explained()
+    @_explain_sums()
     def layer_summary(self, X_shape: Sequence[int]) -> None:
         """Print the shape that each part of ``net`` puts out for random images of a shape."""
         X = tf.random.normal(X_shape)
@@ -159,37 +159,37 @@ class Trainer(_Trainer):
         where = tf.constant(0.0).device.rpartition("device:")[2] or "CPU:0"
         return describe_device(where)
 
-    @_explained()
+    @_explain_sums()
     def prepare_model(self, model: Any, batch: tuple[Any, ...]) -> int:
         model(*batch[:-1], training=False)  # gives the layers their shapes
         self.optimizer = model.configure_optimizers()
         self.optimizer.build(model.trainable_variables)
         training, validation = (
-            Within(_collecting(step)) for step in (model.training_step, model.validation_step)
+            Within(_collect_figures(step)) for step in (model.training_step, model.validation_step)
         )
-        self._train = tf.function(lambda *parts: self._differentiated(training, parts))
+        self._train = tf.function(lambda *parts: self._compute_gradients(training, parts))
         self._validate = tf.function(lambda *parts: validation(*parts, training=False))
         return sum(int(tf.size(variable)) for variable in model.trainable_variables)
 
     def train_step(self, batch: tuple[Any, ...]) -> Any:
-        with _own_sentences():
+        with _unwrap_own_errors():
             loss, figures = self._train(*batch)
-        collect(figures)
+        add_figures(figures)
         return loss
 
     def validate(self, batch: tuple[Any, ...]) -> Any:
-        with _own_sentences():
+        with _unwrap_own_errors():
             given, figures = self._validate(*batch)
-        collect(figures)
+        add_figures(figures)
         return given
 
     def rate(self) -> float:
         return float(self.optimizer.learning_rate)
 
-    def _differentiated(self, training: Any, parts: tuple[Any, ...]) -> Any:
+    def _compute_gradients(self, training: Any, parts: tuple[Any, ...]) -> Any:
         with tf.GradientTape() as tape:
             loss, figures = training(*parts, training=True)
-            loss = tf.reshape(single("the loss", loss), ())
+            loss = tf.reshape(unwrap_scalar("the loss", loss), ())
         variables = self.model.trainable_variables
         gradients = tape.gradient(loss, variables)
         if self.gradient_clip_val > 0:
@@ -198,11 +198,11 @@ class Trainer(_Trainer):
         return loss, figures
 
 
-def _collecting(step: Callable[..., Any]) -> Callable[..., Any]:
+def _collect_figures(step: Callable[..., Any]) -> Callable[..., Any]:
     """Let a step give what it plots too: while it is traced, that has no value yet."""
 
     def call(parts: Any) -> Any:
-        with collected() as figures:
+        with collect_figures() as figures:
             given = step(parts)
         return given, figures
 

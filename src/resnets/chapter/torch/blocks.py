@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 from torch.nn import functional as F
 
-from resnets.chapter.arguments import block_widths, same_channels, stages, whole
+from resnets.chapter.arguments import block_widths, check_same_channels, check_whole, parse_stages
 from resnets.chapter.torch.initial import init_cnn
 from resnets.chapter.torch.lazy import lazy_conv, lazy_linear, lazy_norm
 from resnets.chapter.torch.learning import Classifier
@@ -33,7 +33,7 @@ class Residual(nn.Module):
         norm_shortcut: bool = False,
     ) -> None:
         super().__init__()
-        num_channels = whole("Residual", "num_channels", num_channels)
+        num_channels = check_whole("Residual", "num_channels", value=num_channels)
         self.conv1 = lazy_conv(num_channels, 3, padding=1, stride=strides)
         self.conv2 = lazy_conv(num_channels, 3, padding=1)
         self.conv3 = lazy_conv(num_channels, 1, stride=strides) if use_1x1conv else None
@@ -42,7 +42,9 @@ class Residual(nn.Module):
 
     def forward(self, X: Any) -> Any:
         if self.conv3 is None:
-            same_channels("Residual", X.shape[1], self.conv1.out_channels, self.conv1.stride)
+            check_same_channels(
+                "Residual", X.shape[1], width=self.conv1.out_channels, strides=self.conv1.stride
+            )
         Y = F.relu(self.bn1(self.conv1(X)))
         Y = self.bn2(self.conv2(Y))
         if self.conv3 is not None:
@@ -76,7 +78,7 @@ class ResNeXtBlock(nn.Module):
         cardinality: int | None = None,
     ) -> None:
         super().__init__()
-        inner, number = block_widths(num_channels, groups, bot_mul, cardinality)
+        inner, number = block_widths(num_channels, groups, bot_mul=bot_mul, cardinality=cardinality)
         self.conv1 = lazy_conv(inner, 1)
         self.conv2 = lazy_conv(inner, 3, stride=strides, padding=1, groups=number)
         self.conv3 = lazy_conv(num_channels, 1)
@@ -86,7 +88,9 @@ class ResNeXtBlock(nn.Module):
 
     def forward(self, X: Any) -> Any:
         if self.conv4 is None:
-            same_channels("ResNeXtBlock", X.shape[1], self.conv3.out_channels, self.conv2.stride)
+            check_same_channels(
+                "ResNeXtBlock", X.shape[1], width=self.conv3.out_channels, strides=self.conv2.stride
+            )
         Y = F.relu(self.bn1(self.conv1(X)))
         Y = F.relu(self.bn2(self.conv2(Y)))
         Y = self.bn3(self.conv3(Y))
@@ -106,7 +110,7 @@ class ResNet(Classifier):
         super().__init__()
         self.save_hyperparameters()
         self.net = nn.Sequential(self.b1())
-        for i, (depth, width) in enumerate(stages(arch)):
+        for i, (depth, width) in enumerate(parse_stages(arch)):
             self.net.add_module(f"b{i + 2}", self.block(depth, width, first_block=i == 0))
         last = nn.Sequential(nn.AdaptiveAvgPool2d((1, 1)), nn.Flatten(), lazy_linear(num_classes))
         self.net.add_module("last", last)

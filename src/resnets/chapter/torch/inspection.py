@@ -10,30 +10,30 @@ from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
 from resnets.chapter.parts import (
-    BatchNorm,
-    Block,
-    Convolution,
-    Dense,
-    Inspected,
+    BatchNormPart,
+    BlockPart,
+    ConvolutionPart,
+    DensePart,
+    InspectedModel,
     Part,
-    Plain,
-    Slot,
-    other_dense,
-    other_pool,
-    refusal,
+    PlainPart,
+    TensorSlot,
+    make_refusal,
+    refuse_dense,
+    refuse_pool,
     same_padding,
 )
-from resnets.chapter.torch.learning import evaluated
+from resnets.chapter.torch.learning import call_in_eval_mode
 from resnets.errors import ResnetsError
 
 
-def prepared(model: nn.Module, variables: None, channels: int) -> None:
+def initialise_shapes(model: nn.Module, variables: None, channels: int) -> None:
     """Give lazy layers their shapes by an image of so many channels."""
-    if _lazy(model):
-        evaluated(model, model, torch.zeros(1, channels, 64, 64))
+    if _has_lazy_layers(model):
+        call_in_eval_mode(model, model, torch.zeros(1, channels, 64, 64))
 
 
-def inspect(model: nn.Module, variables: None = None) -> Inspected:
+def inspect(model: nn.Module, variables: None = None) -> InspectedModel:
     """List the parts of ``model``.
 
     Raises:
@@ -43,7 +43,7 @@ def inspect(model: nn.Module, variables: None = None) -> Inspected:
     name = type(model).__name__
     if any(map(nn.parameter.is_lazy, model.parameters())):
         raise ResnetsError(f"{name} has no shapes yet: call apply_init or layer_summary, or fit it")
-    if _lazy(model):
+    if _has_lazy_layers(model):
         raise ResnetsError(
             f"{name} has weights, but its lazy layers have seen no image yet: it needs one forward "
             "pass, such as apply_init or layer_summary"
@@ -52,13 +52,15 @@ def inspect(model: nn.Module, variables: None = None) -> Inspected:
     def logits(images: Any) -> Any:
         single = _in_single_precision(model)
         device = next((p.device for p in model.parameters()), torch.device("cpu"))
-        return evaluated(single, single, torch.from_numpy(images).to(device)).cpu().numpy()
+        return call_in_eval_mode(single, single, torch.from_numpy(images).to(device)).cpu().numpy()
 
     net, where = (model.net, "net") if hasattr(model, "net") else (model, "")
-    return Inspected(parts=tuple(_parts(net, where)), logits=logits, written=lambda: model)
+    return InspectedModel(
+        parts=tuple(_parts(net, where)), logits=logits, finish_writing=lambda: model
+    )
 
 
-def _lazy(model: nn.Module) -> bool:
+def _has_lazy_layers(model: nn.Module) -> bool:
     """Whether a layer has not become a plain one yet; loaded weights alone do not make it one."""
     return any(isinstance(part, LazyModuleMixin) for part in model.modules())
 
@@ -83,23 +85,23 @@ def _parts(layer: Any, where: str) -> Iterator[Part]:
         case nn.Linear():
             # A layer without bias has the attribute None.
             if getattr(layer, "bias", None) is None:
-                raise other_dense(where)
-            yield Dense(where=where, width=layer.out_features, slots=_slots(layer))
+                raise refuse_dense(where)
+            yield DensePart(where=where, width=layer.out_features, slots=_slots(layer))
         case nn.ReLU():
-            yield Plain(where=where, kind="relu")
+            yield PlainPart(where=where, kind="relu")
         case nn.MaxPool2d():
             sizes = map(_pair, (layer.kernel_size, layer.stride, layer.padding, layer.dilation))
             if tuple(sizes) != ((3, 3), (2, 2), (1, 1), (1, 1)) or layer.ceil_mode:
-                raise other_pool(where, layer)
-            yield Plain(where=where, kind="max_pool")
+                raise refuse_pool(where, layer)
+            yield PlainPart(where=where, kind="max_pool")
         case nn.AdaptiveAvgPool2d() if _pair(layer.output_size) == (1, 1):
-            yield Plain(where=where, kind="mean_pool")
+            yield PlainPart(where=where, kind="mean_pool")
         case nn.Flatten():
-            yield Plain(where=where, kind="flatten")
+            yield PlainPart(where=where, kind="flatten")
         case nn.Module() if hasattr(layer, "conv1") and hasattr(layer, "conv2"):
             yield _block(layer, where)
         case _:
-            raise refusal(where, f"{layer} is no layer of the chapter's networks")
+            raise make_refusal(where, f"{layer} is no layer of the chapter's networks")
 
 
 def _pair(sizes: Any) -> tuple[Any, ...]:
@@ -107,9 +109,9 @@ def _pair(sizes: Any) -> tuple[Any, ...]:
     return (sizes, sizes) if isinstance(sizes, int) else tuple(sizes)
 
 
-def _block(block: nn.Module, where: str) -> Block:
-    convolutions: dict[str, Convolution] = {}
-    norms: dict[str, BatchNorm] = {}
+def _block(block: nn.Module, where: str) -> BlockPart:
+    convolutions: dict[str, ConvolutionPart] = {}
+    norms: dict[str, BatchNormPart] = {}
     for name, child in block.named_children():
         at = f"{where}.{name}"
         if isinstance(child, nn.Conv2d):
@@ -117,22 +119,22 @@ def _block(block: nn.Module, where: str) -> Block:
         elif isinstance(child, nn.BatchNorm2d):
             norms[name] = _norm(child, at)
         elif any(True for _ in child.parameters()):
-            raise refusal(at, f"{child} is no layer of the chapter's blocks")
-    return Block(where=where, convolutions=convolutions, norms=norms)
+            raise make_refusal(at, f"{child} is no layer of the chapter's blocks")
+    return BlockPart(where=where, convolutions=convolutions, norms=norms)
 
 
-def _convolution(layer: nn.Conv2d, where: str) -> Convolution:
+def _convolution(layer: nn.Conv2d, where: str) -> ConvolutionPart:
     kernel, stride = layer.kernel_size, layer.stride
     if kernel[0] != kernel[1] or stride[0] != stride[1] or set(layer.dilation) != {1}:
-        raise refusal(where, f"{layer} is not square, or dilated")
+        raise make_refusal(where, f"{layer} is not square, or dilated")
     if layer.padding == "same":
-        padding = same_padding(where, kernel[0], stride[0])
+        padding = same_padding(where, kernel[0], stride=stride[0])
     else:
         sides = {0} if layer.padding == "valid" else set(layer.padding)
         if len(sides) != 1:
-            raise refusal(where, f"{layer} is not padded alike on all sides")
+            raise make_refusal(where, f"{layer} is not padded alike on all sides")
         (padding,) = sides
-    return Convolution(
+    return ConvolutionPart(
         where=where,
         channels=layer.weight.shape[1] * layer.groups,
         width=layer.out_channels,
@@ -144,22 +146,22 @@ def _convolution(layer: nn.Conv2d, where: str) -> Convolution:
     )
 
 
-def _norm(layer: nn.BatchNorm2d, where: str) -> BatchNorm:
+def _norm(layer: nn.BatchNorm2d, where: str) -> BatchNormPart:
     if layer.momentum is None or not layer.affine or not layer.track_running_stats:
-        raise refusal(where, f"{layer} has no decay, scale or running statistics")
-    return BatchNorm(
+        raise make_refusal(where, f"{layer} has no decay, scale or running statistics")
+    return BatchNormPart(
         where=where, epsilon=layer.eps, decay=round(1 - layer.momentum, 12), slots=_slots(layer)
     )
 
 
-def _slots(layer: nn.Module) -> dict[str, Slot]:
+def _slots(layer: nn.Module) -> dict[str, TensorSlot]:
     state = layer.state_dict()
     return {name: _slot(value) for name, value in state.items() if name != "num_batches_tracked"}
 
 
-def _slot(tensor: torch.Tensor) -> Slot:
+def _slot(tensor: torch.Tensor) -> TensorSlot:
     def write(array: Any) -> None:
         with torch.no_grad():
             tensor.copy_(torch.from_numpy(np.ascontiguousarray(array)))
 
-    return Slot(lambda: tensor.detach().cpu().float().numpy(), write)
+    return TensorSlot(lambda: tensor.detach().cpu().float().numpy(), write)

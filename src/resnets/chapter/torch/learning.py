@@ -9,11 +9,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from resnets.backends.torch.devices import describe_device
-from resnets.chapter.arguments import sums_explained
+from resnets.chapter.arguments import explain_sums
 from resnets.chapter.data import DataModule as _DataModule
 from resnets.chapter.data import FashionMNIST as _FashionMNIST
 from resnets.chapter.hyperparameters import HyperParameters
-from resnets.chapter.measures import single
+from resnets.chapter.measures import unwrap_scalar
 from resnets.chapter.plotting import PER_EPOCH, Plots
 from resnets.chapter.torch.devices import cpu, num_gpus, try_gpu
 from resnets.chapter.trainer import Trainer as _Trainer
@@ -53,13 +53,13 @@ class Module(nn.Module, Plots, HyperParameters):
         """Give the mean loss of a batch, and its accuracy or None; or only plot them."""
         return self.loss(self(*batch[:-1]), batch[-1]), None
 
-    @sums_explained()
+    @explain_sums()
     def apply_init(self, inputs: Sequence[Any], init: Callable[..., Any] | None = None) -> None:
         """Give lazy layers their shapes by ``inputs``, then draw the weights by ``init``.
 
         The norms' running statistics stay as they are.
         """
-        evaluated(self, self, *inputs)
+        call_in_eval_mode(self, self, *inputs)
         if init is not None:
             self.net.apply(init)
 
@@ -81,16 +81,16 @@ class Classifier(Module):
         Y_hat = self(*batch[:-1])
         return self.loss(Y_hat, batch[-1]), self.accuracy(Y_hat, batch[-1])
 
-    @sums_explained()
+    @explain_sums()
     def layer_summary(self, X_shape: Sequence[int]) -> None:
         """Print the shape that each part of ``net`` puts out for random images of a shape."""
         X = torch.randn(*X_shape)
         for layer in self.net.children():
-            X = evaluated(layer, layer, X)
+            X = call_in_eval_mode(layer, layer, X)
             print(layer.__class__.__name__, "output shape:\t", X.shape)
 
 
-def evaluated(module: nn.Module, call: Callable[..., Any], *inputs: Any) -> Any:
+def call_in_eval_mode(module: nn.Module, call: Callable[..., Any], *inputs: Any) -> Any:
     """Call in evaluation mode and without gradients; leave the modes as they were."""
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
@@ -123,18 +123,18 @@ class Trainer(_Trainer):
     def device_in_words(self) -> str:
         return describe_device(self.device)
 
-    @sums_explained()
+    @explain_sums()
     def prepare_model(self, model: Any, batch: tuple[Any, ...]) -> int:
         self.device = try_gpu() if self.num_gpus else cpu()
         model.to(self.device)
         if any(map(nn.parameter.is_lazy, model.parameters())):
-            evaluated(model, model, *self._moved(batch)[:-1])
+            call_in_eval_mode(model, model, *self._to_device(batch)[:-1])
         self.optimizer = model.configure_optimizers()
         return sum(parameter.numel() for parameter in model.parameters())
 
     def train_step(self, batch: tuple[Any, ...]) -> Any:
         self.model.train()
-        loss = single("the loss", self.model.training_step(self._moved(batch)))
+        loss = unwrap_scalar("the loss", self.model.training_step(self._to_device(batch)))
         self.optimizer.zero_grad()
         loss.backward()
         if self.gradient_clip_val > 0:
@@ -145,10 +145,10 @@ class Trainer(_Trainer):
     def validate(self, batch: tuple[Any, ...]) -> Any:
         self.model.eval()
         with torch.no_grad():
-            return self.model.validation_step(self._moved(batch))
+            return self.model.validation_step(self._to_device(batch))
 
     def rate(self) -> float:
         return self.optimizer.param_groups[0]["lr"]
 
-    def _moved(self, batch: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _to_device(self, batch: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple(part.to(self.device) for part in batch)

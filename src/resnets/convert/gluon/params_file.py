@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from resnets.errors import WeightsError
-from resnets.files import explained, replacing
+from resnets.files import explain_os_errors, replace_file
 
 Array = npt.NDArray[Any]
 
@@ -55,7 +55,7 @@ def read_arrays(path: Path) -> dict[str, Array]:
     """
     if not path.is_file():
         raise WeightsError(f"{path}: no such file")
-    with explained(f"cannot read {path}", WeightsError):
+    with explain_os_errors(f"cannot read {path}", WeightsError):
         content = path.read_bytes()
     return parse(content, str(path))
 
@@ -89,7 +89,7 @@ def write_arrays(arrays: Mapping[str, Array], path: Path) -> None:
         WeightsError: if an array has no dimension or no element (that header cannot say so) or a
             type that MXNet has not, or if the file cannot be written.
     """
-    with explained(f"cannot write {path}", WeightsError), replacing(path) as file:
+    with explain_os_errors(f"cannot write {path}", WeightsError), replace_file(path) as file:
         file.writelines(compose(arrays))
 
 

@@ -18,7 +18,7 @@ from resnets.convert.keras.hdf5 import Array
 from resnets.convert.recognition.matching import Shape, get_shape
 from resnets.errors import InvalidDescription, WeightsError
 from resnets.networks.architecture import Architecture
-from resnets.networks.geometry import places
+from resnets.networks.geometry import block_geometries
 from resnets.networks.layers import Role, Tensor
 from resnets.networks.network import Preprocessing
 from resnets.networks.spec import Block, Norm, Stage, Stem
@@ -149,7 +149,7 @@ def explain_difference(a: Architecture) -> str:
             replace(stage.block, inner=None) != wanted for stage in a.stages
         ),
         "other strides of the stages": strides != [1] + [2] * (len(strides) - 1),
-        "a stage without projection": not all(row[0].changes for row in places(a)),
+        "a stage without projection": not all(row[0].changes_shape for row in block_geometries(a)),
         f"norms with epsilon {a.norm.epsilon:g}, not {NORM.epsilon:g}": (
             a.norm.kind == "batch" and a.norm.epsilon != NORM.epsilon
         ),

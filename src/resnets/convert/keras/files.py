@@ -27,9 +27,9 @@ from resnets.convert.keras.layers import Layers, parse_json_object
 from resnets.convert.keras.process import read_layers
 from resnets.convert.recognition.matching import require_match
 from resnets.errors import WeightsError
-from resnets.files import explained, write_bytes
+from resnets.files import explain_os_errors, write_bytes
 from resnets.networks.architecture import Architecture
-from resnets.networks.folder import config, config_from
+from resnets.networks.folder import parse_config, to_config
 from resnets.networks.layers import Tensor
 from resnets.networks.network import Network, Weights, check_weights
 from resnets.networks.tracing import tensors
@@ -106,7 +106,7 @@ def write(network: Network, path: Path) -> None:
             f"{path}: {title} is none that keras.applications computes ({why}), and only such "
             "have this form; .weights.h5 and .keras hold any network"
         )
-    with explained(f"cannot write {path}", WeightsError):
+    with explain_os_errors(f"cannot write {path}", WeightsError):
         if why or ending == ".keras":
             content = _compose_native(network, ending)
         else:
@@ -145,7 +145,7 @@ def _rename_head(layers: Layers) -> Layers:
 
 def _read_described(layers: Layers, where: str) -> Found:
     """Read what was written here: the file says what it is."""
-    known = config_from(layers.description, where)
+    known = parse_config(layers.description, where)
     turned = parse_json_object(layers.description, where).get("image_channels") == "bgr"
     named = applications.is_application(layers.names)
     names = applications.name_tensors if named else name_tensors
@@ -251,7 +251,7 @@ def _compose_native(network: Network, ending: str) -> bytes:
 
 def _compose_description(network: Network, *, turned: bool) -> bytes:
     order = "bgr" if turned else "rgb"
-    content = {"resnets": config(network)["resnets"], "image_channels": order}
+    content = {"resnets": to_config(network)["resnets"], "image_channels": order}
     return json.dumps(content).encode()
 
 

@@ -25,7 +25,7 @@ import numpy as np
 
 from resnets.convert.keras.hdf5 import Array, Reader, open_hdf5
 from resnets.errors import WeightsError
-from resnets.files import explained
+from resnets.files import explain_os_errors
 from resnets.networks.folder import LARGEST_CONFIG
 
 ARCHIVE = b"PK\x03\x04"
@@ -74,7 +74,7 @@ def read_here(path: Path, where: str = "") -> Layers:
     where = where or str(path)
     if not path.is_file():
         raise WeightsError(f"{where}: no such file")
-    with explained(f"cannot read {where}", WeightsError):
+    with explain_os_errors(f"cannot read {where}", WeightsError):
         size = path.stat().st_size
         with path.open("rb") as file:
             if file.read(len(ARCHIVE)) != ARCHIVE:

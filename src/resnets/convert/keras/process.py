@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 
 from resnets.convert.keras.layers import Layers, read_here
 from resnets.errors import MissingDependency, WeightsError
-from resnets.files import explained
+from resnets.files import explain_os_errors
 
 LONGEST = 600
 """Seconds; a network of the largest size takes a few."""
@@ -42,7 +42,7 @@ def read_layers(path: Path) -> Layers:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-m", __name__, str(path.absolute()), str(path)]
     try:
-        with explained(f"cannot start {sys.executable}", WeightsError):
+        with explain_os_errors(f"cannot start {sys.executable}", WeightsError):
             done = subprocess.run(
                 command, capture_output=True, env=environment, timeout=LONGEST, check=False
             )

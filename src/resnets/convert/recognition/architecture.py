@@ -13,7 +13,7 @@ from resnets.convert.recognition.blocks import Shapes, get_kernel_shape, list_te
 from resnets.errors import InvalidDescription, WeightsError
 from resnets.networks import catalog
 from resnets.networks.architecture import Architecture
-from resnets.networks.naming import REGNET, RESNET, RESNET_V2, Names
+from resnets.networks.naming import REGNET, RESNET, RESNET_V2, NamingScheme
 from resnets.networks.spec import Norm, Stem
 from resnets.networks.tracing import tensors
 
@@ -110,7 +110,7 @@ def _read_architecture(shapes: Shapes) -> Architecture:
     return replace(found, norm=_read_norm(names, shapes))
 
 
-def _find_naming(shapes: Shapes) -> Names:
+def _find_naming(shapes: Shapes) -> NamingScheme:
     for names in (RESNET, RESNET_V2, REGNET):
         at = names.block.format(stage=1, stage0=0, block=0)
         if any(name.startswith(f"{at}.") for name in shapes):
@@ -118,7 +118,7 @@ def _find_naming(shapes: Shapes) -> Names:
     raise WeightsError(f"no block of a residual network among {list_tensors(shapes)}")
 
 
-def _read_stem(names: Names, shapes: Shapes) -> tuple[str, Stem]:
+def _read_stem(names: NamingScheme, shapes: Shapes) -> tuple[str, Stem]:
     """Read the stem; also gives the name of the network's first convolution."""
     first = names.stem
     kernel = get_kernel_shape(shapes, first)
@@ -135,7 +135,7 @@ def _read_stem(names: Names, shapes: Shapes) -> tuple[str, Stem]:
     return first, stem
 
 
-def _read_norm(names: Names, shapes: Shapes) -> Norm:
+def _read_norm(names: NamingScheme, shapes: Shapes) -> Norm:
     at = names.stem_norm or names.last_norm
     if f"{at}.running_mean" in shapes:
         return Norm()

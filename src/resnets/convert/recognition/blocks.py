@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from resnets.errors import WeightsError
-from resnets.networks.naming import REGNET, RESNET_V2, Names
+from resnets.networks.naming import REGNET, RESNET_V2, NamingScheme
 from resnets.networks.spec import Block, Stage
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -34,7 +34,7 @@ class _Seen:
     shortcut: Shortcut | None
 
 
-def read_stages(names: Names, shapes: Shapes, *, channels: int) -> tuple[Stage, ...]:
+def read_stages(names: NamingScheme, shapes: Shapes, *, channels: int) -> tuple[Stage, ...]:
     """Read the stages behind a stem of ``channels``.
 
     Strides are not in the tensors: 2 from the second stage on wherever the shape can change, and
@@ -76,7 +76,7 @@ def list_tensors(shapes: Shapes) -> str:
     return ", ".join(first) + (f" and {more} more" if more else "") if first else "no tensors"
 
 
-def _build_stage(seen: _Seen, index: int, *, padded: bool, names: Names) -> Stage:
+def _build_stage(seen: _Seen, index: int, *, padded: bool, names: NamingScheme) -> Stage:
     changing = seen.channels != seen.width or seen.shortcut is not None
     if index == 0:  # ResNet's first stage only widens; RegNet's strides, as all of its stages do
         strided = changing and (names is REGNET or seen.channels == seen.width)
@@ -91,7 +91,7 @@ def _build_stage(seen: _Seen, index: int, *, padded: bool, names: Names) -> Stag
     )
 
 
-def _read_stage(names: Names, shapes: Shapes, *, index: int, channels: int) -> _Seen:
+def _read_stage(names: NamingScheme, shapes: Shapes, *, index: int, channels: int) -> _Seen:
     first, second, third = (
         get_kernel_shape(shapes, _name_convolution(names, index, block=0, k=k)) for k in (1, 2, 3)
     )
@@ -118,7 +118,7 @@ def _read_stage(names: Names, shapes: Shapes, *, index: int, channels: int) -> _
     return _Seen(channels, width, depth, block, _read_shortcut(names, shapes, at=at))
 
 
-def _read_shortcut(names: Names, shapes: Shapes, *, at: str) -> Shortcut | None:
+def _read_shortcut(names: NamingScheme, shapes: Shapes, *, at: str) -> Shortcut | None:
     if f"{at}{names.projection}.weight" in shapes:
         if names is RESNET_V2 or any(
             f"{at}{names.projection_norm}.{part}" in shapes for part in ("weight", "running_mean")
@@ -130,7 +130,13 @@ def _read_shortcut(names: Names, shapes: Shapes, *, at: str) -> Shortcut | None:
 
 
 def _add_excitation(
-    block: Block, names: Names, *, shapes: Shapes, index: int, depth: int, ends: tuple[int, int]
+    block: Block,
+    names: NamingScheme,
+    *,
+    shapes: Shapes,
+    index: int,
+    depth: int,
+    ends: tuple[int, int],
 ) -> Block:
     """Add squeeze-and-excitation, squeezed to a number of channels or to a share of the input's."""
     channels, width = ends
@@ -168,10 +174,10 @@ def _find_share(places: Sequence[tuple[int, int]]) -> float | None:
     return None
 
 
-def _get_prefix(names: Names, index: int, *, block: int) -> str:
+def _get_prefix(names: NamingScheme, index: int, *, block: int) -> str:
     return names.block.format(stage=index + 1, stage0=index, block=block) + "."
 
 
-def _name_convolution(names: Names, index: int, *, block: int, k: int) -> str:
+def _name_convolution(names: NamingScheme, index: int, *, block: int, k: int) -> str:
     counted = names.convolution.replace("{k}", str(k)).replace("{letter}", "abc"[k - 1])
     return _get_prefix(names, index, block=block) + counted

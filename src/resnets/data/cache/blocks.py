@@ -17,36 +17,36 @@ Begin = Callable[[int], None]
 
 
 @dataclass(frozen=True)
-class Request:
+class DecodeRequest:
     """Decode a block.
 
     Attributes:
         block: its number.
         first: its first row.
         paths, names: of its images; a name is what errors call the image.
-        given_up: rows that are not to be tried, and why.
+        skipped: rows that are not to be tried, and why.
     """
 
     block: int
     first: int
     paths: Sequence[str]
     names: Sequence[str]
-    given_up: Mapping[int, str] = field(default_factory=dict[int, str])
+    skipped: Mapping[int, str] = field(default_factory=dict[int, str])
 
     def to_json(self) -> list[Any]:
         """Give JSON values."""
-        pairs = list(self.given_up.items())
+        pairs = list(self.skipped.items())
         return [self.block, self.first, list(self.paths), list(self.names), pairs]
 
     @staticmethod
-    def from_json(value: list[Any]) -> "Request":
+    def from_json(value: list[Any]) -> "DecodeRequest":
         """Read what ``to_json`` gave."""
         block, first, paths, names, given_up = value
-        return Request(block, first, paths, names, dict(given_up))
+        return DecodeRequest(block, first, paths, names, dict(given_up))
 
 
 @dataclass(frozen=True)
-class Done:
+class DecodedBlock:
     """A block that is decoded and written: its CRC-32, and what was wrong with which rows."""
 
     block: int
@@ -59,10 +59,10 @@ class Done:
         return {"block": self.block, "checksum": self.checksum, "unreadable": pairs}
 
     @staticmethod
-    def from_json(value: Mapping[str, Any]) -> "Done":
+    def from_json(value: Mapping[str, Any]) -> "DecodedBlock":
         """Read what ``to_json`` gave; ValueError, TypeError or KeyError if it is another."""
         unreadable = {int(row): str(reason) for row, reason in value["unreadable"]}
-        return Done(int(value["block"]), int(value["checksum"]), unreadable)
+        return DecodedBlock(int(value["block"]), int(value["checksum"]), unreadable)
 
 
 class Target(Protocol):
@@ -108,7 +108,9 @@ class FileTarget:
             rest = rest[self._file.write(rest) :]
 
 
-def decode(request: Request, size: int, channels: int, target: Target, begin: Begin) -> Done:
+def decode_block(
+    request: DecodeRequest, size: int, *, channels: int, target: Target, begin: Begin
+) -> DecodedBlock:
     """Decode a block and write it; images that cannot be read become zeros, and are named.
 
     Raises:
@@ -119,12 +121,12 @@ def decode(request: Request, size: int, channels: int, target: Target, begin: Be
     for place, (path, name) in enumerate(zip(request.paths, request.names, strict=True)):
         row = request.first + place
         begin(row)
-        if row in request.given_up:
-            unreadable[row] = request.given_up[row]
+        if row in request.skipped:
+            unreadable[row] = request.skipped[row]
             continue
         try:
             pixels[place] = open_image(Path(path), size=size, channels=channels, name=name)
         except DataError as problem:
             unreadable[row] = str(problem)
     target.write(request.first, pixels)
-    return Done(request.block, zlib.crc32(pixels.data), unreadable)
+    return DecodedBlock(request.block, zlib.crc32(pixels.data), unreadable)

@@ -16,10 +16,10 @@ from typing import Protocol
 
 from PIL import Image
 
-from resnets.data.cache.blocks import Begin, Done, Request, Target, decode
+from resnets.data.cache.blocks import Begin, DecodedBlock, DecodeRequest, Target, decode_block
 from resnets.errors import DataError
 
-FEW = 256
+MIN_IMAGES_FOR_PROCESSES = 256
 """Images below which processes take longer to start than threads take to decode them."""
 
 _MOST = 64
@@ -29,8 +29,8 @@ _MOST = 64
 class Decoder(Protocol):
     """Decodes one block at a time."""
 
-    def __call__(self, request: Request, begin: Begin) -> Done:
-        """Decode and write a block; errors as ``blocks.decode``, and DataError."""
+    def __call__(self, request: DecodeRequest, begin: Begin) -> DecodedBlock:
+        """Decode and write a block; errors as ``blocks.decode_block``, and DataError."""
         ...
 
     def stop(self) -> None:
@@ -43,15 +43,17 @@ class Decoder(Protocol):
 
 
 @dataclass(frozen=True)
-class Here:
+class InProcessDecoder:
     """Decodes in the calling thread."""
 
     size: int
     channels: int
     target: Target
 
-    def __call__(self, request: Request, begin: Begin) -> Done:
-        return decode(request, self.size, self.channels, self.target, begin)
+    def __call__(self, request: DecodeRequest, begin: Begin) -> DecodedBlock:
+        return decode_block(
+            request, self.size, channels=self.channels, target=self.target, begin=begin
+        )
 
     def stop(self) -> None:
         pass
@@ -60,7 +62,7 @@ class Here:
         self.target.close()
 
 
-class _Died(Exception):
+class _ProcessDied(Exception):
     """The process ended in the middle of a row."""
 
     def __init__(self, row: int | None, status: int) -> None:
@@ -68,7 +70,7 @@ class _Died(Exception):
         self.row, self.status = row, status
 
 
-class Apart:
+class SubprocessDecoder:
     """Decodes in a process of its own: an image that crashes its decoder ends that, not the run.
 
     The process is a plain Python that runs ``decoding_worker``: it shares no memory, lock or
@@ -84,22 +86,22 @@ class Apart:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  closed by close
         self._stopped = False
 
-    def __call__(self, request: Request, begin: Begin) -> Done:
+    def __call__(self, request: DecodeRequest, begin: Begin) -> DecodedBlock:
         begun: set[int] = set()
 
-        def once(row: int) -> None:
+        def begin_once(row: int) -> None:
             if row not in begun:
                 begun.add(row)
                 begin(row)
 
         while True:
             try:
-                return self._ask(request, once)
-            except _Died as death:
-                request = self._given_up(request, death)
+                return self._ask(request, begin_once)
+            except _ProcessDied as death:
+                request = self._skip_fatal_image(request, death)
 
-    def _ask(self, request: Request, begin: Begin) -> Done:
-        process = self._running()
+    def _ask(self, request: DecodeRequest, begin: Begin) -> DecodedBlock:
+        process = self._ensure_running()
         assert process.stdin is not None and process.stdout is not None
         self._said.seek(0)
         self._said.truncate()
@@ -109,12 +111,12 @@ class Apart:
             process.stdin.flush()
         for line in process.stdout:
             if not line.startswith("row "):
-                return _done(json.loads(line))
+                return _parse_answer(json.loads(line))
             row = int(line[4:])
             begin(row)
-        raise _Died(row, process.wait())
+        raise _ProcessDied(row, process.wait())
 
-    def _running(self) -> subprocess.Popen[str]:
+    def _ensure_running(self) -> subprocess.Popen[str]:
         if self._process is None or self._process.poll() is not None:
             package = str(Path(__file__).parents[3])
             places = [package, *filter(None, sys.path)]
@@ -129,7 +131,7 @@ class Apart:
             )
         return self._process
 
-    def _given_up(self, request: Request, death: _Died) -> Request:
+    def _skip_fatal_image(self, request: DecodeRequest, death: _ProcessDied) -> DecodeRequest:
         """Go on without the image that ended the process, if that is what ended it."""
         if self._stopped or death.row is None or death.status >= 0 or _is_kill(death.status):
             reason = f"signal {-death.status}" if death.status < 0 else f"status {death.status}"
@@ -139,7 +141,7 @@ class Apart:
             )
         name = request.names[death.row - request.first]
         reason = f"{name}: not a readable image: it crashes the decoder (signal {-death.status})"
-        return replace(request, given_up={**request.given_up, death.row: reason})
+        return replace(request, skipped={**request.skipped, death.row: reason})
 
     def _last_words(self) -> str:
         self._said.seek(0)
@@ -168,16 +170,16 @@ def _is_kill(status: int) -> bool:
     return -status in (signal.SIGTERM, signal.SIGINT, getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
-def _done(answer: "dict[str, object]") -> Done:
+def _parse_answer(answer: "dict[str, object]") -> DecodedBlock:
     refused, number = answer.get("refused"), answer.get("number")
     if refused is None:
-        return Done.from_json(answer)
+        return DecodedBlock.from_json(answer)
     if isinstance(number, int):
         raise OSError(number, str(refused))
     raise MemoryError(str(refused))
 
 
-def processors() -> int:
+def cpu_count() -> int:
     """Give the processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)))
@@ -189,9 +191,12 @@ def can_start_processes() -> bool:
     return bool(sys.executable) and not getattr(sys, "frozen", False)
 
 
-def decoded(
-    requests: Sequence[Request], make: Callable[[], Decoder], advance: Callable[[int], None]
-) -> Iterator[Done]:
+def decode_blocks(
+    requests: Sequence[DecodeRequest],
+    make: Callable[[], Decoder],
+    *,
+    advance: Callable[[int], None],
+) -> Iterator[DecodedBlock]:
     """Decode blocks with as many decoders as there are processors; yield them as they end.
 
     Raises:
@@ -200,7 +205,7 @@ def decoded(
     left, decoders = iter(requests), list[Decoder]()
     lock, stop = threading.Lock(), threading.Event()
     # Rows that are begun, blocks that are done, errors; None when a thread has ended.
-    events: queue.Queue[int | Done | BaseException | None] = queue.Queue()
+    events: queue.Queue[int | DecodedBlock | BaseException | None] = queue.Queue()
 
     def work() -> None:
         try:
@@ -217,12 +222,12 @@ def decoded(
         finally:
             events.put(None)
 
-    count = min(processors(), _MOST, len(requests))
+    count = min(cpu_count(), _MOST, len(requests))
     threads = [threading.Thread(target=work, daemon=True) for _ in range(count)]
     for thread in threads:
         thread.start()
     try:
-        yield from _told(events, count, advance)
+        yield from _iter_decoded(events, count, advance=advance)
     finally:
         stop.set()
         for decoder in list(decoders):
@@ -233,18 +238,19 @@ def decoded(
             decoder.close()
 
 
-def _told(
-    events: "queue.Queue[int | Done | BaseException | None]",
+def _iter_decoded(
+    events: "queue.Queue[int | DecodedBlock | BaseException | None]",
     running: int,
+    *,
     advance: Callable[[int], None],
-) -> Iterator[Done]:
+) -> Iterator[DecodedBlock]:
     while running:
         event = events.get()
         if event is None:
             running -= 1
         elif isinstance(event, BaseException):
             raise event
-        elif isinstance(event, Done):
+        elif isinstance(event, DecodedBlock):
             yield event
         else:
             advance(1)

@@ -1,8 +1,10 @@
 """A process that decodes: ``python -m resnets.data.cache.decoding_worker images.npy START SIZE``...
 
-Reads a request a line from standard input, a ``blocks.Request`` as JSON, and writes the block's
-pixels into the file. Answers on standard output: ``row N`` before each image, then a line of
-JSON: the ``blocks.Done`` or ``{"refused": what}``. Ends with its standard input: when the process
+Reads a request a line from standard input, a ``blocks.DecodeRequest`` as JSON, and writes the
+block's pixels into the file. Answers on standard output: ``row N`` before each image, then a line
+of
+JSON: the ``blocks.DecodedBlock`` or ``{"refused": what}``. Ends with its standard input: when the
+    process
 that started it is gone, however it went.
 """
 
@@ -16,7 +18,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from resnets.data.cache.blocks import FileTarget, Request, decode
+from resnets.data.cache.blocks import DecodeRequest, FileTarget, decode_block
 
 
 def main() -> None:
@@ -33,9 +35,11 @@ def main() -> None:
 
     with contextlib.closing(FileTarget(Path(path), int(start))) as target:
         for line in sys.stdin:
-            request = Request.from_json(json.loads(line))
+            request = DecodeRequest.from_json(json.loads(line))
             try:
-                done = decode(request, int(size), int(channels), target, begin)
+                done = decode_block(
+                    request, int(size), channels=int(channels), target=target, begin=begin
+                )
             except OSError as problem:
                 answer = {"refused": problem.strerror or str(problem), "number": problem.errno}
             except MemoryError:

@@ -9,8 +9,8 @@ A pack is a folder of three files.
 | ``answers.json`` | figures that take a pass over all images: fingerprints, means |
 
 Both JSON files are objects with a field ``sha256``: that of the other fields, as JSON with sorted
-keys and no spaces. Those of ``index.json`` are ``pack_index.Contents``. Rows lie in blocks, each
-with its CRC-32. A row that could not be read is zeros. A pack is as it was made while
+keys and no spaces. Those of ``index.json`` are ``pack_index.PackContents``. Rows lie in blocks,
+each with its CRC-32. A row that could not be read is zeros. A pack is as it was made while
 ``images.npy`` has the size and the modification time that the index says; where only the time
 differs, as it does after copying, the checksums decide.
 
@@ -36,14 +36,14 @@ from resnets.data.cache.pack_index import (
     ANSWERS,
     IMAGES,
     INDEX,
-    Block,
-    Contents,
-    Damaged,
-    file_size,
-    header,
+    DamagedPack,
+    PackBlock,
+    PackContents,
+    dump_with_checksum,
+    images_file_size,
+    load_with_checksum,
+    npy_header,
     read_index,
-    sealed,
-    unsealed,
     write_index,
 )
 from resnets.data.images import Index, Pixels
@@ -52,13 +52,13 @@ from resnets.files import write_text
 
 
 class Pack:
-    """A pack that was found as it was made, open for reading; a ``Store``."""
+    """A pack that was found as it was made, open for reading; a ``Storage``."""
 
-    def __init__(self, folder: Path, contents: Contents) -> None:
+    def __init__(self, folder: Path, contents: PackContents) -> None:
         self.folder, self.contents = folder, contents
         n, height, width, channels = contents.shape
         self._shape = (n, height, width, channels)
-        self._start, self._size = len(header(self._shape)), height * width * channels
+        self._start, self._size = len(npy_header(self._shape)), height * width * channels
         # Kept open: whoever clears the cache meanwhile does not end the run.
         self._file = os.open(folder / IMAGES, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         weakref.finalize(self, os.close, self._file)
@@ -99,19 +99,19 @@ class Pack:
                     raise OSError(f"it ends before image {row}; run again to decode it anew")
                 done += got
 
-    def remembered(self, question: str, answer: Callable[[], Any]) -> Any:
+    def cached(self, key: str, compute: Callable[[], Any]) -> Any:
         answers = self._answers()
-        if question not in answers:
-            given = answer()
-            answers = {**self._answers(), question: given}
+        if key not in answers:
+            given = compute()
+            answers = {**self._answers(), key: given}
             with contextlib.suppress(OSError):  # a cache that others own
-                write_text(self.folder / ANSWERS, sealed(answers))
-        return answers[question]
+                write_text(self.folder / ANSWERS, dump_with_checksum(answers))
+        return answers[key]
 
     def _answers(self) -> dict[str, Any]:
         try:
-            return unsealed(self.folder / ANSWERS)
-        except (OSError, Damaged):
+            return load_with_checksum(self.folder / ANSWERS)
+        except (OSError, DamagedPack):
             return {}
 
 
@@ -124,40 +124,40 @@ def open_pack(folder: Path, key: str) -> Pack:
     """
     contents = read_index(folder)
     if contents.key != key or not contents.checksums:
-        raise Damaged(f"{folder / INDEX}: that of another pack")
+        raise DamagedPack(f"{folder / INDEX}: that of another pack")
     path = folder / IMAGES
     if not path.is_file():
-        raise Damaged(f"{path}: gone", contents)
-    found, wanted = path.stat(), file_size(contents.shape)
+        raise DamagedPack(f"{path}: gone", contents)
+    found, wanted = path.stat(), images_file_size(contents.shape)
     if found.st_size != wanted:
-        raise Damaged(f"{path}: {found.st_size:,} bytes, not {wanted:,}", contents)
+        raise DamagedPack(f"{path}: {found.st_size:,} bytes, not {wanted:,}", contents)
     if found.st_mtime_ns != contents.modified:
-        contents = _rechecked(folder, contents, found.st_mtime_ns)
+        contents = _recheck(folder, contents, modified=found.st_mtime_ns)
     with contextlib.suppress(OSError):
         os.utime(folder / INDEX)  # when it was last used
     return Pack(folder, contents)
 
 
-def _rechecked(folder: Path, contents: Contents, modified: int) -> Contents:
+def _recheck(folder: Path, contents: PackContents, *, modified: int) -> PackContents:
     """Compare all blocks with their checksums, and remember that they were."""
     known = zip(contents.blocks(), contents.checksums, strict=True)
-    wrong = sum(not same for _, same in compared(folder, contents, known))
+    wrong = sum(not same for _, same in compare_checksums(folder, contents, known=known))
     if wrong:
         blocks = f"{wrong} of {len(contents.checksums)} blocks"
-        raise Damaged(f"{folder / IMAGES}: altered in {blocks}", contents)
+        raise DamagedPack(f"{folder / IMAGES}: altered in {blocks}", contents)
     contents = replace(contents, modified=modified)
     with contextlib.suppress(OSError):
         write_index(folder, contents)
     return contents
 
 
-def compared(
-    folder: Path, contents: Contents, known: Iterable[tuple[Block, int]]
-) -> Iterator[tuple[Block, bool]]:
+def compare_checksums(
+    folder: Path, contents: PackContents, *, known: Iterable[tuple[PackBlock, int]]
+) -> Iterator[tuple[PackBlock, bool]]:
     """Say of blocks, each with the checksum it should have, whether the file still has them."""
-    start, size = len(header(contents.shape)), math.prod(contents.shape[1:])
+    start, size = len(npy_header(contents.shape)), math.prod(contents.shape[1:])
     with (folder / IMAGES).open("rb", buffering=0) as file:
-        intact = file.read(start) == header(contents.shape)
+        intact = file.read(start) == npy_header(contents.shape)
         for block, checksum in known:
             file.seek(start + block.first * size)
             yield block, intact and zlib.crc32(file.read(block.rows * size)) == checksum

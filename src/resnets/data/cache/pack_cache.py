@@ -10,7 +10,7 @@ from typing import Any
 
 import filelock
 
-from resnets.data.cache.pack_index import INDEX, Damaged, read_index
+from resnets.data.cache.pack_index import INDEX, DamagedPack, read_index
 from resnets.data.fashion_mnist.loading import data_folder
 from resnets.errors import DataError
 
@@ -22,18 +22,18 @@ def packs_folder() -> Path:
     return data_folder() / "packs"
 
 
-def part_of(folder: Path, key: str) -> Path:
+def partial_folder(folder: Path, key: str) -> Path:
     """Give where the pack of that key lies while it is being made."""
     return folder / f"{key}{_PART}"
 
 
-def lock_of(folder: Path, key: str) -> Path:
+def lock_file(folder: Path, key: str) -> Path:
     """Give the file that whoever makes or removes the pack of that key has locked."""
     return folder / f".{key}{_LOCK}"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
+class PackInfo:
     """A pack in the cache, as it is listed.
 
     Attributes:
@@ -65,7 +65,7 @@ class Kept:
         }
 
 
-def kept(root: Path | None = None) -> list[Kept]:
+def list_packs(root: Path | None = None) -> list[PackInfo]:
     """List the packs in the cache, the last used first; only those of the folder ``root``, if any.
 
     Raises:
@@ -73,7 +73,7 @@ def kept(root: Path | None = None) -> list[Kept]:
     """
     folder = packs_folder()
     try:
-        found = [_described(path) for path in _folders(folder)]
+        found = [_describe_pack(path) for path in _pack_folders(folder)]
     except OSError as problem:
         raise DataError(f"{folder}: cannot be read: {problem.strerror}") from problem
     if root is not None:
@@ -82,21 +82,22 @@ def kept(root: Path | None = None) -> list[Kept]:
     return sorted(found, key=lambda pack: pack.used, reverse=True)
 
 
-def clear(root: Path | None = None) -> tuple[list[Kept], list[Kept]]:
-    """Remove what ``kept`` lists; give what is removed, and what a process is making just now.
+def clear(root: Path | None = None) -> tuple[list[PackInfo], list[PackInfo]]:
+    """Remove what ``list_packs`` lists; give what is removed, and what a process is making just
+    now.
 
     A run that reads a pack goes on with it: on Unix its space is free when the run ends.
 
     Raises:
         DataError: if one cannot be removed.
     """
-    removed: list[Kept] = []
-    busy: list[Kept] = []
+    removed: list[PackInfo] = []
+    busy: list[PackInfo] = []
     folder = packs_folder()
-    for pack in kept(root):
+    for pack in list_packs(root):
         key = pack.path.name.partition(".")[0]
         try:
-            with filelock.FileLock(lock_of(folder, key), timeout=0):
+            with filelock.FileLock(lock_file(folder, key), timeout=0):
                 # Renamed first: a pack is there whole, or not at all.
                 gone = folder / f"{pack.path.name}{_GONE}"
                 if not pack.path.name.endswith(_GONE):
@@ -115,7 +116,7 @@ def clear(root: Path | None = None) -> tuple[list[Kept], list[Kept]]:
     return removed, busy
 
 
-def _folders(folder: Path) -> Iterator[Path]:
+def _pack_folders(folder: Path) -> Iterator[Path]:
     if not folder.is_dir():
         return
     for path in sorted(folder.iterdir()):
@@ -123,16 +124,16 @@ def _folders(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _described(path: Path) -> Kept:
+def _describe_pack(path: Path) -> PackInfo:
     sizes = [file.stat() for file in path.iterdir() if file.is_file()]
     contents = None
-    with contextlib.suppress(Damaged):
+    with contextlib.suppress(DamagedPack):
         contents = read_index(path)
     state = "whole" if contents and contents.checksums else "damaged"
     if path.suffix in (_PART, _GONE):
         state = "unfinished"
     used = (path / INDEX) if (path / INDEX).is_file() else path
-    return Kept(
+    return PackInfo(
         path=path,
         root=contents and contents.root,
         images=contents.images if contents and state == "whole" else None,

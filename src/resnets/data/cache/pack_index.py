@@ -26,7 +26,7 @@ _LARGEST_JSON = 1 << 30
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unreadable:
+class UnreadableImage:
     """An image that could not be read: its row, which is zeros, and the reason, its name first."""
 
     row: int
@@ -34,7 +34,7 @@ class Unreadable:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contents:
+class PackContents:
     """What a pack holds.
 
     Attributes:
@@ -54,7 +54,7 @@ class Contents:
     shape: tuple[int, ...]
     block: int
     checksums: tuple[int, ...] = ()
-    unreadable: tuple[Unreadable, ...] = ()
+    unreadable: tuple[UnreadableImage, ...] = ()
     modified: int = 0
 
     def __post_init__(self) -> None:
@@ -75,17 +75,17 @@ class Contents:
         """How many could be read."""
         return self.shape[0] - len(self.unreadable)
 
-    def blocks(self) -> list["Block"]:
+    def blocks(self) -> list["PackBlock"]:
         """Give all blocks in order."""
         starts = range(0, self.shape[0], self.block)
         return [
-            Block(i, first, min(self.block, self.shape[0] - first))
+            PackBlock(i, first, min(self.block, self.shape[0] - first))
             for i, first in enumerate(starts)
         ]
 
 
 @dataclass(frozen=True)
-class Block:
+class PackBlock:
     """Rows that are decoded, written and checked together."""
 
     number: int
@@ -93,10 +93,10 @@ class Block:
     rows: int
 
 
-class Damaged(DataError):
+class DamagedPack(DataError):
     """A pack that is not as it was made; ``contents`` is its index, where that is."""
 
-    def __init__(self, message: str, contents: Contents | None = None) -> None:
+    def __init__(self, message: str, contents: PackContents | None = None) -> None:
         super().__init__(message)
         self.contents = contents
 
@@ -106,7 +106,7 @@ def rows_in_block(shape: Sequence[int]) -> int:
     return max(1, min(_BLOCK_ROWS, _BLOCK_BYTES // math.prod(shape[1:])))
 
 
-def header(shape: Sequence[int]) -> bytes:
+def npy_header(shape: Sequence[int]) -> bytes:
     """Give the bytes with which ``images.npy`` begins."""
     buffer = io.BytesIO()
     described = {"descr": "|u1", "fortran_order": False, "shape": tuple(shape)}
@@ -114,12 +114,12 @@ def header(shape: Sequence[int]) -> bytes:
     return buffer.getvalue()
 
 
-def file_size(shape: Sequence[int]) -> int:
+def images_file_size(shape: Sequence[int]) -> int:
     """Give the bytes of ``images.npy``."""
-    return len(header(shape)) + math.prod(shape)
+    return len(npy_header(shape)) + math.prod(shape)
 
 
-def read_index(folder: Path) -> Contents:
+def read_index(folder: Path) -> PackContents:
     """Read a pack's index.
 
     Raises:
@@ -127,25 +127,25 @@ def read_index(folder: Path) -> Contents:
     """
     path = folder / INDEX
     try:
-        return from_json(Contents, unsealed(path), str(path))
+        return from_json(PackContents, load_with_checksum(path), str(path))
     except FileNotFoundError as problem:
-        raise Damaged(f"{path}: gone") from problem
+        raise DamagedPack(f"{path}: gone") from problem
     except InvalidDescription as problem:
-        raise Damaged(f"{path}: {problem}") from problem
+        raise DamagedPack(f"{path}: {problem}") from problem
 
 
-def write_index(folder: Path, contents: Contents) -> None:
+def write_index(folder: Path, contents: PackContents) -> None:
     """Replace a pack's index; OSError where the disk refuses."""
-    write_text(folder / INDEX, sealed(asdict(contents)))
+    write_text(folder / INDEX, dump_with_checksum(asdict(contents)))
 
 
-def sealed(value: Mapping[str, Any]) -> str:
+def dump_with_checksum(value: Mapping[str, Any]) -> str:
     """Write an object as JSON with the SHA-256 of all of it."""
     return json.dumps({**value, "sha256": _digest(value)}, indent=1) + "\n"
 
 
-def unsealed(path: Path) -> dict[str, Any]:
-    """Read what ``sealed`` wrote.
+def load_with_checksum(path: Path) -> dict[str, Any]:
+    """Read what ``dump_with_checksum`` wrote.
 
     Raises:
         Damaged: if it is another; OSError: if it may not be read.
@@ -164,7 +164,7 @@ def unsealed(path: Path) -> dict[str, Any]:
         if found.pop("sha256", None) != _digest(found):
             raise ValueError("its checksum is another")
     except (ValueError, RecursionError) as problem:
-        raise Damaged(f"{path}: not as it was written ({problem})") from problem
+        raise DamagedPack(f"{path}: not as it was written ({problem})") from problem
     return found
 
 

@@ -31,7 +31,7 @@ _SAMPLED, _END = 64, 4096
 """Files of which bytes are read, at every start; bytes of each end."""
 
 
-def key_of(made_by: Sequence[Any], paths: Sequence[Path], names: Sequence[str]) -> str:
+def compute_key(made_by: Sequence[Any], paths: Sequence[Path], *, names: Sequence[str]) -> str:
     """Give the name of a pack, 24 hexadecimal digits.
 
     ``made_by`` is JSON values: all that the pixels depend on beside the files; ``names`` are the
@@ -39,14 +39,14 @@ def key_of(made_by: Sequence[Any], paths: Sequence[Path], names: Sequence[str]) 
     """
     digest = hashlib.sha256(json.dumps(made_by).encode())
     for path, name in zip(paths, names, strict=True):
-        digest.update(json.dumps([name, *_state(path)]).encode())
+        digest.update(json.dumps([name, *_file_state(path)]).encode())
     sampled = min(len(paths), _SAMPLED)
     for number in range(sampled):  # the first and the last among them
-        digest.update(_ends(paths[number * (len(paths) - 1) // max(1, sampled - 1)]))
+        digest.update(_read_ends(paths[number * (len(paths) - 1) // max(1, sampled - 1)]))
     return digest.hexdigest()[:24]
 
 
-def _state(path: Path) -> list[int | None]:
+def _file_state(path: Path) -> list[int | None]:
     """What the system says of a file, and whether it may be read."""
     try:
         found = os.stat(path)  # noqa: PTH116  a million of them
@@ -57,7 +57,7 @@ def _state(path: Path) -> list[int | None]:
     return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, number, readable]
 
 
-def _ends(path: Path) -> bytes:
+def _read_ends(path: Path) -> bytes:
     """Its first and last bytes, all of a small file; none of what cannot be read."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # who opens a pipe waits for a writer

@@ -2,25 +2,25 @@
 
 from collections.abc import Sequence
 
-from resnets.data.cache.pack_cache import Kept
+from resnets.data.cache.pack_cache import PackInfo
 from resnets.tables import Column, Row, Table
 
 
-def pack_table(packs: Sequence[Kept]) -> Table:
+def pack_table(packs: Sequence[PackInfo]) -> Table:
     """Draw a line for each pack."""
     columns = (
         Column("pack"),
-        Column("images", right=True),
-        Column("unreadable", right=True, spare=1),
-        Column("pixels", right=True),
-        Column("MB", right=True),
-        Column("last used", spare=2),
+        Column("images", align_right=True),
+        Column("unreadable", align_right=True, drop_priority=1),
+        Column("pixels", align_right=True),
+        Column("MB", align_right=True),
+        Column("last used", drop_priority=2),
         Column("of"),
     )
     return Table(columns, [Row(_cells(pack)) for pack in packs])
 
 
-def _cells(pack: Kept) -> tuple[str, ...]:
+def _cells(pack: PackInfo) -> tuple[str, ...]:
     return (
         pack.path.name,
         "" if pack.images is None else f"{pack.images:,}",
@@ -32,7 +32,7 @@ def _cells(pack: Kept) -> tuple[str, ...]:
     )
 
 
-def _origin(pack: Kept) -> str:
+def _origin(pack: PackInfo) -> str:
     if pack.root is None:
         return pack.state
     return pack.root if pack.state == "whole" else f"{pack.root} ({pack.state})"

@@ -17,32 +17,32 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from resnets.data.cache.blocks import Done
-from resnets.data.cache.pack import compared
+from resnets.data.cache.blocks import DecodedBlock
+from resnets.data.cache.pack import compare_checksums
 from resnets.data.cache.pack_index import (
     IMAGES,
-    Block,
-    Contents,
-    Unreadable,
-    file_size,
-    header,
+    PackBlock,
+    PackContents,
+    UnreadableImage,
+    images_file_size,
+    npy_header,
     write_index,
 )
 from resnets.files import write_text
 
 JOURNAL = "done.jsonl"
 
-FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+DISK_FULL_ERRORS = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 """Numbers of the errors that say that a disk is full, or one's share of it."""
 
 _LEFT_FREE = 1_000_000_000
 """Bytes that a pack leaves free on its disk: the run has to save its state there, too."""
 
 
-class Unfinished:
+class UnfinishedPack:
     """Owns the folder; a context within which blocks that are done can be noted."""
 
-    def __init__(self, folder: Path, contents: Contents, damaged: Contents | None) -> None:
+    def __init__(self, folder: Path, contents: PackContents, damaged: PackContents | None) -> None:
         """Take over what is whole there, and make room for the rest.
 
         ``damaged`` is the index of the pack that lay there; None where a killed process left it.
@@ -51,17 +51,17 @@ class Unfinished:
             OSError: where there is no room, or the disk refuses.
         """
         self.folder, self._contents = folder, contents
-        self._done = _whole(folder, contents, damaged)
-        _make_room(folder, contents)
+        self._done = _find_whole_blocks(folder, contents, damaged=damaged)
+        _allocate_images(folder, contents)
         self._journal: IO[bytes] | None = None
 
-    def left(self) -> list[Block]:
+    def remaining_blocks(self) -> list[PackBlock]:
         """Give the blocks that are to be decoded."""
         return [block for block in self._contents.blocks() if block.number not in self._done]
 
     def __enter__(self) -> Self:
         path = self.folder / JOURNAL
-        write_text(path, "".join(_line(block) for block in self._done.values()))
+        write_text(path, "".join(_journal_line(block) for block in self._done.values()))
         self._journal = path.open("ab")
         return self
 
@@ -74,14 +74,14 @@ class Unfinished:
         assert self._journal is not None
         self._journal.close()
 
-    def note(self, block: Done) -> None:
+    def record(self, block: DecodedBlock) -> None:
         """Note that a block is decoded and written."""
         assert self._journal is not None
         self._done[block.block] = block
-        self._journal.write(_line(block).encode())
+        self._journal.write(_journal_line(block).encode())
         self._journal.flush()
 
-    def seal(self) -> None:
+    def finish(self) -> None:
         """Put everything on the disk, the index last; all blocks must be done."""
         with (self.folder / IMAGES).open("r+b") as file:
             os.fsync(file.fileno())
@@ -91,49 +91,57 @@ class Unfinished:
         contents = replace(
             self._contents,
             checksums=tuple(block.checksum for block in done),
-            unreadable=tuple(Unreadable(row=row, reason=reason) for row, reason in sorted(bad)),
+            unreadable=tuple(
+                UnreadableImage(row=row, reason=reason) for row, reason in sorted(bad)
+            ),
             modified=modified,
         )
         write_index(self.folder, contents)
         (self.folder / JOURNAL).unlink()
 
 
-def _line(block: Done) -> str:
+def _journal_line(block: DecodedBlock) -> str:
     return json.dumps(block.to_json()) + "\n"
 
 
-def _whole(folder: Path, contents: Contents, damaged: Contents | None) -> dict[int, Done]:
+def _find_whole_blocks(
+    folder: Path, contents: PackContents, *, damaged: PackContents | None
+) -> dict[int, DecodedBlock]:
     """The blocks that a killed process, or a damaged pack, left whole."""
     if not (folder / IMAGES).is_file():
         return {}
-    noted = _noted(folder) if damaged is None else _blocks_of(damaged, contents)
+    noted = _read_journal(folder) if damaged is None else _undamaged_blocks(damaged, contents)
     blocks = contents.blocks()
     known = {done.block: done for done in noted if 0 <= done.block < len(blocks)}
     pairs = ((blocks[number], done.checksum) for number, done in known.items())
-    same = [block.number for block, same in compared(folder, contents, pairs) if same]
+    same = [
+        block.number for block, same in compare_checksums(folder, contents, known=pairs) if same
+    ]
     return {number: known[number] for number in same}
 
 
-def _noted(folder: Path) -> Iterator[Done]:
+def _read_journal(folder: Path) -> Iterator[DecodedBlock]:
     """The journal's whole lines."""
     with contextlib.suppress(FileNotFoundError), (folder / JOURNAL).open("rb") as file:
         for line in file:
             with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
-                yield Done.from_json(json.loads(line))
+                yield DecodedBlock.from_json(json.loads(line))
 
 
-def _blocks_of(damaged: Contents, contents: Contents) -> Iterator[Done]:
+def _undamaged_blocks(damaged: PackContents, contents: PackContents) -> Iterator[DecodedBlock]:
     if (damaged.shape, damaged.block) != (contents.shape, contents.block):
         return
     reasons = {bad.row: bad.reason for bad in damaged.unreadable}
     for block, checksum in zip(damaged.blocks(), damaged.checksums, strict=True):
         rows = range(block.first, block.first + block.rows)
-        yield Done(block.number, checksum, {row: reasons[row] for row in rows if row in reasons})
+        yield DecodedBlock(
+            block.number, checksum, {row: reasons[row] for row in rows if row in reasons}
+        )
 
 
-def _make_room(folder: Path, contents: Contents) -> None:
+def _allocate_images(folder: Path, contents: PackContents) -> None:
     """Give ``images.npy`` its size and its space on the disk: what is full is full now."""
-    path, size = folder / IMAGES, file_size(contents.shape)
+    path, size = folder / IMAGES, images_file_size(contents.shape)
     path.open("ab").close()
     with path.open("r+b") as file:
         held = getattr(os.fstat(file.fileno()), "st_blocks", 0) * 512
@@ -147,6 +155,6 @@ def _make_room(folder: Path, contents: Contents) -> None:
             try:
                 os.posix_fallocate(file.fileno(), 0, size)
             except OSError as problem:
-                if problem.errno in FULL:
+                if problem.errno in DISK_FULL_ERRORS:
                     raise
-        file.write(header(contents.shape))
+        file.write(npy_header(contents.shape))

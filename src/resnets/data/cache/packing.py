@@ -18,24 +18,24 @@ from PIL import Image
 
 from resnets.data import decoding
 from resnets.data.cache import decoders, pack_cache, pack_key
-from resnets.data.cache.blocks import ArrayTarget, FileTarget, Request
+from resnets.data.cache.blocks import ArrayTarget, DecodeRequest, FileTarget
 from resnets.data.cache.pack import Pack, open_pack
 from resnets.data.cache.pack_index import (
     FORMAT,
     IMAGES,
-    Block,
-    Contents,
-    Damaged,
-    header,
+    DamagedPack,
+    PackBlock,
+    PackContents,
+    npy_header,
     rows_in_block,
 )
-from resnets.data.cache.pack_unfinished import FULL, Unfinished
+from resnets.data.cache.pack_unfinished import DISK_FULL_ERRORS, UnfinishedPack
 from resnets.data.fashion_mnist.loading import VARIABLE
-from resnets.data.images import ArrayStore, Pixels, Store
+from resnets.data.images import ArrayStorage, Pixels, Storage
 from resnets.errors import DataError
 from resnets.progress_bar import Announce, OpenBar
 
-DECODING = 1
+DECODER_VERSION = 1
 """To be raised when ``decoding.open_image`` gives other pixels than before."""
 
 _WORTH_SAYING = 100_000_000
@@ -43,7 +43,7 @@ _WORTH_SAYING = 100_000_000
 
 
 @dataclass(frozen=True)
-class Sources:
+class ImageSources:
     """Image files under a folder, and what they become.
 
     Attributes:
@@ -79,19 +79,21 @@ class Sources:
         Another Pillow may decode to other pixels.
         """
         limit = Image.MAX_IMAGE_PIXELS
-        made_by = [FORMAT, DECODING, PIL.__version__, limit, self.size, self.channels]
-        return pack_key.key_of(made_by, self.paths, self.names())
+        made_by = [FORMAT, DECODER_VERSION, PIL.__version__, limit, self.size, self.channels]
+        return pack_key.compute_key(made_by, self.paths, names=self.names())
 
 
 @dataclass(frozen=True)
-class Packed:
+class PackedImages:
     """Decoded images, and what was wrong with the rows that are none."""
 
-    store: Store
+    storage: Storage
     unreadable: dict[int, str]
 
 
-def packed(sources: Sources, announce: Announce, progress: OpenBar) -> Packed:
+def open_or_create_pack(
+    sources: ImageSources, announce: Announce, *, progress: OpenBar
+) -> PackedImages:
     """Give the images of ``sources`` from their pack, which is made if there is none.
 
     Where the cache cannot take it they are decoded into memory, which is said.
@@ -101,60 +103,75 @@ def packed(sources: Sources, announce: Announce, progress: OpenBar) -> Packed:
     """
     folder, key = pack_cache.packs_folder(), sources.key()
     try:
-        pack = _kept(folder / key, key, announce) or _made(folder, key, sources, announce, progress)
+        pack = _open_existing(folder / key, key, announce=announce) or _create_pack(
+            folder, key, sources=sources, announce=announce, progress=progress
+        )
     except OSError as problem:
-        return _in_memory(sources, _why(problem, folder, sources), announce, progress)
-    return Packed(pack, {bad.row: bad.reason for bad in pack.contents.unreadable})
+        return _decode_in_memory(
+            sources,
+            _explain_failure(problem, folder, sources=sources),
+            announce=announce,
+            progress=progress,
+        )
+    return PackedImages(pack, {bad.row: bad.reason for bad in pack.contents.unreadable})
 
 
-def _size(count: int) -> str:
+def _format_size(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{max(count / 1e6, 0.1):.1f} MB"
 
 
-def _why(problem: OSError, folder: Path, sources: Sources) -> str:
+def _explain_failure(problem: OSError, folder: Path, *, sources: ImageSources) -> str:
     reason = problem.strerror or str(problem)
-    if problem.errno in FULL:
-        reason = f"the disk has no room for {_size(sources.bytes)}"
+    if problem.errno in DISK_FULL_ERRORS:
+        reason = f"the disk has no room for {_format_size(sources.bytes)}"
     return (
         f"{folder}: cannot keep the decoded images: {reason}; set {VARIABLE} to a folder "
         "on another disk, or remove packs (resnets data --clear)"
     )
 
 
-def _kept(place: Path, key: str, announce: Announce) -> Pack | None:
+def _open_existing(place: Path, key: str, *, announce: Announce) -> Pack | None:
     if not place.is_dir():
         return None
     try:
         return open_pack(place, key)
-    except Damaged as problem:
+    except DamagedPack as problem:
         announce(f"{problem}; what is damaged is decoded anew")
         return None
 
 
-def _made(folder: Path, key: str, sources: Sources, announce: Announce, progress: OpenBar) -> Pack:
+def _create_pack(
+    folder: Path, key: str, *, sources: ImageSources, announce: Announce, progress: OpenBar
+) -> Pack:
     """Make the pack, or wait for whoever is making it."""
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder, key, announce):
-        place, part = folder / key, pack_cache.part_of(folder, key)
-        damaged: Contents | None = None
+    with _hold_lock(folder, key, announce=announce):
+        place, part = folder / key, pack_cache.partial_folder(folder, key)
+        damaged: PackContents | None = None
         if place.is_dir():
             try:
                 return open_pack(place, key)
-            except Damaged as problem:
+            except DamagedPack as problem:
                 damaged = problem.contents
             shutil.rmtree(part, ignore_errors=True)
             place.rename(part)
         part.mkdir(exist_ok=True)
         root, shape = str(sources.root.resolve()), sources.shape
-        contents = Contents(key=key, root=root, shape=shape, block=rows_in_block(shape))
-        _make(Unfinished(part, contents, damaged), place, sources, announce, progress)
+        contents = PackContents(key=key, root=root, shape=shape, block=rows_in_block(shape))
+        _decode_into_pack(
+            UnfinishedPack(part, contents, damaged),
+            place,
+            sources=sources,
+            announce=announce,
+            progress=progress,
+        )
         part.rename(place)
         return open_pack(place, key)
 
 
 @contextlib.contextmanager
-def _locked(folder: Path, key: str, announce: Announce) -> Generator[None]:
-    lock = filelock.FileLock(pack_cache.lock_of(folder, key))
+def _hold_lock(folder: Path, key: str, *, announce: Announce) -> Generator[None]:
+    lock = filelock.FileLock(pack_cache.lock_file(folder, key))
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
@@ -166,55 +183,70 @@ def _locked(folder: Path, key: str, announce: Announce) -> Generator[None]:
         lock.release()
 
 
-def _make(
-    unfinished: Unfinished, place: Path, sources: Sources, announce: Announce, progress: OpenBar
+def _decode_into_pack(
+    unfinished: UnfinishedPack,
+    place: Path,
+    *,
+    sources: ImageSources,
+    announce: Announce,
+    progress: OpenBar,
 ) -> None:
-    left = unfinished.left()
+    left = unfinished.remaining_blocks()
     rows, images = sum(block.rows for block in left), len(sources.paths)
     if rows < images:
         announce(f"{images - rows:,} of {images:,} images were decoded before; going on")
     elif sources.bytes >= _WORTH_SAYING:
         announce(f"decoding {images:,} images once, {sources.bytes / 1e9:.1f} GB, to {place}")
-    decoder = _makes_decoders(unfinished.folder, sources, rows)
-    with unfinished, decoding.quiet(), progress("decoding images", rows) as advance:
-        for done in decoders.decoded(_requests(sources, left), decoder, advance):
-            unfinished.note(done)
-    unfinished.seal()
+    decoder = _decoder_factory(unfinished.folder, sources, rows=rows)
+    with unfinished, decoding.silence_decoders(), progress("decoding images", rows) as advance:
+        for done in decoders.decode_blocks(
+            _decode_requests(sources, left), decoder, advance=advance
+        ):
+            unfinished.record(done)
+    unfinished.finish()
 
 
-def _makes_decoders(part: Path, sources: Sources, rows: int) -> Callable[[], decoders.Decoder]:
-    path, start = part / IMAGES, len(header(sources.shape))
-    if rows < decoders.FEW or not decoders.can_start_processes():
-        return lambda: decoders.Here(sources.size, sources.channels, FileTarget(path, start))
-    return lambda: decoders.Apart(path, start, sources.size, sources.channels)
+def _decoder_factory(
+    part: Path, sources: ImageSources, *, rows: int
+) -> Callable[[], decoders.Decoder]:
+    path, start = part / IMAGES, len(npy_header(sources.shape))
+    if rows < decoders.MIN_IMAGES_FOR_PROCESSES or not decoders.can_start_processes():
+        return lambda: decoders.InProcessDecoder(
+            sources.size, sources.channels, FileTarget(path, start)
+        )
+    return lambda: decoders.SubprocessDecoder(path, start, sources.size, sources.channels)
 
 
-def _requests(sources: Sources, left: Sequence[Block]) -> list[Request]:
+def _decode_requests(sources: ImageSources, left: Sequence[PackBlock]) -> list[DecodeRequest]:
     paths, names = [str(path) for path in sources.paths], sources.names()
     rows = [slice(block.first, block.first + block.rows) for block in left]
     return [
-        Request(block.number, block.first, paths[part], names[part])
+        DecodeRequest(block.number, block.first, paths[part], names[part])
         for block, part in zip(left, rows, strict=True)
     ]
 
 
-def _in_memory(sources: Sources, why: str, announce: Announce, progress: OpenBar) -> Packed:
-    pixels = _allocated(sources, why)
+def _decode_in_memory(
+    sources: ImageSources, why: str, *, announce: Announce, progress: OpenBar
+) -> PackedImages:
+    pixels = _allocate_pixels(sources, why)
     announce(f"{why}. Going on from memory; the next run decodes them again")
     shape = sources.shape
-    blocks = Contents(key="", root="", shape=shape, block=rows_in_block(shape)).blocks()
+    blocks = PackContents(key="", root="", shape=shape, block=rows_in_block(shape)).blocks()
     target, unreadable = ArrayTarget(pixels), dict[int, str]()
 
-    def decoder() -> decoders.Decoder:
-        return decoders.Here(sources.size, sources.channels, target)
+    def make_decoder() -> decoders.Decoder:
+        return decoders.InProcessDecoder(sources.size, sources.channels, target)
 
-    with decoding.quiet(), progress("decoding images", shape[0]) as advance:
-        for done in decoders.decoded(_requests(sources, blocks), decoder, advance):
+    with decoding.silence_decoders(), progress("decoding images", shape[0]) as advance:
+        for done in decoders.decode_blocks(
+            _decode_requests(sources, blocks), make_decoder, advance=advance
+        ):
             unreadable.update(done.unreadable)
-    return Packed(ArrayStore(pixels), unreadable)
+    return PackedImages(ArrayStorage(pixels), unreadable)
 
 
-def _allocated(sources: Sources, why: str) -> Pixels:
+def _allocate_pixels(sources: ImageSources, why: str) -> Pixels:
     """Room for all images; DataError rather than a machine that swaps, or a killed process."""
     try:
         owned = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -22,7 +22,7 @@ from resnets import files
 from resnets.data.fashion_mnist.download import PublishedFile, download
 from resnets.data.images import Dataset, Images
 from resnets.errors import DataError
-from resnets.progress_bar import Announce, silent
+from resnets.progress_bar import Announce, ignore_message
 
 VARIABLE = "RESNETS_DATA"
 """The environment variable that names the folder for data sets, in place of the user's cache."""
@@ -74,7 +74,7 @@ DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package ``dataset-fashion-mnist`` installs the files."""
 
 
-def load(*, announce: Announce = silent) -> Dataset:
+def load(*, announce: Announce = ignore_message) -> Dataset:
     """Return Fashion-MNIST: pixels uint8 [n, 28, 28, 1], labels int64 [n], n = 60,000 and 10,000.
 
     ``announce`` is told, a line at a time, what is downloaded and from where.

@@ -90,7 +90,7 @@ def take_apart(trace: Trace, name: str, layers: Sequence[Layer]) -> Anatomy:
     scalings = [layer for layer in branch.layers if layer.operation == "scale"]
     return Anatomy(
         name=name,
-        source=trace.named[branch.source],
+        source=trace.by_name[branch.source],
         branch=branch,
         shortcut=_follow_way(trace, total.inputs[1], through),
         gate=gate,
@@ -112,7 +112,7 @@ def _follow_way(trace: Trace, end: str, through: set[str]) -> Way:
     """Return the way back from the layer ``end`` by first inputs that are in ``through``."""
     layers: list[Layer] = []
     while end in through:
-        layers.append(trace.named[end])
+        layers.append(trace.by_name[end])
         end = layers[-1].inputs[0]
     return Way(source=end, layers=tuple(reversed(layers)))
 

@@ -176,7 +176,7 @@ class _Placer:
             return self.style.frame
         if layer is self.block.source:
             return ""
-        changes = layer.shape != self.trace.named[layer.inputs[0]].shape
+        changes = layer.shape != self.trace.by_name[layer.inputs[0]].shape
         return format_shape(layer.shape) if changes else ""
 
     def sources(self) -> set[str]:

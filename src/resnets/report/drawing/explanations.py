@@ -75,14 +75,14 @@ def _overlay_maps(one: Explanation) -> list[tuple[str, Colours]]:
 
     One scale for all maps of an image: they can be compared.
     """
-    strongest = float(np.abs(one.evidence).max()) or 1.0
+    strongest = float(np.abs(one.class_activation_map).max()) or 1.0
     grey = _to_rgb(one.pixels).mean(axis=2, keepdims=True)
     height, width = one.pixels.shape[:2]
     enlarged = max(1, math.ceil(2 * SIDE / max(height, width)))  # of few pixels a smooth map
     grey = grey.repeat(enlarged, axis=0).repeat(enlarged, axis=1)
     ground = 0.35 * 255 + 0.65 * grey
     found: list[tuple[str, Colours]] = []
-    for (name, share), evidence in zip(one.classes, one.evidence, strict=True):
+    for (name, share), evidence in zip(one.classes, one.class_activation_map, strict=True):
         image = Image.fromarray((evidence / strongest).astype(np.float32))
         size = (width * enlarged, height * enlarged)
         level = np.asarray(image.resize(size, Image.Resampling.BILINEAR))[:, :, None]

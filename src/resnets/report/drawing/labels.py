@@ -81,7 +81,7 @@ def list_details(layer: Layer, channels: int) -> list[str]:
 
 def count_channels_read(trace: Trace, layer: Layer) -> int:
     """Return how many channels, or features, a layer reads."""
-    return trace.named[layer.inputs[0]].shape[0]
+    return trace.by_name[layer.inputs[0]].shape[0]
 
 
 def format_brief(number: int) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from resnets.errors import ResnetsError, UnknownName
-from resnets.files import explained, write_bytes
+from resnets.files import explain_os_errors, write_bytes
 from resnets.networks.layers import Trace
 from resnets.report.drawing.anatomy import Anatomy, find_blocks
 from resnets.report.drawing.block import draw_block
@@ -75,7 +75,7 @@ def write_diagram(diagram: Diagram, path: Path, theme: Theme = "auto") -> None:
         from resnets.report.drawing.png import to_png
 
         content = to_png(diagram, theme)
-    with explained(f"cannot write {path}", DrawingError):
+    with explain_os_errors(f"cannot write {path}", DrawingError):
         write_bytes(path, content)
 
 

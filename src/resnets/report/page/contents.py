@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from resnets.errors import DataError, RunError
-from resnets.inference.evaluate import evaluator_of, received
-from resnets.inference.explain import Mistakes, mistakes
+from resnets.inference.evaluate import load_network, make_framework_evaluator
+from resnets.inference.explain import Mistakes, find_mistakes
 from resnets.networks.layers import Trace
 from resnets.networks.tracing import trace
 from resnets.recipes.recipe import Recipe
@@ -70,12 +70,14 @@ def gather(
         raise RunError(f"{folder} is no run: it has no {RECIPE}; resnets train makes one")
     if not (folder / MODEL).is_file():
         raise RunError(f"{folder}: no epoch of the run has ended yet")
-    run, network = RunFolder(folder), received(folder, announce)
+    run, network = RunFolder(folder), load_network(folder, announce)
     lines, timings = run.records(), run.records(TIMINGS)
-    evaluator_of(network, folder, framework, device)  # a wrong device is no lack of images
+    make_framework_evaluator(
+        network, folder, framework=framework, device=device
+    )  # a wrong device is no lack of images
     found: Mistakes | None = None
     try:
-        found = mistakes(network, folder, None, count, framework, device, announce)
+        found = find_mistakes(network, folder, None, count, framework, device, announce)
     except (DataError, RunError) as error:
         announce(f"note: without classes and mistakes: {error}")
     return Contents(
@@ -85,7 +87,7 @@ def gather(
         class_names=network.class_names,
         result=run.result(),
         records=lines,
-        epochs=records.epochs(lines, timings, Progress()),
+        epochs=records.read_epochs(lines, timings, progress=Progress()),
         start=run.start(),
         mistakes=found,
     )

@@ -18,9 +18,9 @@ from resnets.report.drawing.explanations import draw_explanations
 from resnets.report.drawing.labels import format_brief, format_count
 from resnets.report.page.contents import Contents
 from resnets.schema import to_json
-from resnets.training.metrics import interval
+from resnets.training.metrics import confidence_interval
 from resnets.training.monitor import curves
-from resnets.training.monitor.phrases import duration
+from resnets.training.monitor.phrases import format_duration
 
 MOST_CLASSES = 30
 """Classes up to which the whole table of who is taken for whom is shown."""
@@ -93,7 +93,7 @@ def make_headline(contents: Contents) -> tuple[str, str]:
     """Return the one figure that counts, and what it is."""
     result, kept = contents.result, contents.kept
     if result is not None:
-        low, high = interval(result["test_accuracy"], result["test_images"])
+        low, high = confidence_interval(result["test_accuracy"], result["test_images"])
         return format_percent(result["test_accuracy"], 2), (
             f"of {result['test_images']:,} test images are right, which were read once "
             f"(95% confidence: {format_percent(low)} to {format_percent(high)})"
@@ -124,7 +124,10 @@ def list_facts(contents: Contents) -> list[tuple[str, str]]:
     seconds = sum(epoch.seconds for epoch in contents.epochs)
     if seconds:
         found.append(
-            ("training", f"{duration(seconds)}, {format_count(len(contents.epochs), 'epoch')}")
+            (
+                "training",
+                f"{format_duration(seconds)}, {format_count(len(contents.epochs), 'epoch')}",
+            )
         )
     if contents.start:
         where = f"{contents.start.get('framework')}, {contents.start.get('device')}"
@@ -193,7 +196,7 @@ def encode_picture(svg: str) -> str:
 
 def _draw_curves(contents: Contents) -> str:
     with tempfile.TemporaryDirectory() as folder:
-        svg, _ = curves.draw(contents.records, Path(folder), contents.name)
+        svg, _ = curves.draw_curves(contents.records, Path(folder), title=contents.name)
         return svg.read_text(encoding="utf-8")
 
 

@@ -24,7 +24,7 @@ from resnets.networks.network import Weights, check_weights
 from resnets.networks.tracing import trace
 from resnets.recipes.recipe import Momentum, Placement, Start
 
-CHANGING = {"stack": "as whole copies", "random": "at random"}
+INEXACT_STARTS = {"stack": "as whole copies", "random": "at random"}
 """The starts that change the function, in words."""
 
 MOMENTS = ("momentum", "mean", "square")
@@ -77,31 +77,31 @@ class Deepening:
         Exact means: in evaluation the logits are the same bit for bit, and in training what the
         new blocks add is zero.
         """
-        if self.start in CHANGING:
-            return f"new blocks that begin {CHANGING[self.start]} change the function"
+        if self.start in INEXACT_STARTS:
+            return f"new blocks that begin {INEXACT_STARTS[self.start]} change the function"
         return identity_obstacle(self.target)
 
-    def weights(self, weights: Weights) -> Weights:
+    def grow_weights(self, weights: Weights) -> Weights:
         """Give the target's weights.
 
         Raises:
-            WeightsError: if ``weights`` are not the source's.
+            WeightsError: if ``grow_weights`` are not the source's.
         """
         check_weights(self.source, weights)
-        copied = self._copied if self.start in ("copy", "stack") else {}
+        copied = self._copy_sources if self.start in ("copy", "stack") else {}
         found: Weights = {}
         for name, old in self.origins.items():
             like = weights.get(copied.get(name, ""))
             if old:
                 found[name] = weights[old]
             elif like is not None and name not in self._new_kernels:
-                zeroed = self.start == "copy" and name in self._zeroed
+                zeroed = self.start == "copy" and name in self._zero_initialised
                 found[name] = np.zeros_like(like) if zeroed else like.copy()
             else:
-                found[name] = self._drawn[name]
+                found[name] = self._initial_weights[name]
         return found
 
-    def state(self, state: Mapping[str, npt.NDArray[Any]]) -> Weights:
+    def grow_state(self, state: Mapping[str, npt.NDArray[Any]]) -> Weights:
         """Give a session's state: new tensors begin with no moments, old ones as chosen.
 
         ``born/NAME`` says after which step AdamW's count for a new tensor begins.
@@ -110,13 +110,13 @@ class Deepening:
         found: Weights = {}
         for part in ("weights", "average"):
             if part in parts:
-                own = {n: state[f"{part}/{n}"] for n in _tensors(self.source)}
+                own = {n: state[f"{part}/{n}"] for n in _tensor_names(self.source)}
                 found |= {
                     f"{part}/{name}": array.astype(own[next(iter(own))].dtype)
-                    for name, array in self.weights(own).items()
+                    for name, array in self.grow_weights(own).items()
                 }
         for name, origin in self.origins.items():
-            if not self.learned[name]:
+            if not self.is_parameter[name]:
                 continue
             old = origin if self.momentum == "carry" else None
             for part in (part for part in MOMENTS if part in parts):
@@ -128,35 +128,37 @@ class Deepening:
                 found[f"born/{name}"] = state["steps"]
         return {**found, "steps": state["steps"]}
 
-    def difference(self, weights: Weights, size: int = 32) -> float:
+    def measure_difference(self, weights: Weights, size: int = 32) -> float:
         """Measure how far the logits move, relative to their size, in float64 on random images."""
         x = np.random.default_rng(self.seed).normal(size=(2, self.source.channels, size, size))
         before, after = (
             reference.forward(a, {n: v.astype(np.float64) for n, v in w.items()}, x).logits
-            for a, w in ((self.source, weights), (self.target, self.weights(weights)))
+            for a, w in ((self.source, weights), (self.target, self.grow_weights(weights)))
         )
         return float(np.abs(after - before).max() / (np.abs(before).max() or 1))
 
     @cached_property
-    def learned(self) -> dict[str, bool]:
+    def is_parameter(self) -> dict[str, bool]:
         """Whether each tensor of the target is a parameter, not a running statistic."""
-        return {t.name: t.learned for layer in trace(self.target, 32).layers for t in layer.tensors}
+        return {
+            t.name: t.is_parameter for layer in trace(self.target, 32).layers for t in layer.tensors
+        }
 
     @cached_property
-    def rising(self) -> Weights:
+    def fade_in_values(self) -> Weights:
         """What tensors that begin at zero would be drawn as: new blocks' last scales or kernels.
 
         None where new blocks change the function at once.
         """
-        if self.start in CHANGING:
+        if self.start in INEXACT_STARTS:
             return {}
         ends = last_scales(trace(self.target, 32))
         drawn = initial_weights(self.target, seed=self.seed, scheme=self.scheme)
         return {n: drawn[n].astype(np.float64) for n in ends if self.origins[n] is None}
 
     @cached_property
-    def _drawn(self) -> Weights:
-        zero = self.start not in CHANGING
+    def _initial_weights(self) -> Weights:
+        zero = self.start not in INEXACT_STARTS
         return initial_weights(
             self.target, seed=self.seed, scheme=self.scheme, zero_last_scale=zero
         )
@@ -172,7 +174,11 @@ class Deepening:
         drawn: set[str] = set()
         for layer in trace(self.target, 32).layers:
             names = [tensor.name for tensor in layer.tensors]
-            own = [t for t in layer.tensors if shapes.get(self._copied.get(t.name, "")) == t.shape]
+            own = [
+                t
+                for t in layer.tensors
+                if shapes.get(self._copy_sources.get(t.name, "")) == t.shape
+            ]
             behind = layer.operation in ("norm", "group_norm") and layer.inputs[0] in unfit
             if len(own) < len(names) or behind:
                 unfit.add(layer.name)
@@ -180,7 +186,7 @@ class Deepening:
         return frozenset(drawn)
 
     @cached_property
-    def _zeroed(self) -> frozenset[str]:
+    def _zero_initialised(self) -> frozenset[str]:
         """Last scales of branches, and the shifts beside them."""
         scales = last_scales(trace(self.target, 32))
         return scales | {f"{name.removesuffix('.weight')}.bias" for name in scales}
@@ -188,19 +194,19 @@ class Deepening:
     @cached_property
     def origins(self) -> dict[str, str | None]:
         """Every tensor of the target with the tensor that it was; None for a new one."""
-        return self._renamed(new=False)
+        return self._map_names(new=False)
 
     @cached_property
-    def _copied(self) -> dict[str, str]:
+    def _copy_sources(self) -> dict[str, str]:
         """Every tensor of a new block with that of the old block before it."""
-        return {name: old for name, old in self._renamed(new=True).items() if old}
+        return {name: old for name, old in self._map_names(new=True).items() if old}
 
-    def _renamed(self, *, new: bool) -> dict[str, str | None]:
+    def _map_names(self, *, new: bool) -> dict[str, str | None]:
         before, after = block_names(self.source), block_names(self.target)
         blocks: dict[str, str | None] = {}
         for old_row, row in zip(before, after, strict=True):
             last = ""
-            numbers = placed(len(old_row), len(row), self.placement)
+            numbers = place_blocks(len(old_row), len(row), placement=self.placement)
             for name, number in zip(row, numbers, strict=True):
                 last = last if number is None else old_row[number]
                 is_new = number is None
@@ -236,10 +242,10 @@ def deepen(
     if isinstance(to, str):
         to = catalog.get(to, channels=architecture.channels, classes=architecture.classes)
     growth = Deepening(architecture, to, placement, start, seed)
-    return growth.target, growth.weights(weights)
+    return growth.target, growth.grow_weights(weights)
 
 
-def added(plans: Sequence[Deepening]) -> dict[str, tuple[int, str]]:
+def added_tensors(plans: Sequence[Deepening]) -> dict[str, tuple[int, str]]:
     """Name the learned tensors that growths in a row add: its growth's index and its name then.
 
     The names by which they are found are those of the last network.
@@ -249,12 +255,12 @@ def added(plans: Sequence[Deepening]) -> dict[str, tuple[int, str]]:
         found = {
             name: (i, name) if old is None else found[old]
             for name, old in plan.origins.items()
-            if plan.learned[name] and (old is None or old in found)
+            if plan.is_parameter[name] and (old is None or old in found)
         }
     return found
 
 
-def placed(old: int, new: int, placement: Placement) -> list[int | None]:
+def place_blocks(old: int, new: int, *, placement: Placement) -> list[int | None]:
     """Say for each of a stage's ``new`` blocks which of its ``old`` ones it was; None: none."""
     if placement == "end":
         return [*range(old), *[None] * (new - old)]
@@ -271,12 +277,12 @@ def first_difference(source: Architecture, target: Architecture) -> str:
     for field in dataclasses.fields(Architecture):
         if field.name not in ("name", "stages"):
             old, new = getattr(source, field.name), getattr(target, field.name)
-            if found := _difference(field.name, old, new):
+            if found := _describe_difference(field.name, old, new=new):
                 return found
     if len(source.stages) != len(target.stages):
         return f"stages: {len(source.stages)} here, {len(target.stages)} there"
     for i, (old, new) in enumerate(zip(source.stages, target.stages, strict=True)):
-        if found := _difference(f"stages[{i}]", replace(old, depth=new.depth), new):
+        if found := _describe_difference(f"stages[{i}]", replace(old, depth=new.depth), new=new):
             return found
         if new.depth < old.depth:
             return f"stages[{i}].depth: {old.depth} blocks here, only {new.depth} there"
@@ -293,16 +299,18 @@ def identity_obstacle(architecture: Architecture) -> str:
     return ""
 
 
-def _difference(path: str, old: Any, new: Any) -> str:
+def _describe_difference(path: str, old: Any, *, new: Any) -> str:
     if old == new:
         return ""
     if dataclasses.is_dataclass(old) and type(old) is type(new):
         for field in dataclasses.fields(old):
             inside = f"{path}.{field.name}"
-            if found := _difference(inside, getattr(old, field.name), getattr(new, field.name)):
+            if found := _describe_difference(
+                inside, getattr(old, field.name), new=getattr(new, field.name)
+            ):
                 return found
     return f"{path}: {old} here, {new} there"
 
 
-def _tensors(a: Architecture) -> list[str]:
+def _tensor_names(a: Architecture) -> list[str]:
     return [t.name for layer in trace(a, 32).layers for t in layer.tensors]

@@ -16,7 +16,7 @@ from resnets.networks.initialization import last_scales
 from resnets.networks.network import Network, Weights
 from resnets.networks.tracing import trace
 from resnets.recipes.schedule import Schedule
-from resnets.training.growth.deepening import Deepening, added
+from resnets.training.growth.deepening import Deepening, added_tensors
 
 
 @dataclass
@@ -42,9 +42,9 @@ class GrowingNetwork:
         if grown > len(self.plans):
             raise RunError(f"the saved state has grown {grown} times, the recipe less")
         for plan in self.plans[:grown]:
-            self._become(plan, self.network.weights)
+            self._apply(plan, self.network.weights)
 
-    def grow(self, index: int, state: Weights, note: Callable[[str], None]) -> Weights:
+    def grow(self, index: int, state: Weights, *, note: Callable[[str], None]) -> Weights:
         """Make the growth of that index; give the new network's state.
 
         ``note`` is told where the function does not stay exactly the same.
@@ -54,12 +54,12 @@ class GrowingNetwork:
         if plan.obstacle:
             note(
                 f"not exactly the same function: {plan.obstacle}; its logits move by "
-                f"{plan.difference(weights):.1e} of their size"
+                f"{plan.measure_difference(weights):.1e} of their size"
             )
-        self._become(plan, weights)
-        return plan.state(state)
+        self._apply(plan, weights)
+        return plan.grow_state(state)
 
-    def slowed(self, step: int) -> Mapping[str, float]:
+    def lr_scales(self, step: int) -> Mapping[str, float]:
         """Give the shares of the rate that new tensors take in ``step``, from 0, where not 1.
 
         Less in their warm-up; more where their growth's ``scale_rate`` says so.
@@ -67,7 +67,7 @@ class GrowingNetwork:
         growths = self.schedule.recipe.grow
         if not any(growth.warmup or growth.scale_rate != 1 for growth in growths):
             return {}
-        new, ends = self._new(step)
+        new, ends = self._added_before(step)
         shares: dict[str, float] = {}
         for name, (i, _) in new.items():
             share = self.schedule.growth_warmup(growths[i], step)
@@ -76,7 +76,7 @@ class GrowingNetwork:
                 shares[name] = share
         return shares
 
-    def lifted(self, step: int) -> Weights:
+    def parameter_additions(self, step: int) -> Weights:
         """Give what is added before ``step``, from 0, to new tensors that began at zero.
 
         In float64; together it makes of them what they would have been drawn as.
@@ -84,27 +84,27 @@ class GrowingNetwork:
         shares = [self.schedule.fade_in(growth, step) for growth in self.schedule.recipe.grow]
         if not any(shares):
             return {}
-        new, ends = self._new(step)
+        new, ends = self._added_before(step)
         return {
-            name: shares[i] * self.plans[i].rising[then]
+            name: shares[i] * self.plans[i].fade_in_values[then]
             for name, (i, then) in new.items()
-            if name in ends and shares[i] and then in self.plans[i].rising
+            if name in ends and shares[i] and then in self.plans[i].fade_in_values
         }
 
-    def _new(self, step: int) -> tuple[Mapping[str, tuple[int, str]], frozenset[str]]:
-        """What growths before ``step`` have added, as ``_added``."""
+    def _added_before(self, step: int) -> tuple[Mapping[str, tuple[int, str]], frozenset[str]]:
+        """What growths before ``step`` have added, as ``_find_added``."""
         growths = self.schedule.recipe.grow
         grown = sum(self.schedule.first_step(growth) <= step for growth in growths)
-        return _added(tuple(self.plans[:grown])) if grown else ({}, frozenset())
+        return _find_added(tuple(self.plans[:grown])) if grown else ({}, frozenset())
 
-    def _become(self, plan: Deepening, weights: Weights) -> None:
-        grown = plan.weights(weights)
+    def _apply(self, plan: Deepening, weights: Weights) -> None:
+        grown = plan.grow_weights(weights)
         self.network = replace(self.network, architecture=plan.target, weights=grown)
 
 
 @lru_cache(maxsize=2)
-def _added(
+def _find_added(
     plans: tuple[Deepening, ...],
 ) -> tuple[dict[str, tuple[int, str]], frozenset[str]]:
     """What growths have added, and which of the last network's tensors end a branch."""
-    return added(plans), last_scales(trace(plans[-1].target, 32))
+    return added_tensors(plans), last_scales(trace(plans[-1].target, 32))

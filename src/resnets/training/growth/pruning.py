@@ -22,7 +22,7 @@ MakeEvaluator = Callable[[Network], Evaluator]
 
 
 @dataclass(frozen=True)
-class Cut:
+class PrunedNetwork:
     """A network after some of its blocks have been taken out.
 
     Attributes:
@@ -39,7 +39,7 @@ class Cut:
 
 
 @dataclass(frozen=True)
-class Cost:
+class BlockCost:
     """What taking one block out of the whole network costs.
 
     Attributes:
@@ -54,12 +54,16 @@ class Cost:
     multiply_adds: int
 
 
-def costs(network: Network, images: Images, make: MakeEvaluator) -> Iterator[Cost]:
+def block_costs(
+    network: Network, images: Images, *, make_evaluator: MakeEvaluator
+) -> Iterator[BlockCost]:
     """Yield what each block costs to take out, in the network's order."""
-    whole = _cut("", network, images, make)
-    for block in removable(network.architecture):
-        without = _cut(block, _without(network, [block]), images, make)
-        yield Cost(
+    whole = _evaluate_pruned("", network, images=images, make_evaluator=make_evaluator)
+    for block in removable_blocks(network.architecture):
+        without = _evaluate_pruned(
+            block, _remove(network, [block]), images=images, make_evaluator=make_evaluator
+        )
+        yield BlockCost(
             block,
             without.evaluation.loss - whole.evaluation.loss,
             without.evaluation.accuracy - whole.evaluation.accuracy,
@@ -67,21 +71,28 @@ def costs(network: Network, images: Images, make: MakeEvaluator) -> Iterator[Cos
         )
 
 
-def cuts(network: Network, images: Images, make: MakeEvaluator) -> Iterator[Cut]:
+def prune_stepwise(
+    network: Network, images: Images, *, make_evaluator: MakeEvaluator
+) -> Iterator[PrunedNetwork]:
     """Yield the whole network, then each time with one more block taken out: the cheapest.
 
     After each the blocks that are left are ranked again: two blocks may stand in for one another.
     It ends where only the first blocks of the stages are left.
     """
-    cut = _cut("", network, images, make)
+    cut = _evaluate_pruned("", network, images=images, make_evaluator=make_evaluator)
     yield cut
     gone: list[str] = []
-    blocks = removable(network.architecture)
+    blocks = removable_blocks(network.architecture)
     while left := [block for block in blocks if block not in gone]:
         # Of equal losses the block that spares most, then the last.
         cut = min(
             (
-                _cut(block, _without(network, [*gone, block]), images, make)
+                _evaluate_pruned(
+                    block,
+                    _remove(network, [*gone, block]),
+                    images=images,
+                    make_evaluator=make_evaluator,
+                )
                 for block in reversed(left)
             ),
             key=lambda found: (found.evaluation.loss, found.multiply_adds),
@@ -93,24 +104,25 @@ def cuts(network: Network, images: Images, make: MakeEvaluator) -> Iterator[Cut]
 def prune(
     network: Network,
     images: Images,
-    make: MakeEvaluator,
     *,
+    make_evaluator: MakeEvaluator,
     blocks: int | None = None,
     share: float | None = None,
-    announce: Callable[[Cut], None] = lambda _: None,
-) -> Cut:
+    announce: Callable[[PrunedNetwork], None] = lambda _: None,
+) -> PrunedNetwork:
     """Take out ``blocks`` blocks, or as many as leave at most ``share`` of the multiply-adds.
 
     Raises:
         GrowthError: where there are not so many, or what must stay is more than the share.
     """
     require_budget(network, blocks=blocks, share=share)
-    whole: Cut | None = None
-    for taken, cut in enumerate(cuts(network, images, make)):
+    whole: PrunedNetwork | None = None
+    for taken, cut in enumerate(prune_stepwise(network, images, make_evaluator=make_evaluator)):
         whole = whole or cut
         announce(cut)
         if blocks == taken or (
-            blocks is None and _within(cut.multiply_adds, whole.multiply_adds, share)
+            blocks is None
+            and _is_within_budget(cut.multiply_adds, whole.multiply_adds, share=share)
         ):
             return cut
     raise AssertionError("a budget that can be met is met by the last cut")
@@ -123,7 +135,7 @@ def require_budget(network: Network, *, blocks: int | None, share: float | None)
         GrowthError: as ``prune``.
     """
     a, size = network.architecture, network.preprocessing.size
-    most = len(removable(a))
+    most = len(removable_blocks(a))
     if blocks is not None and not 0 <= blocks <= most:
         name = a.name or "the network"
         raise GrowthError(
@@ -131,14 +143,14 @@ def require_budget(network: Network, *, blocks: int | None, share: float | None)
         )
     shortest = replace(a, stages=tuple(replace(stage, depth=1) for stage in a.stages))
     whole, least = (trace(one, size).multiply_adds for one in (a, shortest))
-    if not _within(least, whole, share):
+    if not _is_within_budget(least, whole, share=share):
         raise GrowthError(
             f"what must stay is {least / whole:.1%} of the multiply-adds, over {share:.1%}"
         )
 
 
-def shortened(
-    architecture: Architecture, weights: Weights, removed: Collection[str]
+def remove_blocks(
+    architecture: Architecture, weights: Weights, *, removed: Collection[str]
 ) -> tuple[Architecture, Weights]:
     """Take blocks out of a network, by their canonical names such as ``layer3.4``.
 
@@ -158,7 +170,7 @@ def shortened(
     stages = tuple(
         replace(stage, depth=len(row)) for stage, row in zip(architecture.stages, kept, strict=True)
     )
-    target = replace(architecture, stages=stages, name=_shortened_name(architecture, stages))
+    target = replace(architecture, stages=stages, name=_pruned_name(architecture, stages))
     pairs = zip(block_names(target), kept, strict=True)
     blocks = {new: old for row, old_row in pairs for new, old in zip(row, old_row, strict=True)}
     found: Weights = {}
@@ -169,25 +181,29 @@ def shortened(
     return target, found
 
 
-def removable(architecture: Architecture) -> list[str]:
+def removable_blocks(architecture: Architecture) -> list[str]:
     """List the blocks that can be taken out: all but each stage's first."""
     return [name for row in block_names(architecture) for name in row[1:]]
 
 
-def _shortened_name(a: Architecture, stages: Collection[Stage]) -> str:
+def _pruned_name(a: Architecture, stages: Collection[Stage]) -> str:
     depths = "-".join(str(stage.depth) for stage in stages)
     return f"{a.name.partition(' ')[0]} {depths}" if a.name else ""
 
 
-def _within(multiply_adds: int, whole: int, share: float | None) -> bool:
+def _is_within_budget(multiply_adds: int, whole: int, *, share: float | None) -> bool:
     return share is None or multiply_adds <= share * whole
 
 
-def _without(network: Network, blocks: Collection[str]) -> Network:
-    a, weights = shortened(network.architecture, network.weights, blocks)
+def _remove(network: Network, blocks: Collection[str]) -> Network:
+    a, weights = remove_blocks(network.architecture, network.weights, removed=blocks)
     return replace(network, architecture=a, weights=weights)
 
 
-def _cut(removed: str, network: Network, images: Images, make: MakeEvaluator) -> Cut:
+def _evaluate_pruned(
+    removed: str, network: Network, *, images: Images, make_evaluator: MakeEvaluator
+) -> PrunedNetwork:
     steps = trace(network.architecture, network.preprocessing.size)
-    return Cut(removed, network, evaluate(make(network), images), steps.multiply_adds)
+    return PrunedNetwork(
+        removed, network, evaluate(make_evaluator(network), images), steps.multiply_adds
+    )

@@ -7,7 +7,7 @@ from resnets.networks.architecture import Architecture
 from resnets.networks.initialization import Scheme
 from resnets.networks.named import find_architecture
 from resnets.recipes.recipe import Growth, Recipe
-from resnets.schema import shortened
+from resnets.schema import shorten
 from resnets.training.growth.deepening import Deepening
 
 
@@ -53,13 +53,13 @@ def _deepen(network: Architecture, depths: tuple[int, ...]) -> Architecture:
     written, own = ("-".join(map(str, d)) for d in (depths, [s.depth for s in network.stages]))
     if len(depths) != len(network.stages):
         raise GrowthError(
-            f"{shortened(written)} is for {_count_stages(len(depths))}; "
+            f"{shorten(written)} is for {_count_stages(len(depths))}; "
             f"{network.name or 'the network'} has {_count_stages(len(network.stages))}, "
             f"of {own} blocks"
         )
     if any(depth < stage.depth for stage, depth in zip(network.stages, depths, strict=True)):
         raise GrowthError(
-            f"{shortened(written)} does not contain {network.name or 'the network'}: "
+            f"{shorten(written)} does not contain {network.name or 'the network'}: "
             f"its stages have {own} blocks"
         )
     base = network.name.partition(" ")[0]
@@ -70,7 +70,7 @@ def _deepen(network: Architecture, depths: tuple[int, ...]) -> Architecture:
         return replace(network, stages=stages, name=f"{base} {written}")
     except InvalidDescription as error:
         reasons = "; ".join(map(str, error.problems))
-        raise GrowthError(f"{shortened(written)}: {reasons}") from error
+        raise GrowthError(f"{shorten(written)}: {reasons}") from error
 
 
 def _count_stages(number: int) -> str:

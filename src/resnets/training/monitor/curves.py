@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resnets.errors import MissingDependency, RunError
-from resnets.files import explained, replacing
+from resnets.files import explain_os_errors, replace_file
 from resnets.training import logs
 from resnets.training.events import Event, Trained
 from resnets.training.monitor.series import Curves, Point
-from resnets.training.monitor.series import thinned as thinned
+from resnets.training.monitor.series import thin_points as thin_points
 from resnets.training.run_folder import METRICS
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ SETTINGS: dict[Any, Any] = {
 }
 
 
-def draw(records: Sequence[Mapping[str, Any]], folder: Path, title: str) -> list[Path]:
+def draw_curves(records: Sequence[Mapping[str, Any]], folder: Path, *, title: str) -> list[Path]:
     """Draw ``curves.svg`` and ``curves.png`` into ``folder``; give their paths.
 
     The same records give the same bytes. What a run lacks (validation, a finished epoch) is
@@ -65,52 +65,56 @@ def draw(records: Sequence[Mapping[str, Any]], folder: Path, title: str) -> list
     paths = [folder / "curves.svg", folder / "curves.png"]
     # The settings are read while the figure is built and again while it is written.
     with rc_context(SETTINGS):
-        figure = _figure(Curves.of(records), title)
-        with replacing(paths[0]) as file:
+        figure = _draw_figure(Curves.from_records(records), title)
+        with replace_file(paths[0]) as file:
             FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None, "Creator": None})
         figure.set_dpi(160)
-        with replacing(paths[1]) as file:
+        with replace_file(paths[1]) as file:
             FigureCanvasAgg(figure).print_png(file, metadata={"Software": None})
     return paths
 
 
-LOWER = 3.2
+COMPUTE_ROW_HEIGHT = 3.2
 """Inches of the lower row, where there is one."""
 
 
-def _figure(curves: Curves, title: str) -> "Figure":
+def _draw_figure(curves: Curves, title: str) -> "Figure":
     """Lay out the panels, in inches: loss above rate, accuracy beside both; below, by compute."""
     from matplotlib.figure import Figure
 
     spent = curves.by_compute() if curves.growths else None
-    lift = LOWER if spent else 0.0
+    lift = COMPUTE_ROW_HEIGHT if spent else 0.0
     width, height = (10.75 if curves.accuracy else 5.7), 4.4 + lift
     figure = Figure(figsize=(width, height), facecolor="white")
     figure.text(0.62 / width, 1 - 0.36 / height, title, fontsize=12.5, fontweight="bold")
     pad = 19 if curves.growths else 7  # above the panel, growths are named
-    row = [_panel(figure, (0.62, 1.62 + lift, 3.7, 1.98), "Loss", pad)]
+    row = [_add_panel(figure, (0.62, 1.62 + lift, 3.7, 1.98), heading="Loss", pad=pad)]
     _draw_loss(row[0], curves)
-    row.append(_panel(figure, (0.62, 0.55 + lift, 3.7, 0.5), "Learning rate"))
+    row.append(_add_panel(figure, (0.62, 0.55 + lift, 3.7, 0.5), heading="Learning rate"))
     _draw_rate(row[1], curves)
     if curves.accuracy:
         at = (6.1, 0.55 + lift, 4.1, 3.05)
-        row.append(_panel(figure, at, "Accuracy on validation images", pad))
+        row.append(_add_panel(figure, at, heading="Accuracy on validation images", pad=pad))
         _draw_accuracy(row[2], curves)
-    _complete(row, curves)
+    _finish_row(row, curves)
     row[0].tick_params(labelbottom=False)
     row[0].set_xlabel("")
     if spent:
-        row = [_panel(figure, (0.62, 0.55, 3.7, 1.98), "Loss against compute", pad)]
+        row = [_add_panel(figure, (0.62, 0.55, 3.7, 1.98), heading="Loss against compute", pad=pad)]
         _draw_loss(row[0], spent)
         if spent.accuracy:
-            row.append(_panel(figure, (6.1, 0.55, 4.1, 1.98), "Accuracy against compute", pad))
+            row.append(
+                _add_panel(
+                    figure, (6.1, 0.55, 4.1, 1.98), heading="Accuracy against compute", pad=pad
+                )
+            )
             _draw_accuracy(row[1], spent)
-        _complete(row, spent)
+        _finish_row(row, spent)
     return figure
 
 
-def _panel(
-    figure: "Figure", at: tuple[float, float, float, float], heading: str, pad: float = 7
+def _add_panel(
+    figure: "Figure", at: tuple[float, float, float, float], *, heading: str, pad: float = 7
 ) -> "Axes":
     """Add a panel; ``at``: left, bottom, width and height in inches; ``pad``: in points."""
     width, height = figure.get_size_inches()
@@ -120,7 +124,7 @@ def _panel(
     return axes
 
 
-def _complete(row: list["Axes"], curves: Curves) -> None:
+def _finish_row(row: list["Axes"], curves: Curves) -> None:
     """Give the panels of a row the same x, and mark the growths; the first panel names them."""
     for axes in row:
         _tidy(axes, curves)
@@ -153,16 +157,16 @@ def _mark_growths(axes: "Axes", growths: list[tuple[float, str]], *, named: bool
     assert figure is not None
     inches = axes.get_position().width * figure.get_figwidth()
     places = [(x / axes.get_xlim()[1], depths) for x, depths in growths]
-    for across, depths in with_room(places, 72 * inches / LETTER):
+    for across, depths in space_labels(places, 72 * inches / LETTER_WIDTH):
         above = axes.transAxes
         axes.text(across, 1.015, depths, transform=above, color=FAINT, fontsize=8, ha="center")
 
 
-LETTER = 5.2
+LETTER_WIDTH = 5.2
 """Points that a digit of a growth's label takes at most, in the fonts it may be shown in."""
 
 
-def with_room(labels: Sequence[tuple[float, str]], letters: float) -> list[tuple[float, str]]:
+def space_labels(labels: Sequence[tuple[float, str]], letters: float) -> list[tuple[float, str]]:
     """Place labels above a panel that is ``letters`` wide: within it, two letters apart.
 
     Places are shares of the panel's width. Of labels that would touch the last is shown: what the
@@ -185,7 +189,7 @@ def _draw_loss(axes: "Axes", curves: Curves) -> None:
     axes.plot(*_xy(curves.steps), color=TRAINING, alpha=0.28, linewidth=0.7)
     lines = (("training", curves.training, TRAINING), ("validation", curves.validation, VALIDATION))
     for _, points, colour in lines:
-        _line(axes, points, colour)
+        _draw_line(axes, points, colour=colour)
     # The first steps' losses would press everything else to the ground.
     ordered = sorted(y for _, y in curves.steps)
     usual = ordered[int(0.98 * (len(ordered) - 1))] if ordered else 0.0
@@ -224,7 +228,7 @@ def _draw_rate(axes: "Axes", curves: Curves) -> None:
 def _draw_accuracy(axes: "Axes", curves: Curves) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    _line(axes, curves.accuracy, VALIDATION)
+    _draw_line(axes, curves.accuracy, colour=VALIDATION)
     values = [y for _, y in curves.accuracy]
     spread = max(values) - min(values)
     lowest = max(0.0, min(values) - max(0.1 * spread, 0.01))
@@ -252,7 +256,7 @@ def _draw_accuracy(axes: "Axes", curves: Curves) -> None:
     )
 
 
-def _line(axes: "Axes", points: list[Point], colour: str) -> None:
+def _draw_line(axes: "Axes", points: list[Point], *, colour: str) -> None:
     """Draw a line; with dots where there are few points, so that a single one is seen."""
     form = "o-" if len(points) <= 25 else "-"
     axes.plot(*_xy(points), form, color=colour, linewidth=1.8, markersize=3.6, clip_on=False)
@@ -281,10 +285,10 @@ class CurveDrawer:
         if not isinstance(event, Trained):
             return
         folder = Path(event.folder)
-        records = logs.read(folder / METRICS)
+        records = logs.read_log(folder / METRICS)
         try:
-            with explained(f"cannot draw the curves in {folder}", RunError):
-                draw(records, folder, _title(event.network, records))
+            with explain_os_errors(f"cannot draw the curves in {folder}", RunError):
+                draw_curves(records, folder, title=_title(event.network, records))
         except MissingDependency as error:
             self._announce(f"no curves drawn: {error}")
 

@@ -14,10 +14,16 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
-from resnets.tables import PLAIN, Column, Row, Table
+from resnets.tables import ASCII_REPLACEMENTS, Column, Row, Table
 from resnets.training.events import Epoch, Event, Grown, Started, Step
 from resnets.training.monitor.pace import Clock, Pace
-from resnets.training.monitor.phrases import duration, facts, growth_line, loss_text, moment
+from resnets.training.monitor.phrases import (
+    describe_moment,
+    describe_run,
+    format_duration,
+    format_growth,
+    format_loss,
+)
 
 REFRESH = 1 / 8
 """Least seconds from frame to frame."""
@@ -26,7 +32,7 @@ WIDEST = 96
 """Columns beyond which a longer bar tells no more."""
 
 
-class Live:
+class LiveView:
     """Draws a run on the terminal behind ``console``."""
 
     def __init__(self, console: Console, clock: Clock = time.perf_counter) -> None:
@@ -57,13 +63,13 @@ class Live:
                 self._live.start()
                 self._draw(self._clock())
             case Grown():
-                self.note(growth_line(event))
+                self.note(format_growth(event))
             case Epoch() if self._frame is not None:
-                self._frame.pace.take_epoch(event)
+                self._frame.pace.record_epoch(event)
                 self._frame.epochs.append(event)
                 self._draw(self._clock())
             case Step() if self._frame is not None:
-                now = self._frame.pace.take_step(event)
+                now = self._frame.pace.record_step(event)
                 due = now is not None and now - self._drawn >= REFRESH
                 if now is not None and (due or self._frame.pace.validating):
                     self._draw(now)
@@ -93,8 +99,12 @@ class Frame:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = min(options.max_width, WIDEST)
         plan = self.pace.run
-        head = [Text(plan.title, "bold"), *_flowed(facts(plan), width, "dim"), Text()]
-        foot = _flowed([self._moment()], width)
+        head = [
+            Text(plan.title, "bold"),
+            *_wrap_phrases(describe_run(plan), width, style="dim"),
+            Text(),
+        ]
+        foot = _wrap_phrases([self._moment()], width)
         # Besides the rows: the table's titles, an empty line, the bar, and one to spare.
         room = options.size.height - len(head) - len(foot) - 4
         if room < 3 and not self.ended:
@@ -102,7 +112,7 @@ class Frame:
             head = []
         if options.ascii_only:
             for text in (*head, *foot):
-                text.plain = text.plain.translate(PLAIN)
+                text.plain = text.plain.translate(ASCII_REPLACEMENTS)
         yield from head
         yield Table(self._columns(), self._rows(len(self.epochs) if self.ended else max(room, 0)))
         yield Text()
@@ -111,14 +121,17 @@ class Frame:
         yield from foot
 
     def _columns(self) -> tuple[Column, ...]:
-        validation = (Column("val. loss", right=True), Column("val. accuracy", right=True))
+        validation = (
+            Column("val. loss", align_right=True),
+            Column("val. accuracy", align_right=True),
+        )
         return (
-            Column("epoch", right=True),
-            Column("loss", right=True),
+            Column("epoch", align_right=True),
+            Column("loss", align_right=True),
             *(validation if self.pace.run.validation_images else ()),
-            Column("rate", right=True, spare=2),
-            Column("images/s", right=True, spare=1),
-            Column("time", right=True),
+            Column("rate", align_right=True, drop_priority=2),
+            Column("images/s", align_right=True, drop_priority=1),
+            Column("time", align_right=True),
             Column("    "),
         )
 
@@ -139,17 +152,17 @@ class Frame:
         validation: tuple[str, ...] = ()
         if self.pace.run.validation_images:
             validation = (
-                "" if epoch.validation_loss is None else loss_text(epoch.validation_loss),
+                "" if epoch.validation_loss is None else format_loss(epoch.validation_loss),
                 "" if epoch.validation_accuracy is None else f"{epoch.validation_accuracy:.2%}",
             )
         marked = best and bool(validation)
         cells = (
             f"{epoch.epoch:,}",
-            loss_text(epoch.training_loss),
+            format_loss(epoch.training_loss),
             *validation,
             f"{epoch.rate:.3g}",
             f"{epoch.images_per_second:,.0f}",
-            duration(epoch.seconds),
+            format_duration(epoch.seconds),
             "best" if marked else "",
         )
         return Row(cells, "bold green" if marked else "")
@@ -166,17 +179,17 @@ class Frame:
         if self.ended:
             whole = pace.step >= plan.steps and not pace.validating
             where = "done" if whole else f"ended after step {pace.step:,} of {plan.steps:,}"
-            return [where, duration(pace.seconds)]
+            return [where, format_duration(pace.seconds)]
         where = [
             f"epoch {pace.epoch:,} of {plan.epochs:,}",
             f"step {pace.step:,} of {plan.steps:,}",
         ]
         if pace.loss is None:
             return [*where, "waiting for the first step"]
-        return [*where, *moment(pace)]
+        return [*where, *describe_moment(pace)]
 
 
-def _flowed(groups: Iterable[list[str]], width: int, style: str = "") -> list[Text]:
+def _wrap_phrases(groups: Iterable[list[str]], width: int, *, style: str = "") -> list[Text]:
     """Write each group of phrases on a line, or on as many as it needs."""
     lines: list[str] = []
     for group in groups:

@@ -41,7 +41,7 @@ class Pace:
         self._last_pause: float | None = None
         self._samples: deque[tuple[float, int, int]] = deque()
 
-    def take_step(self, event: Step) -> float | None:
+    def record_step(self, event: Step) -> float | None:
         """Count a step; give the time if its result is in, else None (and cost next to nothing).
 
         Sessions read losses some steps late and in bursts; only the last step of a burst says
@@ -55,12 +55,12 @@ class Pace:
         self.step, self.epoch = event.step, event.epoch
         now = self._clock()
         ended = event.step % self.run.steps_per_epoch == 0
-        self._sample(now - self._paused, ended)
+        self._record_sample(now - self._paused, ended)
         if ended and self.run.validation_images:
             self.validating, self._pause_began = True, now
         return now
 
-    def take_epoch(self, _event: Epoch) -> None:
+    def record_epoch(self, _event: Epoch) -> None:
         """Count the pause since the epoch's last step."""
         if self.validating:
             self._last_pause = self._clock() - self._pause_began
@@ -101,7 +101,7 @@ class Pace:
         # A forward pass is a third of a step's work.
         return self.run.validation_images / self.images_per_second / 3
 
-    def _sample(self, now: float, ended: bool) -> None:
+    def _record_sample(self, now: float, ended: bool) -> None:
         """Note how much was done by ``now``, in seconds of training; forget what is long ago."""
         if self._samples and now - self._samples[-1][0] < self.INTERVAL and not ended:
             return

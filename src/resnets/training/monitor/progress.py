@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from resnets.training.events import Epoch, Event, Grown, Started, Step
 from resnets.training.monitor.pace import Clock, Pace
-from resnets.training.monitor.phrases import duration, facts, growth_line, loss_text, moment
+from resnets.training.monitor.phrases import (
+    describe_moment,
+    describe_run,
+    format_duration,
+    format_growth,
+    format_loss,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,26 +45,26 @@ class View(Protocol):
         ...
 
 
-def view(*, quiet: bool, console: "Console | None" = None) -> View:
+def choose_view(*, quiet: bool, console: "Console | None" = None) -> View:
     """Choose the view: silent if ``quiet``, live on a terminal, plain lines elsewhere.
 
     Without ``console``, standard error is written to. FORCE_COLOR asks for colours; it does not
     make a terminal of a file or a pipe.
     """
     if quiet:
-        return _Silent()
+        return _SilentView()
     from rich.console import Console
 
     console = Console(stderr=True) if console is None else console
     forced = bool(os.environ.get("FORCE_COLOR")) and not console.file.isatty()
     if console.is_interactive and not forced:
-        from resnets.training.monitor.live import Live
+        from resnets.training.monitor.live import LiveView
 
-        return Live(console)
-    return Plain(console)
+        return LiveView(console)
+    return PlainView(console)
 
 
-class _Silent:
+class _SilentView:
     """Shows nothing."""
 
     def __enter__(self) -> Self:
@@ -74,7 +80,7 @@ class _Silent:
         return
 
 
-class Plain:
+class PlainView:
     """A line for each epoch, and one every ten seconds within: for logs and pipes."""
 
     def __init__(self, console: "Console", clock: Clock = time.perf_counter) -> None:
@@ -94,12 +100,12 @@ class Plain:
             case Started():
                 self._pace = Pace(event, self.clock)
                 self.note(event.title)
-                for line in facts(event):
+                for line in describe_run(event):
                     self.note("  " + ", ".join(line))
             case Grown():
-                self.note(growth_line(event))
+                self.note(format_growth(event))
             case Epoch() if self._pace is not None:
-                self._pace.take_epoch(event)
+                self._pace.record_epoch(event)
                 self.note(self._epoch_line(event, self._pace))
             case Step() if self._pace is not None:
                 self._show_step(event, self._pace)
@@ -107,7 +113,7 @@ class Plain:
                 return
 
     def _show_step(self, event: Step, pace: Pace) -> None:
-        now = pace.take_step(event)
+        now = pace.record_step(event)
         if now is not None and now - self._spoke >= SILENCE:
             self.note(self._step_line(pace))
         if pace.validating and (pace.pause or 0) >= SILENCE:
@@ -120,20 +126,20 @@ class Plain:
     def _step_line(self, pace: Pace) -> str:
         plan = pace.run
         parts = [f"epoch {pace.epoch}/{plan.epochs}", f"step {pace.step:,}/{plan.steps:,}"]
-        return "  ".join(parts + moment(pace))
+        return "  ".join(parts + describe_moment(pace))
 
     def _epoch_line(self, event: Epoch, pace: Pace) -> str:
         parts = [
             f"epoch {event.epoch}/{pace.run.epochs}",
-            f"loss {loss_text(event.training_loss)}",
+            f"loss {format_loss(event.training_loss)}",
         ]
         if event.validation_loss is not None:
-            parts.append(f"val. loss {loss_text(event.validation_loss)}")
+            parts.append(f"val. loss {format_loss(event.validation_loss)}")
         if event.validation_accuracy is not None:
             parts.append(f"val. accuracy {event.validation_accuracy:.2%}")
         parts += [
             f"rate {event.rate:.3g}",
             f"{event.images_per_second:,.0f} images/s",
-            duration(event.seconds),
+            format_duration(event.seconds),
         ]
         return "  ".join(parts + ["best"] * (event.best and event.validation_loss is not None))

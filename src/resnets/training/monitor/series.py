@@ -40,23 +40,26 @@ class Curves:
     compute: list[Point]
 
     @staticmethod
-    def of(records: Sequence[Mapping[str, Any]]) -> "Curves":
+    def from_records(records: Sequence[Mapping[str, Any]]) -> "Curves":
         """Collect the lines; of several records of a step or an epoch, the last counts."""
         steps = {int(r["step"]): r for r in records if r.get("event") == "step"}
         epochs = {int(r["epoch"]): r for r in records if r.get("event") == "epoch"}
         last = epochs[max(epochs)] if epochs else None
         per = int(last["step"]) / int(last["epoch"]) if last else 1.0
-        losses = _points(steps, "loss", per)
-        accuracy = _points(epochs, "validation_accuracy")
-        compute = _points(epochs, "multiply_adds")
+        losses = _collect_points(steps, "loss", per=per)
+        accuracy = _collect_points(epochs, "validation_accuracy")
+        compute = _collect_points(epochs, "multiply_adds")
         best = max((epoch for epoch, r in epochs.items() if r.get("best")), default=0)
         return Curves(
             unit="epoch" if epochs else "step",
-            steps=thinned(losses, MOST_POINTS),
-            rate=thinned(_points(steps, "rate", per) or _points(epochs, "rate"), MOST_POINTS),
-            training=[(x - 0.5, y) for x, y in _points(epochs, "training_loss")]
-            or thinned(losses, 40),
-            validation=_points(epochs, "validation_loss"),
+            steps=thin_points(losses, MOST_POINTS),
+            rate=thin_points(
+                _collect_points(steps, "rate", per=per) or _collect_points(epochs, "rate"),
+                MOST_POINTS,
+            ),
+            training=[(x - 0.5, y) for x, y in _collect_points(epochs, "training_loss")]
+            or thin_points(losses, 40),
+            validation=_collect_points(epochs, "validation_loss"),
             accuracy=accuracy,
             best=next((point for point in accuracy if point[0] == best), None),
             growths=[
@@ -77,22 +80,22 @@ class Curves:
             return None
         size, name = magnitude(total)
 
-        def moved(points: list[Point]) -> list[Point]:
-            return [(self._spent(x) / size, y) for x, y in points]
+        def rescale(points: list[Point]) -> list[Point]:
+            return [(self._multiply_adds_at(x) / size, y) for x, y in points]
 
         return Curves(
             unit=f"multiply-adds of the training, {name}",
-            steps=moved(self.steps),
-            rate=moved(self.rate),
-            training=moved(self.training),
-            validation=moved(self.validation),
-            accuracy=moved(self.accuracy),
+            steps=rescale(self.steps),
+            rate=rescale(self.rate),
+            training=rescale(self.training),
+            validation=rescale(self.validation),
+            accuracy=rescale(self.accuracy),
             best=None,
-            growths=[(self._spent(x) / size, depths) for x, depths in self.growths],
+            growths=[(self._multiply_adds_at(x) / size, depths) for x, depths in self.growths],
             compute=[],
         )
 
-    def _spent(self, x: float) -> float:
+    def _multiply_adds_at(self, x: float) -> float:
         """Multiply-adds up to ``x`` epochs; beyond the last that has ended, at its pace."""
         at = min(bisect_right([epoch for epoch, _ in self.compute], x), len(self.compute) - 1)
         (before, least), (after, most) = self.compute[at - 1], self.compute[at]
@@ -104,7 +107,7 @@ def magnitude(number: float) -> tuple[float, str]:
     return next(((size, name) for size, name in _SIZES if number >= size), _SIZES[-1])
 
 
-def thinned(points: list[Point], most: int) -> list[Point]:
+def thin_points(points: list[Point], most: int) -> list[Point]:
     """Take means of neighbouring points, so that at most ``most`` are left."""
     share = math.ceil(len(points) / most)
     if share <= 1:
@@ -113,7 +116,9 @@ def thinned(points: list[Point], most: int) -> list[Point]:
     return [(fmean(x for x, _ in group), fmean(y for _, y in group)) for group in groups]
 
 
-def _points(records: Mapping[int, Mapping[str, Any]], key: str, per: float = 1.0) -> list[Point]:
+def _collect_points(
+    records: Mapping[int, Mapping[str, Any]], key: str, *, per: float = 1.0
+) -> list[Point]:
     """Give the finite values of ``key`` in order."""
     found = ((at / per, records[at].get(key)) for at in sorted(records))
     return [(x, float(y)) for x, y in found if y is not None and math.isfinite(y)]

@@ -8,11 +8,11 @@ from typing import Protocol, Self
 from resnets.errors import MissingDependency
 from resnets.training.events import Epoch, Event, Started, Step
 
-EVERY = 10
+STEPS_PER_POINT = 10
 """Steps between points; a point is the mean of the losses since the last."""
 
 
-def available() -> bool:
+def is_available() -> bool:
     """Return whether tensorboardX is installed."""
     return importlib.util.find_spec("tensorboardX") is not None
 
@@ -45,11 +45,11 @@ class TensorBoard:
         """
         match event:
             case Started():
-                self._writer = _writer(Path(event.folder) / "tensorboard", event.done_steps)
+                self._writer = _make_writer(Path(event.folder) / "tensorboard", event.done_steps)
             case Step() if self._writer is not None:
                 self._loss += event.loss
                 self._steps += 1
-                if event.step % EVERY == 0:
+                if event.step % STEPS_PER_POINT == 0:
                     self._write_steps(self._writer, event)
             case Epoch() if self._writer is not None:
                 self._write_epoch(self._writer, event)
@@ -83,7 +83,7 @@ class _Writer(Protocol):
     def close(self) -> None: ...
 
 
-def _writer(folder: Path, after_step: int) -> _Writer:
+def _make_writer(folder: Path, after_step: int) -> _Writer:
     try:
         tensorboard_x = importlib.import_module("tensorboardX")
     except ImportError as error:

@@ -35,7 +35,7 @@ def place(images: Images, device: torch.device) -> Placed:
     """Copy all images to the device, piece by piece: they may lie on a disk."""
     pixels = torch.empty(images.shape, dtype=torch.uint8, device=device)
     start = 0
-    for piece in images.pieces():
+    for piece in images.iter_chunks():
         end = start + len(piece)
         pixels[start:end].copy_(torch.from_numpy(np.require(piece, requirements="CW")))
         start = end

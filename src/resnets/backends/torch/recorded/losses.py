@@ -24,7 +24,7 @@ class Losses:
         self.ring = torch.zeros(MOST, 1 + images, device=device)
         self.round = _Round(self)
         self.taken = 0
-        self.lag = FEWEST
+        self.max_in_flight = FEWEST
         self._read = (time.perf_counter(), 0)
 
     def write(self, slot: Tensor, *, losses: Tensor, mean: Tensor) -> None:
@@ -48,7 +48,7 @@ class Losses:
         """Note that losses were read, and choose when the next ones should be."""
         now, (before, taken) = time.perf_counter(), self._read
         speed = (self.taken - taken) / max(now - before, 1e-9)
-        self.lag = min(max(round(speed * SECONDS), FEWEST), MOST)
+        self.max_in_flight = min(max(round(speed * SECONDS), FEWEST), MOST)
         self._read = (now, self.taken)
 
 

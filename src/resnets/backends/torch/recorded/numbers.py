@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from resnets.backends.protocol import Batch
-from resnets.data.augmentation import Draws
+from resnets.data.augmentation import AugmentationParameters
 from resnets.recipes.recipe import Recipe
 
 Shape = tuple[int, ...]
@@ -62,24 +62,26 @@ class Numbers:
 FLOATS = frozenset({"rates", "shares", "nearer", "branches"})
 
 
-def numbers_of(recipe: Recipe, draws: Draws, *, n: int, groups: int, held: bool) -> Numbers:
+def numbers_of(
+    recipe: Recipe, draws: AugmentationParameters, *, n: int, groups: int, held: bool
+) -> Numbers:
     """Return which numbers a step on ``n`` images has.
 
     They are: ``slot``, where its loss goes; ``rates``, of the optimiser's ``groups``; ``nearer``,
     how far the average moves towards the weights; ``index``, of images that are held, or
-    ``labels``, of images that are brought; and the draws, as in ``Draws``.
+    ``labels``, of images that are brought; and the draws, as in ``AugmentationParameters``.
     """
     shapes: dict[str, Shape] = {"slot": (1,), "rates": (groups,)}
     if recipe.average is not None:
         shapes["nearer"] = ()
     shapes["index" if held else "labels"] = (n,)
-    if draws.branches is not None:
-        shapes["branches"] = draws.branches.shape
+    if draws.drop_path_scales is not None:
+        shapes["branches"] = draws.drop_path_scales.shape
     if draws.flipped is not None:
         shapes["flipped"] = (n,)
     if draws.offsets is not None:
         shapes["offsets"] = (n, 2)
-    if draws.erased is not None:
+    if draws.erased_boxes is not None:
         shapes["erased"] = (n, 4)
     if draws.mix is not None:
         shapes |= {"partner": (n,), "shares": (2,)}
@@ -92,15 +94,15 @@ def values_of(
     batch: Batch, *, nearer: float | None, rates: list[float], slot: int
 ) -> dict[str, Any]:
     """Return the numbers of a step by name; also some that it may not need."""
-    draws = batch.draws
+    draws = batch.augmentation
     values: dict[str, Any] = {
         "slot": slot,
         "rates": rates,
         "nearer": nearer,
-        "branches": draws.branches,
+        "branches": draws.drop_path_scales,
         "flipped": draws.flipped,
         "offsets": draws.offsets,
-        "erased": draws.erased,
+        "erased": draws.erased_boxes,
         "index": batch.index,
     }
     if draws.mix is not None:

@@ -78,9 +78,9 @@ class RecordedSteps:
         return RecordedSteps(state, speed or Speed())
 
     @property
-    def lag(self) -> int:
+    def max_in_flight(self) -> int:
         """How many steps may be under way before a loss is read: about a second's."""
-        return self.losses.lag
+        return self.losses.max_in_flight
 
     def forget(self) -> None:
         """Record anew: the optimiser's buffers are no longer the ones that were recorded."""
@@ -131,7 +131,11 @@ class RecordedSteps:
         key = (n, placed is None, batch.source.shape[1:], slowed)
         if key not in self._shapes:
             numbers = numbers_of(
-                self.state.recipe, batch.draws, n=n, groups=len(groups), held=placed is not None
+                self.state.recipe,
+                batch.augmentation,
+                n=n,
+                groups=len(groups),
+                held=placed is not None,
             )
             self._shapes[key] = _Shape(numbers, placed, batch=batch, device=self.device)
         return self._shapes[key]
