@@ -64,7 +64,7 @@ def test_a_run_goes_through_all_frameworks(travelled: tuple[Path, str]) -> None:
     assert [line["framework"] for line in starts] == ORDER
     steps = [line["step"] for line in starts]
     assert steps == sorted(set(steps))
-    assert f"trained by {ORDER[-2]} and goes on with {ORDER[-1]}" in said
+    assert f"trained by {ORDER[-2]} and continues with {ORDER[-1]}" in said
     assert json.loads((run / "result.json").read_text())["test_accuracy"] > 0.7
 
 
@@ -147,7 +147,7 @@ def test_the_model_is_of_the_epoch_that_the_result_names(
     assert done.returncode == -signal.SIGKILL
     done = resnets(*arguments(run), "--framework", "mxnet")
     assert done.returncode == 0, done.stderr
-    assert "trained by torch and goes on with mxnet" in done.stderr
+    assert "trained by torch and continues with mxnet" in done.stderr
     assert (run / "model.safetensors").read_bytes() == expected
     lines = [json.loads(line) for line in (run / "timings.jsonl").read_text().splitlines()]
     starts = [line["framework"] for line in lines if line["event"] == "start"]

@@ -279,11 +279,11 @@ def test_who_asks_for_no_framework_gets_the_runs_own(
 
 
 def test_a_folder_in_which_no_run_began_is_removed_again(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path / "run")
+    folder = RunFolder(tmp_path / "runs" / "run")
     with pytest.raises(ZeroDivisionError), folder.claim(RECIPE, resume=False):
-        assert (tmp_path / "run").is_dir()
+        assert folder.path.is_dir()
         raise ZeroDivisionError
-    assert not (tmp_path / "run").exists()
+    assert not list(tmp_path.iterdir())
     (tmp_path / "mine").mkdir()
     with RunFolder(tmp_path / "mine").claim(RECIPE, resume=False):
         pass

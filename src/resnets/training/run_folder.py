@@ -71,7 +71,7 @@ class RunFolder:
     ) -> Generator[None]:
         """Lock the folder for this process; reject a folder that ``recipe`` cannot train in.
 
-        A folder that was created and in which no run has begun is removed again.
+        Folders that were created are removed again if no run begins in them.
 
         Args:
             recipe: what is about to be trained.
@@ -85,7 +85,7 @@ class RunFolder:
         """
         with explain_os_errors(f"cannot use {self.path} as a run folder", RunError):
             self._reject_foreign_files()
-            created = not self.path.exists()
+            created = [p for p in (self.path, *self.path.parents) if not p.exists()]
             self.path.mkdir(parents=True, exist_ok=True)
             lock = filelock.FileLock(self.path / LOCK)
             try:
@@ -101,9 +101,10 @@ class RunFolder:
         finally:
             lock.release()
             if created and not self.has_begun():
-                with suppress(OSError):  # another process may be using it by now
+                with suppress(OSError):  # another process may be using them by now
                     (self.path / LOCK).unlink(missing_ok=True)
-                    self.path.rmdir()
+                    for folder in created:
+                        folder.rmdir()
 
     def has_begun(self) -> bool:
         """Return whether the folder holds a run."""
