@@ -67,7 +67,7 @@ def measure_data_share(
     as in ``time_session``.
     """
     found = time_session(take, session, steps, wait=wait)
-    images, draws = found.batch.images, found.batch.draws
+    images, draws = found.batch.images, found.batch.augmentation
     prepare(images.pixels, draws)
     began = time.perf_counter()
     for _ in range(steps):

@@ -223,8 +223,8 @@ def test_the_step_is_not_compiled_again_for_other_rates_or_draws(
     session: Any = start(backends.load(name), NETWORK, recipe, random_weights(NETWORK))
     counts = []
     for step, share in enumerate((0.5, 0.7, None)):
-        slowed = {} if share is None else {"layer1.0.conv1.weight": share}
-        session.train_step(batch(recipe, fashion, step, 3), 0.1 / (1 + step), slowed=slowed)
+        scales = {} if share is None else {"layer1.0.conv1.weight": share}
+        session.train_step(batch(recipe, fashion, step, 3), 0.1 / (1 + step), lr_scales=scales)
         compiled = session._step if name == "jax" else session._compiled_step
         of = "_cache_size" if name == "jax" else "experimental_get_tracing_count"
         counts.append(getattr(compiled, of)())

@@ -181,7 +181,7 @@ def test_gradients_that_come_after_the_loss_are_not_data(monkeypatch: pytest.Mon
         clock.now, pending = clock.now + pending, 0.0
 
     session = Session()
-    batch = SimpleNamespace(images=SimpleNamespace(pixels=None), draws=None)
+    batch = SimpleNamespace(images=SimpleNamespace(pixels=None), augmentation=None)
 
     def take(steps: int) -> None:
         for _ in range(steps):

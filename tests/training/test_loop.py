@@ -36,25 +36,25 @@ class Counting:
 
     right: list[float]
     bad_step: int | None = None
-    lag: int = 1
+    max_in_flight: int = 1
     device: str = "counter"
     threads: int = 1
     architecture: Architecture = SLIM
     taken: list[tuple[int, float]] = field(default_factory=list)
-    slowed: list[Mapping[str, float] | None] = field(default_factory=list)
+    lr_scales: list[Mapping[str, float] | None] = field(default_factory=list)
     lifted: list[tuple[int, dict[str, float]]] = field(default_factory=list)
     evaluated: int = 0
 
     def train_step(
-        self, batch: Batch, rate: float, slowed: Mapping[str, float] | None = None
+        self, batch: Batch, rate: float, *, lr_scales: Mapping[str, float] | None = None
     ) -> Loss:
         self.taken.append((len(batch.images), rate))
-        self.slowed.append(slowed)
+        self.lr_scales.append(lr_scales)
         if len(self.taken) == self.bad_step:
             return Loss(math.nan)
         return Loss(float(batch.images.pixels.mean()) / 10)
 
-    def lift(self, amounts: Weights) -> None:
+    def add_to_parameters(self, amounts: Weights) -> None:
         self.lifted.append((len(self.taken), {n: amount.item() for n, amount in amounts.items()}))
 
     def eval_step(self, pixels: Pixels) -> Any:
@@ -136,13 +136,13 @@ def test_growths_happen_between_epochs_and_resume_like_everything_else() -> None
         assert [_essence(e) for e in rest] == [_essence(e) for e in whole[number + 1 :]]
 
 
-@pytest.mark.parametrize("lag", [1, 3])
-def test_losses_of_images_choose_the_epochs_after_them(lag: int) -> None:
+@pytest.mark.parametrize("max_in_flight", [1, 3])
+def test_losses_of_images_choose_the_epochs_after_them(max_in_flight: int) -> None:
     """Images from 10 on are the hard ones here; resumed anywhere, the rest is the same."""
 
     class Telling(Counting):
         def train_step(
-            self, batch: Batch, rate: float, slowed: Mapping[str, float] | None = None
+            self, batch: Batch, rate: float, *, lr_scales: Mapping[str, float] | None = None
         ) -> Loss:
             assert batch.index is not None
             numbers.append(batch.index.tolist())
@@ -152,7 +152,9 @@ def test_losses_of_images_choose_the_epochs_after_them(lag: int) -> None:
     recipe = RECIPE.replace(skip=0.4, epochs=5)
     numbers: list[list[int]] = []
     order, states = Sampler(recipe, 20), {}
-    for event in train(Telling([0.5], lag=lag), DATA, recipe=recipe, sampler=order):
+    for event in train(
+        Telling([0.5], max_in_flight=max_in_flight), DATA, recipe=recipe, sampler=order
+    ):
         if event.progress is not None:
             states[len(numbers)] = (event.progress, order.state())
     whole = list(numbers)
@@ -165,17 +167,25 @@ def test_losses_of_images_choose_the_epochs_after_them(lag: int) -> None:
         numbers.clear()
         again = Sampler(recipe, 20)
         again.restore(arrays, progress.step)
-        list(train(Telling([0.5], lag=lag), DATA, recipe=recipe, start=progress, sampler=again))
+        list(
+            train(
+                Telling([0.5], max_in_flight=max_in_flight),
+                DATA,
+                recipe=recipe,
+                start=progress,
+                sampler=again,
+            )
+        )
         assert numbers == whole[taken:]
 
 
 class Treated:
     """New tensors that are slowed in every step, and raised before every third."""
 
-    def slowed(self, step: int) -> Mapping[str, float]:
+    def lr_scales(self, step: int) -> Mapping[str, float]:
         return {"fc.bias": step / 100}
 
-    def lifted(self, step: int) -> Weights:
+    def parameter_additions(self, step: int) -> Weights:
         return {} if step % 3 else {"fc.weight": np.array(step)}
 
 
@@ -183,12 +193,13 @@ def test_compute_and_what_is_new_reach_where_they_belong() -> None:
     small, large = (catalog.get(f"resnet{n}_slim", channels=1) for n in (8, 14))
     recipe = RECIPE.replace(grow=[{"epoch": 1, "to": "a"}])
     sessions = [Counting([0.5], architecture=a) for a in (small, large)]
-    slowed = [Treated().slowed(step) for step in range(15)]
+    lr_scales = [Treated().lr_scales(step) for step in range(15)]
     loop = train(
         sessions[0], DATA, recipe=recipe, grow=lambda _: sessions[1], new_tensors=Treated()
     )
     events = list(loop)
-    assert sessions[0].slowed == slowed[:5] and sessions[1].slowed == slowed[5:]
+    assert sessions[0].lr_scales == lr_scales[:5]
+    assert sessions[1].lr_scales == lr_scales[5:]
     assert sessions[0].lifted == [(n, {"fc.weight": n}) for n in (0, 3)]
     assert sessions[1].lifted == [(n - 5, {"fc.weight": n}) for n in (6, 9, 12)]
     costs = [3 * 20 * trace(a, 2).multiply_adds for a in (small, large, large)]
@@ -203,16 +214,18 @@ def _essence(event: Event) -> Any:
 
 
 def test_a_lagging_device_gives_the_same_losses_and_settles_less_often() -> None:
-    prompt, late = (_events(Counting([0.5], lag=lag)) for lag in (1, 3))
+    prompt, late = (
+        _events(Counting([0.5], max_in_flight=max_in_flight)) for max_in_flight in (1, 3)
+    )
     steps = [[e for e in events if isinstance(e, Step)] for events in (prompt, late)]
     assert [s.loss for s in steps[0]] == [s.loss for s in steps[1]]
     assert [s.progress is not None for s in steps[1]][:5] == [False, False, True, False, True]
     assert _essence(prompt[-1]) == _essence(late[-1])
 
 
-@pytest.mark.parametrize("lag", [1, 4])
-def test_a_loss_that_is_no_number_stops_and_names_the_step(lag: int) -> None:
-    session = Counting([0.5], bad_step=7, lag=lag)
+@pytest.mark.parametrize("max_in_flight", [1, 4])
+def test_a_loss_that_is_no_number_stops_and_names_the_step(max_in_flight: int) -> None:
+    session = Counting([0.5], bad_step=7, max_in_flight=max_in_flight)
     seen: list[Event] = []
     with pytest.raises(Diverged, match="nan at step 7, epoch 2"):
         seen.extend(train(session, DATA, recipe=RECIPE))

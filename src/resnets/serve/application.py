@@ -90,17 +90,19 @@ def application(
     async def predict(request: Request) -> Response:
         most = _parse_top(request, top)
         if not _is_form(request):
-            found = service.predict(await _body(request), "image", top=most)
-            return AsciiJSONResponse((await _unless_gone(request, found)).to_json())
-        files = await _files(request)
-        asked = asyncio.gather(*(_named(service, *file, most) for file in files))
-        answers = await _unless_gone(request, asked)
+            found = service.predict(await _read_body(request), "image", top=most)
+            return AsciiJSONResponse((await _cancel_on_disconnect(request, found)).to_json())
+        files = await _read_files(request)
+        asked = asyncio.gather(*(_predict_one(service, *file, most) for file in files))
+        answers = await _cancel_on_disconnect(request, asked)
         status = 200 if any(one.error is None for one in answers) else 400
         return AsciiJSONResponse({"predictions": [one.to_json() for one in answers]}, status)
 
     async def explain(request: Request) -> Response:
-        content = (await _files(request))[0][1] if _is_form(request) else await _body(request)
-        svg = await _unless_gone(request, service.explain(content, "image"))
+        content = (
+            (await _read_files(request))[0][1] if _is_form(request) else await _read_body(request)
+        )
+        svg = await _cancel_on_disconnect(request, service.explain(content, "image"))
         return Response(svg, media_type="image/svg+xml", headers=_HEADERS | {_POLICY: _PICTURE})
 
     return Starlette(
@@ -125,7 +127,7 @@ def application(
     )
 
 
-async def _named(service: Service, name: str, content: bytes, top: int) -> Prediction:
+async def _predict_one(service: Service, name: str, content: bytes, top: int) -> Prediction:
     """Name what one image of several shows; one that cannot be read does not spoil the others."""
     try:
         return await service.predict(content, name, top=top)
@@ -133,9 +135,9 @@ async def _named(service: Service, name: str, content: bytes, top: int) -> Predi
         return Prediction(name, error=str(error))
 
 
-async def _unless_gone(request: Request, work: Coroutine[Any, Any, Any] | Any) -> Any:
+async def _cancel_on_disconnect(request: Request, work: Coroutine[Any, Any, Any] | Any) -> Any:
     """Wait for an answer, or until nobody waits for it any more: then it is not computed."""
-    answer, left = asyncio.ensure_future(work), asyncio.ensure_future(_left(request))
+    answer, left = asyncio.ensure_future(work), asyncio.ensure_future(_wait_for_disconnect(request))
     try:
         await asyncio.wait((answer, left), return_when=asyncio.FIRST_COMPLETED)
         if not answer.done():
@@ -146,13 +148,13 @@ async def _unless_gone(request: Request, work: Coroutine[Any, Any, Any] | Any) -
             task.cancel()
 
 
-async def _left(request: Request) -> None:
+async def _wait_for_disconnect(request: Request) -> None:
     """Wait until the client has gone; its request has been read."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
 
-async def _files(request: Request) -> list[tuple[str, bytes]]:
+async def _read_files(request: Request) -> list[tuple[str, bytes]]:
     """Read a form's files: names and contents."""
     content = await request.body()
     edge = re.search(r'boundary="?([^";,]+)', request.headers["content-type"])
@@ -174,7 +176,7 @@ def _is_form(request: Request) -> bool:
     return kind.strip().lower() == FORM
 
 
-async def _body(request: Request) -> bytes:
+async def _read_body(request: Request) -> bytes:
     content = await request.body()
     if not content:
         raise RequestRefused(400, "no image; as in: curl --data-binary @photo.jpg")

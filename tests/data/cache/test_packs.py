@@ -401,7 +401,8 @@ class TestDamage:
 SLOW = """
 import sys, time
 from pathlib import Path
-from resnets.data import blocks, decoders, folder, pack_cache, pack_index
+from resnets.data import folder
+from resnets.data.cache import blocks, decoders, pack_cache, pack_index
 pack_cache.packs_folder = lambda: Path(sys.argv[2])
 pack_index._BLOCK_ROWS = 4
 fast = blocks.open_image

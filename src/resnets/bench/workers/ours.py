@@ -34,7 +34,8 @@ def start_training(work: Work, *, framework: str) -> tuple[Take, Any, str]:
     )
     model = backend.build(work.architecture)
     session = backend.session(model, recipe, preprocessing=preprocess(work), device=work.device)
-    events = run_loop(session, TrainingData(Images(*work.draw_images()), None), recipe)
+    data = TrainingData(Images(*work.draw_images()), None)
+    events = run_loop(session, data, recipe=recipe)
     wait = _find_device(work, framework).wait
 
     def take(steps: int) -> dict[str, float]:
