@@ -119,23 +119,23 @@ def test_a_run_that_grew_is_the_last_network(grown: Path) -> None:
 
 
 def test_a_growth_that_cannot_be_is_refused_before_training(tmp_path: Path) -> None:
-    for target, complaint in (
-        ("2:resnet18", "resnet18 does not contain resnet8_slim: stem.width: 32 here, 64 there"),
-        ("2:2-2", "'2-2' is for 2 stages; resnet8_slim has 3 stages, of 1-1-1 blocks"),
-        ("2:0-2-2", "'0-2-2' does not contain resnet8_slim: its stages have 1-1-1 blocks"),
+    for target, culprit in (
+        ("2:resnet18", "stem.width"),
+        ("2:2-2", "'2-2'"),
+        ("2:0-2-2", "'0-2-2'"),
         ("2:9999-2-2", "'9999-2-2': stages"),
-        ("2:1-1-1", "resnet8_slim 1-1-1 adds no block"),
-        ("2:2--2", "'2--2' is neither a network nor the blocks in each stage, such as 3-4-6-3"),
-        (f"2:{'9' * 5000}-2-2", "is neither a network nor the blocks in each stage"),
-        (f"{'9' * 5000}:2-2-2", "is not EPOCH:NETWORK"),
-        ("3:2-2-2", "grow[0].epoch: 3 is not after 0 and before the end, 3"),
-        ("x:2-2-2", "'x:2-2-2' is not EPOCH:NETWORK"),
-        ("2:2-2-2:rnd", "'rnd' is no start (identity, copy, stack, random)"),
+        ("2:1-1-1", "1-1-1"),
+        ("2:2--2", "'2--2'"),
+        (f"2:{'9' * 5000}-2-2", "9999"),
+        (f"{'9' * 5000}:2-2-2", "EPOCH:NETWORK"),
+        ("3:2-2-2", "grow[0].epoch"),
+        ("x:2-2-2", "'x:2-2-2'"),
+        ("2:2-2-2:rnd", "'rnd'"),
     ):
         # Said before the data are looked for: there are none.
         done = train(tmp_path / "gone", tmp_path, "--epochs", 3, "--run", "no", "--grow", target)
         assert done.returncode == 1
-        assert complaint in done.stderr and "Traceback" not in done.stderr
+        assert culprit in done.stderr and "Traceback" not in done.stderr
         assert not (tmp_path / "no").exists()
 
 
@@ -288,40 +288,40 @@ def test_predict_goes_on_after_a_file_that_is_no_image(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "words"),
+    ("arguments", "code", "culprit"),
     [
-        (["train", "--recipe", "quik"], 1, "did you mean quick"),
-        (["train", "--recipe", "gone.json"], 1, "gone.json: no such file"),
-        (["train", "--epochs", "0"], 1, "epochs: 0 is not from 1"),
-        (["train", "--momentum", "0.9", "--optimiser", "adamw"], 1, "adamw has none"),
+        (["train", "--recipe", "quik"], 1, "quik"),
+        (["train", "--recipe", "gone.json"], 1, "gone.json"),
+        (["train", "--epochs", "0"], 1, "epochs"),
+        (["train", "--momentum", "0.9", "--optimiser", "adamw"], 1, "momentum"),
         (["train", "--epoch", "3"], 2, "--epochs"),
         (["train", "--batch", "many"], 2, "many"),
-        (["train", "--epochs", "1.6"], 2, "'1.6' is not a whole number"),
-        (["bench", "--rounds", "3.5"], 2, "'3.5' is not a whole number"),
-        (["train", "--recipe", "mine.yaml"], 1, "a recipe's file ends in .toml or .json"),
+        (["train", "--epochs", "1.6"], 2, "1.6"),
+        (["bench", "--rounds", "3.5"], 2, "3.5"),
+        (["train", "--recipe", "mine.yaml"], 1, "mine.yaml"),
         (["train", "--save-every", "nan"], 1, "--save-every"),
-        (["train", "--data", ""], 1, "no data set is called ''"),
-        (["train", "--network", "resnet19", "--data", "."], 1, "resnet18"),
-        (["train", "--data", "nowhere"], 1, "no data set is called 'nowhere'"),
+        (["train", "--data", ""], 1, "''"),
+        (["train", "--network", "resnet19", "--data", "."], 1, "resnet19"),
+        (["train", "--data", "nowhere"], 1, "nowhere"),
         (["train", "--device", "abacus"], 1, "abacus"),
         (["train", "--framework", "caffe"], 1, "caffe"),
-        (["show", "resnet5O"], 1, "resnet50"),
-        (["show", "resnet50", "--size", "0"], 1, "0 is not a number of pixels"),
+        (["show", "resnet5O"], 1, "resnet5O"),
+        (["show", "resnet50", "--size", "0"], 1, "size"),
         (["show", "resnet50", "--classes", "-3"], 1, "classes"),
         (["models", "vgg*"], 1, "vgg*"),
         (["evaluate", "nowhere"], 1, "nowhere"),
         (["predict", "nowhere", "x.png"], 1, "nowhere"),
-        (["predict", "nowhere", "x.png", "--tpo", "3"], 2, "unknown option --tpo"),
+        (["predict", "nowhere", "x.png", "--tpo", "3"], 2, "--tpo"),
         (["dance"], 2, "dance"),
     ],
 )
 def test_mistakes_get_a_sentence_not_a_traceback(
-    arguments: list[str], code: int, words: str, tmp_path: Path
+    arguments: list[str], code: int, culprit: str, tmp_path: Path
 ) -> None:
     (tmp_path / "recipe.toml").write_text("epochs = 2")
     done = resnets(*arguments, cwd=tmp_path)
     assert done.returncode == code, done.stderr
-    assert words in done.stderr + done.stdout
+    assert culprit in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "runs").exists()
 

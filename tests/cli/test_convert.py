@@ -190,24 +190,24 @@ def test_the_command(state_dict: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "culprit"),
     [
         (("net.safetensors", "out", "--classes", "3"), "--reset-head"),
         (("net.safetensors", "out", "--channels", "1"), "--input sum"),
         (("net.safetensors", "out", "--network", "resnet18"), "missing"),
-        (("net.safetensors", "out.pth"), "pickles are not written"),
-        (("gone", "out"), "no such file or folder"),
-        (("owner/gone", "out"), "not had from the hub"),
+        (("net.safetensors", "out.pth"), "out.pth"),
+        (("gone", "out"), "gone"),
+        (("owner/gone", "out"), "owner/gone"),
     ],
 )
 def test_mistakes_get_a_sentence(
-    bare: Path, tmp_path: Path, arguments: tuple[str, ...], said: str
+    bare: Path, tmp_path: Path, arguments: tuple[str, ...], culprit: str
 ) -> None:
     # The hub's client reads its settings when it is imported.
     run = resnets_process if arguments[0] == "owner/gone" else resnets
     done = run("convert", *arguments, cwd=tmp_path, HF_HUB_OFFLINE="1")
     assert done.returncode == 1
-    assert said in done.stderr and "Traceback" not in done.stderr
+    assert culprit in done.stderr and "Traceback" not in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["net.safetensors"]
 
 

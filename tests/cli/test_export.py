@@ -106,30 +106,30 @@ def test_a_catalogs_name_has_random_weights(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "culprit"),
     [
-        (("--to", "a.onnx", "--engine", "openvino"), "are for a folder"),
-        (("--to", "a.onnx", "--single"), "are for a folder"),
-        (("--to", "a.onnx", "--data", "nowhere"), "--data is for --int8, or for a folder"),
-        (("--to", "a", "--no-fold"), "are for a file"),
-        (("--to", "a", "--int8"), "--engine openvino-int8 computes in int8"),
-        (("--to", "a.onnx", "--int8", "--any-size"), "goes without"),
-        (("--to", "a.onnx", "--int8"), "--data names images for int8"),
-        (("--to", "a", "--engine", "tensorrt"), "no engine is called 'tensorrt'"),
+        (("--to", "a.onnx", "--engine", "openvino"), "--engine"),
+        (("--to", "a.onnx", "--single"), "--engine"),
+        (("--to", "a.onnx", "--data", "nowhere"), "--data"),
+        (("--to", "a", "--no-fold"), "--no-fold"),
+        (("--to", "a", "--int8"), "--engine openvino-int8"),
+        (("--to", "a.onnx", "--int8", "--any-size"), "--any-size"),
+        (("--to", "a.onnx", "--int8"), "--data"),
+        (("--to", "a", "--engine", "tensorrt"), "'tensorrt'"),
         (("--to", "a", "--images", "0"), "images: 0"),
-        (("--to", "a.onnx", "--size", "0"), "0 is not a number of pixels"),
+        (("--to", "a.onnx", "--size", "0"), "size"),
     ],
 )
 def test_a_mistake_gets_a_sentence(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     arguments: tuple[str, ...],
-    message: str,
+    culprit: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     code, out, err = typed("export", "resnet8_slim", *arguments)
     assert (code, out) == (1, "")
-    assert message in err
+    assert culprit in err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -168,7 +168,7 @@ def test_an_engine_and_a_framework_are_one_too_many(trained: Path, command: str)
     given = ("--engine", "onnxruntime", "--framework", "torch")
     code, out, err = typed(command, trained, *images, *given)
     assert (code, out) == (1, "")
-    assert "leave --framework out" in err
+    assert "--framework" in err
 
 
 def test_a_damaged_model_names_no_classes(
@@ -244,7 +244,7 @@ def test_int8_without_images_says_how_to_name_some(
     code, out, err = typed("export", orphan, "--to", path, "--int8")
     assert (code, out, path.exists()) == (1, "", False)
     assert "note: no images of the run: " in err
-    assert err.splitlines()[-1].endswith("--data names images for int8")
+    assert "--data" in err.splitlines()[-1]
     missing = tmp_path / "missing"
     code, _, err = typed("export", orphan, "--to", path, "--int8", "--data", missing)
     assert code == 1
@@ -291,9 +291,9 @@ def test_the_network_can_be_stated(trained: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "culprit"),
     [
-        (("--engine", "tensorrt"), "no engine is called 'tensorrt'"),
+        (("--engine", "tensorrt"), "'tensorrt'"),
         (("--images", "0"), "images: 0"),
         (("--engine", "openvino"), 'pip install "resnets[openvino]"'),
     ],
@@ -303,7 +303,7 @@ def test_what_cannot_be_is_said_before_anything_is_read(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     arguments: tuple[str, ...],
-    message: str,
+    culprit: str,
 ) -> None:
     def read(*_: object, **__: object) -> None:
         raise AssertionError("something is read")
@@ -316,4 +316,4 @@ def test_what_cannot_be_is_said_before_anything_is_read(
     monkeypatch.setattr("resnets.inference.sources.receive", read)
     code, _, err = typed("export", trained, "--to", tmp_path / "made", *arguments)
     assert code == 1
-    assert message in err
+    assert culprit in err

@@ -54,35 +54,35 @@ def test_without_its_images_the_rest_is_there(place: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "culprit"),
     [
-        (("photos",), "photos is no run: it has no recipe.json"),
-        (("nowhere",), "nowhere is no run"),
-        (("run", "--count", 0), "--count 0: from 1 to 200"),
+        (("photos",), "recipe.json"),
+        (("nowhere",), "nowhere"),
+        (("run", "--count", 0), "--count 0"),
         (("run", "--device", "abacus"), "abacus"),
-        (("run", "-o", "page.pdf"), "page.pdf: pages are .html"),
-        (("run", "-o", "gone/page.html"), "there is no folder gone"),
+        (("run", "-o", "page.pdf"), "page.pdf"),
+        (("run", "-o", "gone/page.html"), "gone"),
     ],
 )
-def test_mistakes_of_the_user(place: Path, arguments: tuple[object, ...], sentence: str) -> None:
+def test_mistakes_of_the_user(place: Path, arguments: tuple[object, ...], culprit: str) -> None:
     before = set(place.iterdir())
     code, out, err = typed("report", *arguments, cwd=place)
     assert (code, out) == (1, "")
-    assert sentence in err and "Traceback" not in err
+    assert culprit in err and "Traceback" not in err
     assert set(place.iterdir()) == before
 
 
 @pytest.mark.parametrize(
-    ("name", "damage", "sentence"),
+    ("name", "damage", "culprit"),
     [
-        ("model.safetensors", None, "no epoch of the run has ended yet"),
-        ("result.json", {"test_recall": {"bag": "all"}}, "result.json: not the result of a run"),
-        ("result.json", {"test_images": 0}, "result.json: not the result of a run"),
-        ("result.json", {"test_accuracy": 7.0}, "result.json: not the result of a run"),
+        ("model.safetensors", None, "run"),
+        ("result.json", {"test_recall": {"bag": "all"}}, "result.json"),
+        ("result.json", {"test_images": 0}, "result.json"),
+        ("result.json", {"test_accuracy": 7.0}, "result.json"),
     ],
 )
 def test_a_damaged_run_is_refused(
-    place: Path, tmp_path: Path, name: str, damage: dict[str, object] | None, sentence: str
+    place: Path, tmp_path: Path, name: str, damage: dict[str, object] | None, culprit: str
 ) -> None:
     run = Path(shutil.copytree(place / "run", tmp_path / "run"))
     if damage is None:
@@ -92,5 +92,5 @@ def test_a_damaged_run_is_refused(
         (run / name).write_text(json.dumps(value | damage))
     code, out, err = typed("report", run, "-o", tmp_path / "page.html", cwd=place)
     assert (code, out) == (1, "")
-    assert sentence in err and "Traceback" not in err
+    assert culprit in err and "Traceback" not in err
     assert not (tmp_path / "page.html").exists()

@@ -92,25 +92,24 @@ def test_an_exported_folder_is_computed_by_its_engine(place: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "culprit"),
     [
         (("photos",), "photos"),
-        (("run", "--top", "0"), "--top 0: at least one class is named"),
-        (("run", "--port", "70000"), "--port 70000: from 0 (any that is free) to 65535"),
-        (("run", "--host", "no.such.host.invalid"), "--host no.such.host.invalid: "),
-        (("run", "--engine", "abacus"), "no engine is called 'abacus'"),
-        (("run", "--engine", "openvino", "--framework", "torch"), "leave --framework out"),
+        (("run", "--top", "0"), "--top 0"),
+        (("run", "--port", "70000"), "--port 70000"),
+        (("run", "--host", "no.such.host.invalid"), "--host no.such.host.invalid"),
+        (("run", "--engine", "abacus"), "'abacus'"),
+        (("run", "--engine", "openvino", "--framework", "torch"), "--framework"),
     ],
 )
-def test_what_cannot_be_is_said(place: Path, arguments: tuple[str, ...], sentence: str) -> None:
+def test_what_cannot_be_is_said(place: Path, arguments: tuple[str, ...], culprit: str) -> None:
     port = () if "--port" in arguments else ("--port", 0)
     code, out, err = typed("serve", *arguments, *port, cwd=place)
-    assert code == 1 and out == "" and sentence in err and "Traceback" not in err
+    assert code == 1 and out == "" and culprit in err and "Traceback" not in err
 
 
 def test_a_port_that_is_taken_is_said_at_once(place: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         code, _, err = typed("serve", "run", "--port", port, cwd=place)
-        assert code == 1 and f"cannot listen on 127.0.0.1:{port}: " in err
-        assert "--port names another" in err
+        assert code == 1 and f"127.0.0.1:{port}" in err and "--port" in err

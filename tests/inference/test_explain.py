@@ -75,7 +75,7 @@ def test_evidence_is_where_it_was_put() -> None:
 def test_logits_that_are_not_finite_are_refused(network: Network) -> None:
     weights = {**network.weights, "fc.bias": np.full(3, np.nan, np.float32)}
     explainer = Explainer(replace(network, weights=weights), "torch")
-    with pytest.raises(WeightsError, match="gives logits that are not finite"):
+    with pytest.raises(WeightsError):
         explainer(np.zeros((1, 28, 28, 3), np.uint8))
 
 
@@ -130,16 +130,16 @@ def test_a_run_that_held_none_out_shows_mistakes_among_what_it_learned(
     recipe = Recipe(data=str(picture_folder), validation=0)
     (tmp_path / "run" / RECIPE).write_text(json.dumps(to_json(recipe)))
     given = (network, tmp_path / "run", None, 3, "torch", "cpu", lambda _: None)
-    with pytest.raises(RunError, match="held no images out; name other data by --data"):
+    with pytest.raises(RunError, match="--data"):
         find_mistakes(*given)
-    with pytest.raises(RunError, match="held no images out"):
+    with pytest.raises(RunError):
         load_held_out(tmp_path / "run", network, name=None, announce=lambda _: None)
     said: list[str] = []
     assert (
         load_calibration_images(str(tmp_path / "run"), network, data=None, announce=said.append)
         is None
     )
-    assert "held no images out" in said[-1]
+    assert "--data" in said[-1]
     found = find_mistakes(*given, trained=True)
     assert found.images == len(folder.load_folder(picture_folder, size=28).training)
     assert len(found.worst) == 3
@@ -200,21 +200,21 @@ def test_pictures_of_images_and_of_mistakes(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "culprit"),
     [
-        (("--top", "0", "x.png"), "--top 0: from 1 to 200"),
-        (("--count", "201"), "--count 201: from 1 to 200"),
-        (("x.png", "--trained"), "--data and --trained are for mistakes"),
-        (("x.png", "-o", "why.jpg"), "why.jpg: pictures are .svg or .png"),
-        (("x.png", "-o", "gone/why.png"), "there is no folder gone"),
-        ((), "is no run folder; say what to evaluate on by --data"),
+        (("--top", "0", "x.png"), "--top 0"),
+        (("--count", "201"), "--count 201"),
+        (("x.png", "--trained"), "--trained"),
+        (("x.png", "-o", "why.jpg"), "why.jpg"),
+        (("x.png", "-o", "gone/why.png"), "gone"),
+        ((), "--data"),
     ],
 )
 def test_mistakes_of_the_user(
-    saved: Path, tmp_path: Path, arguments: tuple[str, ...], sentence: str
+    saved: Path, tmp_path: Path, arguments: tuple[str, ...], culprit: str
 ) -> None:
     done = resnets("explain", saved, *arguments, cwd=tmp_path)
-    assert done.returncode == 1 and sentence in done.stderr
+    assert done.returncode == 1 and culprit in done.stderr
     assert "Traceback" not in done.stderr and not list(tmp_path.iterdir())
 
 
@@ -263,5 +263,5 @@ def test_other_data_that_leave_nothing_are_what_is_blamed(
         for number in range(2):
             source = picture_folder / name / f"0{number}.png"
             (tmp_path / name / source.name).write_bytes(source.read_bytes())
-    with pytest.raises(DataError, match=f"{tmp_path} leaves no images to judge on"):
+    with pytest.raises(DataError, match=str(tmp_path)):
         find_mistakes(network, saved, str(tmp_path), 2, "torch", "cpu", lambda _: None)
