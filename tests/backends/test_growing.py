@@ -30,6 +30,8 @@ from resnets.training.growth.deepening import Deepening, added_tensors
 from resnets.training.metrics import evaluate_logits
 from strategies import SMALL_ARCHITECTURES
 
+pytestmark = pytest.mark.slow
+
 NETWORK = catalog.get("resnet8_slim")
 DEEPER = catalog.get("resnet14_slim")
 DROPPING = PLAIN.replace(stochastic_depth=0.6, label_smoothing=0.0)

@@ -41,6 +41,7 @@ FASTER = [
 AS_IS = [(7, 4, 6, 3, 1, 1), (7, 4, 6, 3, 2, 1), (4, 256, 3, 3, 1, 1)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("height, c_in, out, size, stride, groups", FASTER + AS_IS)
 def test_gradients_are_jaxs(
     height: int, c_in: int, out: int, size: int, stride: int, groups: int

@@ -24,6 +24,7 @@ print(min(faults() for _ in range(30)))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has the setting")
 def test_freed_memory_is_kept() -> None:
     """In processes of their own: the setting cannot be taken back."""

@@ -118,6 +118,7 @@ def test_max_pool_and_its_gradient_are_flaxs(size: tuple[int, int]) -> None:
     assert jnp.isnan(max_pool(x.at[0, 0, 0, 0].set(jnp.nan)))[0, 0, 0, 0]
 
 
+@pytest.mark.slow
 def test_training_by_optax_is_the_sessions_step() -> None:
     """``nnx.Optimizer`` with optax's SGD, on the module itself."""
     recipe = PLAIN.replace(momentum=0.9, nesterov=True)
@@ -144,6 +145,7 @@ def test_training_by_optax_is_the_sessions_step() -> None:
     assert max(relative_difference(found[n], expected[n]) for n in expected) < 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "a",
     [
@@ -192,6 +194,7 @@ def test_export_to_a_file_and_back() -> None:
     assert set(arrays) == {"conv1", "bn1", "layer1", "layer2", "fc"}
 
 
+@pytest.mark.slow
 def test_gradients_for_each_image_by_vmap() -> None:
     model, x = _model(), _input()
     model.eval()
@@ -233,6 +236,7 @@ def test_the_module_given_stays_as_it_is() -> None:
     assert (session.weights()["fc.bias"] != random_weights(TINY)["fc.bias"]).any()
 
 
+@pytest.mark.slow
 def test_rates_and_draws_compile_nothing_again() -> None:
     recipe = PLAIN.replace(flip=True, crop=2, erase=0.5, mixup=1.0, cutmix=1.0, average=0.9)
     # Sessions of equal settings share what is compiled: these settings are no other test's.
@@ -263,6 +267,7 @@ def test_bf16_only_computes_so() -> None:
     assert session.eval_step(batch.images.pixels).dtype == np.float32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first, second", [("torch", "jax"), ("jax", "torch")])
 def test_a_run_goes_on_in_the_other_framework(first: str, second: str) -> None:
     recipe = PLAIN.replace(
@@ -289,6 +294,7 @@ def test_a_run_goes_on_in_the_other_framework(first: str, second: str) -> None:
         assert relative_difference(found[name], array) < 1e-9, name
 
 
+@pytest.mark.slow
 def test_a_network_is_pickled(small: Architecture) -> None:
     import pickle  # for who hands networks to other processes; we read none
 
@@ -300,6 +306,7 @@ def test_a_network_is_pickled(small: Architecture) -> None:
     np.testing.assert_array_equal(copy(x), model(x))
 
 
+@pytest.mark.slow
 def test_half_precision_stays_half(small: Architecture) -> None:
     model = backend.build(small)
     model.eval()

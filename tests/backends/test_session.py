@@ -70,7 +70,17 @@ def assert_same(one: Weights, other: Weights) -> None:
         np.testing.assert_array_equal(one[name], other[name], err_msg=name)
 
 
-@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        pytest.param(
+            recipe,
+            id=name,
+            marks=[] if name in ("averaged", "augmented") else pytest.mark.slow,
+        )
+        for name, recipe in RECIPES.items()
+    ],
+)
 def test_a_restored_session_goes_on_bit_for_bit(
     backend: Backend, recipe: Recipe, fashion: Images
 ) -> None:
@@ -131,6 +141,7 @@ def test_a_step_of_plain_sgd_against_the_definition(backend: Backend, fashion: I
         assert relative_difference(after[name], array) < 2e-5, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
 def test_weight_decay_spares_norms_and_biases(
     backend: Backend, optimiser: str, fashion: Images

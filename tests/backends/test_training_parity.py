@@ -82,6 +82,7 @@ def test_gradients_and_statistics_of_every_kind(backend: Backend, a: Architectur
     assert expected_losses[0] == pytest.approx(smooth, rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", OPTIMISERS.values(), ids=OPTIMISERS.keys())
 @pytest.mark.parametrize("precision", ["fp64", "fp32"])
 def test_steps_at_a_changing_rate(backend: Backend, recipe: Recipe, precision: Any) -> None:
@@ -108,6 +109,7 @@ def test_steps_at_a_changing_rate(backend: Backend, recipe: Recipe, precision: A
         assert furthest(state, expected) < exactness
 
 
+@pytest.mark.slow
 def test_five_steps_on_real_images(backend: Backend, fashion: Images) -> None:
     a = catalog.get("resnet8_slim")
     recipe = PLAIN.replace(batch=16, momentum=0.9, weight_decay=5e-4, flip=True, crop=2, erase=0.3)

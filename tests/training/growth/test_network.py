@@ -239,6 +239,7 @@ def test_a_run_goes_through_all_frameworks_in_its_warm_ups(
             assert line[key] == pytest.approx(other[key], rel=1e-4), line
 
 
+@pytest.mark.slow
 def test_a_finished_run_grows_at_once_and_is_trained_on(
     recipe: Recipe, whole: Path, tmp_path: Path
 ) -> None:
