@@ -102,6 +102,7 @@ def test_batch_norm_keeps_its_digits_far_from_zero() -> None:
     np.testing.assert_allclose(np.asarray(norm.var[...]), unbiased, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(1, 1), (5, 4), (8, 8)])
 def test_max_pool_and_its_gradient_are_flaxs(size: tuple[int, int]) -> None:
     """Also where values are equal, and where one is not a number."""
@@ -209,6 +210,7 @@ def test_gradients_for_each_image_by_vmap() -> None:
         np.testing.assert_allclose(one.sum(0), all_, rtol=1e-3, atol=1e-4 * np.abs(all_).max())
 
 
+@pytest.mark.slow
 def test_float64_is_asked_for_and_stays_inside() -> None:
     session = backend.session(
         _model(), PLAIN.replace(precision="fp64"), preprocessing=PREPROCESSING, device="cpu"
@@ -251,6 +253,7 @@ def test_rates_and_draws_compile_nothing_again() -> None:
     assert session._step._cache_size() == 2
 
 
+@pytest.mark.slow
 def test_bf16_only_computes_so() -> None:
     session = backend.session(
         _model(), PLAIN.replace(precision="bf16"), preprocessing=PREPROCESSING, device="cpu"

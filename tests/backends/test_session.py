@@ -254,6 +254,7 @@ def test_a_state_of_another_network_or_optimiser_is_refused(
         start(backend, RECIPES["averaged"]).restore(state | {"steps": np.zeros(2)})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["nesterov", "adamw"])
 def test_a_state_before_the_first_step_resets_the_optimiser(
     backend: Backend, name: str, fashion: Images

@@ -31,6 +31,8 @@ from resnets.training.job import Job, follow, run
 from resnets.training.monitor.curves import CurveDrawer
 from resnets.training.monitor.progress import choose_view
 
+pytestmark = pytest.mark.slow
+
 SLIM = catalog.get("resnet8_slim")
 PREPROCESSING = Preprocessing(size=28, mean=(0.3,), std=(0.3,))
 RECIPE = Recipe(
@@ -214,7 +216,6 @@ def logged(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.slow
 def test_a_run_stopped_anywhere_in_its_warm_ups_ends_in_the_same_bits(
     recipe: Recipe, whole: Path, tmp_path: Path
 ) -> None:
@@ -239,7 +240,6 @@ def test_a_run_goes_through_all_frameworks_in_its_warm_ups(
             assert line[key] == pytest.approx(other[key], rel=1e-4), line
 
 
-@pytest.mark.slow
 def test_a_finished_run_grows_at_once_and_is_trained_on(
     recipe: Recipe, whole: Path, tmp_path: Path
 ) -> None:
