@@ -216,7 +216,7 @@ def test_what_has_grown_is_slowed_and_raised(fashion: Images) -> None:
 def test_every_draw_is_among_a_steps_numbers(fashion: Images) -> None:
     """Whoever adds a kind of draw adds it to ``numbers_of`` and to what reads it there."""
     assert {f.name for f in fields(AugmentationParameters)} == {
-        *("flipped", "offsets", "border", "erased", "mix", "branches")
+        *("flipped", "offsets", "padding", "erased_boxes", "mix", "drop_path_scales")
     }
     recipe = RECIPES["everything"]
     draws = batch_at(recipe, fashion, 0).augmentation
@@ -273,7 +273,7 @@ def test_images_on_a_disk_are_read_ahead_only_where_batches_are_gathered(fashion
     expected: list[list[int]] = []
 
     class Watched(Images):
-        def expect(self, index: Any) -> None:
+        def prefetch(self, index: Any) -> None:
             expected.append(index.tolist())
 
     source = Watched(fashion.pixels[:64], fashion.labels[:64])

@@ -139,7 +139,8 @@ def test_an_environment_without_frameworks_is_said(saved: Path, tmp_path: Path) 
     python.write_text(
         f"#!{sys.executable}\nimport sys\nfrom pathlib import Path\n"
         "from resnets.inference import parity\n"
-        "parity.save([], Path(sys.argv[sys.argv.index('--save') + 1]))\nraise SystemExit(1)\n"
+        "parity.save_results([], Path(sys.argv[sys.argv.index('--save') + 1]))\n"
+        "raise SystemExit(1)\n"
     )
     python.chmod(0o755)
     done = check_process("torch", "--against", saved, "--python", python, **shadowed(tmp_path))
